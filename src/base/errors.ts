@@ -1,0 +1,159 @@
+/**
+ * What the world may do to us, as one table. Each row: exit code, whether trying again can help,
+ * text, and what to try. Bugs are `BugError`; answers such as "no message yet" are return values.
+ */
+import { ExitCode } from './exit-codes.ts'
+
+interface ErrorRow {
+  readonly exitCode: ExitCode
+  readonly retry: boolean
+  readonly text: string
+  readonly hint: string
+}
+
+function row(exitCode: ExitCode, retry: boolean, text: string, hint: string): ErrorRow {
+  return { exitCode, retry, text, hint }
+}
+
+/** `{name}` in text and hint is filled from the details. */
+export const errorTable = {
+  USAGE: row(ExitCode.usage, false, '{what}', 'see --help'),
+  CONFIG_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
+  NOT_BUILT: row(ExitCode.usage, false, '{what} is not available yet', '{hint}'),
+  NAME_ILLEGAL: row(
+    ExitCode.usage,
+    false,
+    'illegal {kind} name {name}: {why}',
+    'letters, digits, % | - and _ only; topics up to 127 characters, groups up to 120',
+  ),
+  NAMESRV_UNREACHABLE: row(
+    ExitCode.unreachable,
+    true,
+    'no answer from name server {address}: {why}',
+    'is it running? try mqctl status, or name another with --namesrv HOST:PORT',
+  ),
+  BROKER_UNREACHABLE: row(
+    ExitCode.unreachable,
+    true,
+    'no answer from broker {address}: {why}',
+    'is it running? try mqctl status or mqctl cluster info',
+  ),
+  REQUEST_TIMEOUT: row(
+    ExitCode.unreachable,
+    true,
+    'no answer from {address} to {request} within {timeoutMs} ms',
+    'try again, or allow more time with --timeout',
+  ),
+  CONNECTION_LOST: row(
+    ExitCode.unreachable,
+    true,
+    'the connection to {address} closed: {why}',
+    'try again; mqctl status shows whether the process lives',
+  ),
+  TOPIC_NOT_FOUND: row(
+    ExitCode.failed,
+    false,
+    'topic {topic} does not exist',
+    'mqctl topic list shows what there is; mqctl topic create {topic} makes it',
+  ),
+  GROUP_NOT_FOUND: row(
+    ExitCode.failed,
+    false,
+    'consumer group {group} does not exist',
+    'mqctl group list shows what there is',
+  ),
+  MESSAGE_NOT_FOUND: row(ExitCode.failed, false, 'no message for {what}', '{hint}'),
+  REFUSED: row(ExitCode.failed, false, '{address} refused {request}: {code} {remark}', '{hint}'),
+  FRAME_MALFORMED: row(
+    ExitCode.failed,
+    false,
+    'malformed frame from {address}: {what}',
+    'is this really a RocketMQ port?',
+  ),
+  PORT_TAKEN: row(
+    ExitCode.failed,
+    false,
+    'port {port} on {host} is taken',
+    'stop what uses it, choose another with {flag}, or let mqctl choose with --any-port',
+  ),
+  EXPOSED_WITHOUT_CONSENT: row(
+    ExitCode.usage,
+    false,
+    'binding {host} would open the broker to other machines without any access control',
+    'add --insecure-expose if that is what you want',
+  ),
+  STORE_IN_USE: row(
+    ExitCode.failed,
+    false,
+    'store directory {path} is in use by another broker',
+    'stop that broker, or choose another directory with --data-dir',
+  ),
+  STORE_UNWRITABLE: row(
+    ExitCode.failed,
+    false,
+    'store directory {path} cannot be used: {why}',
+    'check that it exists, is a directory, and is writable by this user',
+  ),
+  STORE_DAMAGED: row(ExitCode.failed, false, 'store directory {path} is damaged: {what}', '{hint}'),
+  STORE_FORMAT_UNKNOWN: row(
+    ExitCode.failed,
+    false,
+    'store directory {path} has a format that this version does not know: {what}',
+    'use the version that wrote it, or a newer mqctl',
+  ),
+  ALREADY_RUNNING: row(
+    ExitCode.failed,
+    false,
+    '{name} is already running (pid {pid})',
+    'mqctl status {name} shows it; mqctl stop {name} ends it',
+  ),
+  NOT_RUNNING: row(
+    ExitCode.failed,
+    false,
+    '{name} is not running',
+    'start it with mqctl start {name}',
+  ),
+  START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
+  SCENARIO_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
+  INTERRUPTED: row(ExitCode.interrupted, false, 'interrupted', 'what was done until then is kept'),
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof errorTable
+
+export type ErrorDetails = Readonly<Record<string, string | number | boolean>>
+
+function fill(template: string, details: ErrorDetails): string {
+  return template.replace(/\{(\w+)\}/g, (hole, name: string) => {
+    const value = details[name]
+    return value === undefined ? hole : String(value)
+  })
+}
+
+/** An error that a person should read: what failed and why in `message`, what to try in `hint`. */
+export class MqError extends Error {
+  override readonly name = 'MqError'
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+  readonly hint: string
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+    super(fill(errorTable[code].text, details), options)
+    this.code = code
+    this.details = details
+    this.hint = fill(errorTable[code].hint, details)
+  }
+
+  get exitCode(): ExitCode {
+    return errorTable[this.code].exitCode
+  }
+
+  /** Whether trying the same again may succeed. */
+  get retry(): boolean {
+    return errorTable[this.code].retry
+  }
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
