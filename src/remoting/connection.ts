@@ -1,0 +1,302 @@
+/**
+ * One connection that carries frames in both directions, on either side of it. Requests of both
+ * directions share the stream; each side numbers its own (`opaque`), and bit 0 of the flag tells a
+ * response from a request. Output is collected and handed to the socket once a turn.
+ *
+ * Backpressure: while the peer does not read what we wrote, we do not read what it sends.
+ */
+import { MqError, messageOf } from '../base/errors.ts'
+import { requestCodeName } from '../protocol/codes.ts'
+import { Command, CommandFlag } from '../protocol/command.ts'
+import { FrameError, decodeFrame, encodeFrame } from '../protocol/frame.ts'
+import type { Clock } from '../world/clock.ts'
+import type { ByteStream } from '../world/net.ts'
+import { FrameReader } from './frame-reader.ts'
+import { OutBuffer } from './out-buffer.ts'
+
+export interface ConnectionHandler {
+  /**
+   * Sees each whole frame as bytes [start, end) before it is decoded; true when it took care of it.
+   * For hot paths only. The bytes are valid during the call.
+   */
+  onFrame?(connection: Connection, bytes: Buffer, start: number, end: number): boolean
+  /** A request of the peer. Its body is a view of a network buffer: copy what must outlive the turn. */
+  onCommand(connection: Connection, command: Command): void
+  /** The connection is gone; called once. */
+  onClose(connection: Connection, reason: string): void
+}
+
+interface InFlight {
+  readonly code: number
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly resolve: (response: Command) => void
+  readonly reject: (error: MqError) => void
+}
+
+/** Unsent bytes above which a peer that does not read is given up. */
+const UNSENT_BYTES_MAX = 64 * 1024 * 1024
+/** A frame must be whole within this time, or arrive at a decent rate. */
+const FRAME_DEADLINE_MS = 10_000
+const FRAME_RATE_MIN_BYTES_PER_MS = 64
+
+export class Connection {
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly out = new OutBuffer()
+  readonly #stream: ByteStream
+  readonly #clock: Clock
+  readonly #handler: ConnectionHandler
+  readonly #reader: FrameReader
+  readonly #inFlight = new Map<number, InFlight>()
+  /** Shared by all connections of one owner: who has output to flush at the end of the turn. */
+  readonly #flushList: FlushList
+  #nextOpaque = 1
+  #flushing = false
+  #closed = false
+  #closeReason = 'closed by the peer'
+  /** Reasons to leave the socket unread: the peer does not read, or the owner is out of room. */
+  #peerIsSlow = false
+  #heldByOwner = false
+  #lastReadMs: number
+  #unfinishedSinceMs = 0
+
+  constructor(
+    stream: ByteStream,
+    clock: Clock,
+    handler: ConnectionHandler,
+    flushList: FlushList = new FlushList(clock),
+  ) {
+    this.#stream = stream
+    this.#clock = clock
+    this.#handler = handler
+    this.#flushList = flushList
+    this.remoteAddress = stream.remoteAddress
+    this.localAddress = stream.localAddress
+    this.#lastReadMs = clock.monotonicMs()
+    this.#reader = new FrameReader((bytes, start, end) => {
+      this.#onFrame(bytes, start, end)
+    })
+    stream.onData = (chunk) => {
+      this.#onData(chunk)
+    }
+    stream.onDrain = () => {
+      this.#peerIsSlow = false
+      this.#updateReading()
+    }
+    stream.onClose = (error) => {
+      this.#onClose(error)
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** Requests of ours that wait for their response. */
+  get inFlightCount(): number {
+    return this.#inFlight.size
+  }
+
+  /** Milliseconds since anything arrived. */
+  idleMs(nowMs: number): number {
+    return nowMs - this.#lastReadMs
+  }
+
+  /** Sends a response or any other command as it is. Dropped when the connection is gone. */
+  reply(response: Command): void {
+    this.write(encodeFrame(response))
+  }
+
+  /** Sends the bytes of whole frames. */
+  write(frames: Buffer): void {
+    if (this.#closed) return
+    this.out.append(frames)
+    this.touch()
+  }
+
+  /** Says that `out` was filled directly: it is flushed at the end of the turn. */
+  touch(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#flushList.add(this)
+  }
+
+  /** The next request number of this side; never one that is in flight. */
+  takeOpaque(): number {
+    const opaque = this.#nextOpaque
+    this.#nextOpaque = opaque >= 0x7fff_ffff ? 1 : opaque + 1
+    return opaque
+  }
+
+  /** Sends a request; resolves with its response whatever its code. Rejects with MqError on time-out or close. */
+  invoke(command: Command, timeoutMs: number): Promise<Command> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(this.#lostError())
+        return
+      }
+      command.opaque = this.takeOpaque()
+      command.flag &= ~(CommandFlag.response | CommandFlag.oneway)
+      this.#inFlight.set(command.opaque, {
+        code: command.code,
+        timeoutMs,
+        deadlineMs: this.#clock.monotonicMs() + timeoutMs,
+        resolve,
+        reject,
+      })
+      this.write(encodeFrame(command))
+    })
+  }
+
+  /** Sends a request that gets no answer. */
+  oneway(command: Command): void {
+    command.opaque = this.takeOpaque()
+    command.flag = (command.flag | CommandFlag.oneway) & ~CommandFlag.response
+    this.write(encodeFrame(command))
+  }
+
+  /** Hands what is collected to the socket. */
+  flush(): void {
+    this.#flushing = false
+    const { out } = this
+    if (out.length === 0 || this.#closed) {
+      out.length = 0
+      return
+    }
+    const flowing = this.#stream.write(out.filled())
+    const unsentBytes = this.#stream.pendingBytes()
+    if (unsentBytes === 0) out.reuse()
+    else out.replace()
+    if (unsentBytes > UNSENT_BYTES_MAX) {
+      this.close(`${unsentBytes} bytes of answers were not read`)
+    } else if (!flowing) {
+      this.#peerIsSlow = true
+      this.#updateReading()
+    }
+  }
+
+  /** Stops or resumes reading for a reason of the owner's, such as a full staging buffer. */
+  hold(held: boolean): void {
+    this.#heldByOwner = held
+    this.#updateReading()
+  }
+
+  /** Time-outs and dead-lines; the owner calls it on its coarse tick. */
+  tick(nowMs: number, idleMsMax: number): void {
+    for (const [opaque, waiting] of this.#inFlight) {
+      if (waiting.deadlineMs > nowMs) continue
+      this.#inFlight.delete(opaque)
+      waiting.reject(
+        new MqError('REQUEST_TIMEOUT', {
+          address: this.remoteAddress,
+          request: requestCodeName(waiting.code),
+          timeoutMs: waiting.timeoutMs,
+        }),
+      )
+    }
+    if (this.idleMs(nowMs) > idleMsMax) this.close(`idle for ${idleMsMax} ms`)
+    const unfinishedMs = nowMs - this.#unfinishedSinceMs
+    if (
+      this.#unfinishedSinceMs > 0 &&
+      unfinishedMs > FRAME_DEADLINE_MS &&
+      this.#reader.unfinishedBytes < unfinishedMs * FRAME_RATE_MIN_BYTES_PER_MS
+    ) {
+      this.close(`a frame took longer than ${FRAME_DEADLINE_MS} ms`)
+    }
+  }
+
+  /** Closes at once; what is unsent is dropped. */
+  close(reason: string): void {
+    if (this.#closed) return
+    this.#closeReason = reason
+    this.#stream.destroy()
+  }
+
+  /** Sends what is collected, then closes. */
+  end(reason: string): void {
+    if (this.#closed) return
+    this.#closeReason = reason
+    this.flush()
+    this.#stream.end()
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#lastReadMs = this.#clock.monotonicMs()
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error
+      this.close(`malformed frame: ${error.message}`)
+      return
+    }
+    if (this.#reader.unfinishedBytes === 0) this.#unfinishedSinceMs = 0
+    else if (this.#unfinishedSinceMs === 0) this.#unfinishedSinceMs = this.#lastReadMs
+  }
+
+  #onFrame(bytes: Buffer, start: number, end: number): void {
+    // Frames behind one that made us close are not looked at.
+    if (this.#closed) return
+    this.#unfinishedSinceMs = 0
+    if (this.#handler.onFrame?.(this, bytes, start, end) === true) return
+    const command = decodeFrame(bytes, start, end)
+    if (!command.isResponse) {
+      this.#handler.onCommand(this, command)
+      return
+    }
+    const waiting = this.#inFlight.get(command.opaque)
+    // A response that nobody waits for came after its time-out.
+    if (waiting === undefined) return
+    this.#inFlight.delete(command.opaque)
+    waiting.resolve(command)
+  }
+
+  #updateReading(): void {
+    if (this.#closed) return
+    if (this.#peerIsSlow || this.#heldByOwner) this.#stream.pause()
+    else this.#stream.resume()
+  }
+
+  #onClose(error: Error | null): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (error !== null) this.#closeReason = messageOf(error)
+    for (const waiting of this.#inFlight.values()) waiting.reject(this.#lostError())
+    this.#inFlight.clear()
+    this.#handler.onClose(this, this.#closeReason)
+  }
+
+  #lostError(): MqError {
+    return new MqError('CONNECTION_LOST', { address: this.remoteAddress, why: this.#closeReason })
+  }
+}
+
+/** The connections with collected output; flushed once at the end of the turn, or earlier when the owner asks. */
+export class FlushList {
+  readonly #clock: Clock
+  #waiting: Connection[] = []
+  #armed = false
+  readonly #flushAll = () => {
+    this.#armed = false
+    this.flush()
+  }
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(connection: Connection): void {
+    this.#waiting.push(connection)
+    if (this.#armed) return
+    this.#armed = true
+    this.#clock.atEndOfTurn(this.#flushAll)
+  }
+
+  /** Flushes now, for an owner that has just answered a batch. */
+  flush(): void {
+    const connections = this.#waiting
+    if (connections.length === 0) return
+    this.#waiting = []
+    for (const connection of connections) connection.flush()
+  }
+}

@@ -1,0 +1,183 @@
+import * as net from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { silentLogger } from '../../src/base/logger.ts'
+import { type Command, request, respond } from '../../src/protocol/command.ts'
+import { RemotingClient } from '../../src/remoting/client.ts'
+import type { Connection, ConnectionHandler } from '../../src/remoting/connection.ts'
+import { RemotingServer } from '../../src/remoting/server.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function aServer(handler: Partial<ConnectionHandler>, options = {}) {
+  const server = await RemotingServer.listen(
+    nodeWorld,
+    { host: '127.0.0.1', port: 0, ...options },
+    { onCommand: () => undefined, onClose: () => undefined, ...handler },
+    silentLogger,
+  )
+  cleanups.push(() => server.close())
+  return { server, address: `127.0.0.1:${server.port}` }
+}
+
+function aClient(options: ConstructorParameters<typeof RemotingClient>[1] = {}) {
+  const client = new RemotingClient(nodeWorld, options)
+  cleanups.push(() => {
+    client.close()
+  })
+  return client
+}
+
+const echo = (connection: Connection, command: Command) => {
+  if (!command.isOneway) connection.reply(respond(command, 0, null, command.ext, command.body))
+}
+
+/** A raw socket, for what no honest client sends. Resolves with all bytes that came back when the peer closes. */
+function rawSocket(address: string, send: Buffer | null): Promise<Buffer> {
+  const [host, port] = address.split(':')
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket = net.connect({ host: host ?? '', port: Number(port) }, () => {
+      if (send) socket.write(send)
+    })
+    socket.on('data', (chunk) => chunks.push(chunk))
+    socket.on('close', () => {
+      resolve(Buffer.concat(chunks))
+    })
+    socket.on('error', reject)
+    cleanups.push(() => socket.destroy())
+  })
+}
+
+describe('requests', () => {
+  test('many at once over one connection each get their own answer', async () => {
+    const { address, server } = await aServer({ onCommand: echo })
+    const client = aClient()
+    const answers = await Promise.all(
+      Array.from({ length: 500 }, (_, i) => client.invoke(address, request(34, { i }), 5000)),
+    )
+    expect(answers.map((answer) => answer.ext['i'])).toEqual(
+      Array.from({ length: 500 }, (_, i) => String(i)),
+    )
+    expect(server.connections.size).toBe(1)
+  })
+
+  test('a body of 15 MiB arrives whole', async () => {
+    const { address } = await aServer({ onCommand: echo })
+    const body = Buffer.alloc(15 * 1024 * 1024, 7)
+    const answer = await aClient().invoke(address, request(10, {}, body), 10_000)
+    expect(answer.body?.equals(body)).toBe(true)
+  })
+
+  test('one that is never answered ends with REQUEST_TIMEOUT, naming request and time', async () => {
+    const { address } = await aServer({})
+    await expect(aClient().invoke(address, request(34), 150)).rejects.toMatchObject({
+      code: 'REQUEST_TIMEOUT',
+      message: expect.stringMatching(/HEART_BEAT within 150 ms/) as string,
+    })
+  })
+
+  test('those in flight end with CONNECTION_LOST when the peer goes, and the next one reconnects', async () => {
+    let first = true
+    const { address } = await aServer({
+      onCommand: (connection, command) => {
+        if (first) connection.close('test')
+        else echo(connection, command)
+        first = false
+      },
+    })
+    const client = aClient()
+    await expect(client.invoke(address, request(34), 5000)).rejects.toMatchObject({
+      code: 'CONNECTION_LOST',
+    })
+    expect((await client.invoke(address, request(34), 5000)).code).toBe(0)
+  })
+
+  test('a port where nobody listens ends with BROKER_UNREACHABLE', async () => {
+    const { address, server } = await aServer({})
+    await server.close()
+    await expect(aClient().invoke(address, request(34), 1000)).rejects.toMatchObject({
+      code: 'BROKER_UNREACHABLE',
+    })
+  })
+
+  test('the server can ask the client, with numbers of its own', async () => {
+    const asked = new Promise<Command>((resolve) => {
+      void aServer({
+        onCommand: (connection, command) => {
+          echo(connection, command)
+          void connection.invoke(request(307, { who: 'you' }), 5000).then(resolve)
+        },
+      }).then(({ address }) =>
+        aClient({
+          onRequest: (connection, command) => {
+            connection.reply(respond(command, 0, null, { seen: command.ext['who'] }))
+          },
+        }).invoke(address, request(34), 5000),
+      )
+    })
+    expect((await asked).ext['seen']).toBe('you')
+  })
+})
+
+describe('hostile peers', () => {
+  test.each([
+    ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+    ['a TLS hello', Buffer.from('16030100c8010000c40303', 'hex')],
+    ['a frame length of 0', Buffer.from('0000000000000000', 'hex')],
+    ['a frame length of -1', Buffer.from('ffffffff', 'hex')],
+    ['a frame length of 2^31-1', Buffer.from('7fffffff', 'hex')],
+    ['a header that is not JSON', Buffer.from('00000008000000047b7b7b7b', 'hex')],
+  ])('%s closes that connection and no other', async (_name, bytes) => {
+    const { address } = await aServer({ onCommand: echo })
+    const client = aClient()
+    await client.invoke(address, request(34), 5000)
+    expect(await rawSocket(address, bytes)).toEqual(Buffer.alloc(0))
+    expect((await client.invoke(address, request(34), 5000)).code).toBe(0)
+  })
+
+  test('connections above the limit are turned away', async () => {
+    const { address, server } = await aServer({ onCommand: echo }, { connectionsMax: 1 })
+    await aClient().invoke(address, request(34), 5000)
+    expect(await rawSocket(address, null)).toEqual(Buffer.alloc(0))
+    expect(server.refusedCount).toBe(1)
+  })
+
+  test('a silent connection is closed after its idle time', async () => {
+    const { address } = await aServer({}, { idleMsMax: 100 })
+    expect(await rawSocket(address, null)).toEqual(Buffer.alloc(0))
+  })
+
+  test('a peer that never reads is not read from any more, so memory stays flat', async () => {
+    let seen = 0
+    const { address } = await aServer({
+      onCommand: (connection, command) => {
+        seen++
+        connection.reply(respond(command, 0, null, {}, Buffer.alloc(1024 * 1024)))
+      },
+    })
+    const [host, port] = address.split(':')
+    const socket = net.connect({ host: host ?? '', port: Number(port) })
+    cleanups.push(() => socket.destroy())
+    socket.pause()
+    const small = aFrameOf(200)
+    for (let i = 0; i < 5000; i++) socket.write(small)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const seenThen = seen
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(seen).toBe(seenThen)
+    expect(seen).toBeLessThan(5000)
+  })
+})
+
+function aFrameOf(code: number): Buffer {
+  const header = Buffer.from(JSON.stringify({ code, flag: 0, opaque: 1, pad: 'x'.repeat(2000) }))
+  const frame = Buffer.alloc(8 + header.length)
+  frame.writeInt32BE(4 + header.length, 0)
+  frame.writeInt32BE(header.length, 4)
+  header.copy(frame, 8)
+  return frame
+}
