@@ -19,12 +19,19 @@ function row(exitCode: ExitCode, retry: boolean, text: string, hint: string): Er
 export const errorTable = {
   USAGE: row(ExitCode.usage, false, '{what}', 'see --help'),
   CONFIG_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
+  VALUE_INVALID: row(ExitCode.usage, false, '{what}', '{hint}'),
   NOT_BUILT: row(ExitCode.usage, false, '{what} is not available yet', '{hint}'),
   NAME_ILLEGAL: row(
     ExitCode.usage,
     false,
     'illegal {kind} name {name}: {why}',
     'letters, digits, % | - and _ only; topics up to 127 characters, groups up to 120',
+  ),
+  PROPERTY_ILLEGAL: row(
+    ExitCode.usage,
+    false,
+    'illegal property {name}: {why}',
+    'names and values are text of at least one character without 0x01 and 0x02',
   ),
   NAMESRV_UNREACHABLE: row(
     ExitCode.unreachable,
