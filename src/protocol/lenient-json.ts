@@ -348,6 +348,8 @@ function parseReference(path: string): string[] | null {
 export interface WriteJsonOptions {
   /** Writes `{0:"a"}` instead of `{"0":"a"}`, as fastjson does for Java's integer keys; default false. */
   readonly bareIntegerKeys?: boolean
+  /** Writes a key that is the text of an object without quotes: `{{"topic":"T"}:5}`, as fastjson does; default false. */
+  readonly bareObjectKeys?: boolean
   /** Escapes everything beyond ASCII, as fastjson's BrowserCompatible feature does; default false. */
   readonly asciiOnly?: boolean
 }
@@ -364,7 +366,7 @@ export type WritableJson =
 
 /** Standard JSON on one line; bigints as plain integers, numbers that JSON has no word for as null. */
 export function writeJson(value: WritableJson, options: WriteJsonOptions = {}): string {
-  const text = write(value, options.bareIntegerKeys ?? false)
+  const text = write(value, options)
   if (options.asciiOnly !== true) return text
   return text.replace(
     /[\u007f-\uffff]/g,
@@ -377,17 +379,19 @@ export function jsonBody(value: WritableJson, options: WriteJsonOptions = {}): B
   return Buffer.from(writeJson(value, options), 'utf8')
 }
 
-function write(value: WritableJson, bareIntegerKeys: boolean): string {
+function write(value: WritableJson, options: WriteJsonOptions): string {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (isReadonlyArray(value)) {
-    return `[${value.map((element) => write(element, bareIntegerKeys)).join(',')}]`
+    return `[${value.map((element) => write(element, options)).join(',')}]`
   }
   const members: string[] = []
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined) continue
-    const name = bareIntegerKeys && integerPattern.test(key) ? key : JSON.stringify(key)
-    members.push(`${name}:${write(member, bareIntegerKeys)}`)
+    const bare =
+      (options.bareIntegerKeys === true && integerPattern.test(key)) ||
+      (options.bareObjectKeys === true && key.startsWith('{'))
+    members.push(`${bare ? key : JSON.stringify(key)}:${write(member, options)}`)
   }
   return `{${members.join(',')}}`
 }

@@ -200,6 +200,13 @@ describe('writing', () => {
     )
   })
 
+  it('writes keys that are objects bare when asked, and reads them back', () => {
+    const table = { offsetTable: { '{"queueId":0}': 5 } }
+    const written = writeJson(table, { bareObjectKeys: true })
+    expect(written).toBe('{"offsetTable":{{"queueId":0}:5}}')
+    expect(plain(parseLenientJson(written))).toEqual(table)
+  })
+
   it('writes integer keys bare and non-ASCII escaped when asked', () => {
     expect(writeJson({ '0': 'é', x: '😀' }, { bareIntegerKeys: true, asciiOnly: true })).toBe(
       '{0:"\\u00e9","x":"\\ud83d\\ude00"}',
