@@ -1,0 +1,130 @@
+import com.alibaba.fastjson2.JSONObject;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
+
+/** push.start · received · assignment · stop: the official push consumer. */
+final class Consuming {
+    private static final class Push {
+        final DefaultMQPushConsumer consumer;
+        final List<JSONObject> received = new ArrayList<>();
+        /** How many deliveries still fail with RECONSUME_LATER. */
+        int failures;
+
+        Push(DefaultMQPushConsumer consumer, int failures) {
+            this.consumer = consumer;
+            this.failures = failures;
+        }
+
+        synchronized boolean take(List<MessageExt> messages) {
+            for (MessageExt message : messages) received.add(Peer.describe(message));
+            notifyAll();
+            if (failures <= 0) return true;
+            failures--;
+            return false;
+        }
+    }
+
+    private static final Map<String, Push> CONSUMERS = new ConcurrentHashMap<>();
+
+    static void register(Map<String, Peer.Call> calls) {
+        calls.put("push.start", Consuming::start);
+        calls.put("push.received", Consuming::received);
+        calls.put("push.assignment", Consuming::assignment);
+        calls.put("push.clientId", request -> push(request).consumer.buildMQClientId());
+        calls.put("push.persist", request -> {
+            push(request).consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
+            return true;
+        });
+        calls.put("push.stop", request -> {
+            CONSUMERS.remove(request.getString("name")).consumer.shutdown();
+            return true;
+        });
+    }
+
+    private static Push push(JSONObject request) {
+        Push push = CONSUMERS.get(request.getString("name"));
+        if (push == null) throw new IllegalArgumentException("no consumer " + request.get("name"));
+        return push;
+    }
+
+    private static Object start(JSONObject request) throws Exception {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(request.getString("group"));
+        consumer.setNamesrvAddr(request.getString("namesrv"));
+        consumer.setInstanceName(request.getString("name"));
+        consumer.setVipChannelEnabled(false);
+        consumer.setConsumeThreadMin(2);
+        consumer.setConsumeThreadMax(2);
+        String from = request.getString("from");
+        if (from != null) consumer.setConsumeFromWhere(ConsumeFromWhere.valueOf(from));
+        if ("BROADCASTING".equals(request.getString("model"))) {
+            consumer.setMessageModel(MessageModel.BROADCASTING);
+        }
+        if (request.get("maxReconsumeTimes") != null) {
+            consumer.setMaxReconsumeTimes(request.getIntValue("maxReconsumeTimes"));
+        }
+        if (request.getString("sql") != null) {
+            consumer.subscribe(request.getString("topic"), MessageSelector.bySql(request.getString("sql")));
+        } else {
+            String expression = request.getString("expression");
+            consumer.subscribe(request.getString("topic"), expression == null ? "*" : expression);
+        }
+        Push push = new Push(consumer, request.getIntValue("failures", 0));
+        if (request.getBooleanValue("orderly", false)) {
+            consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
+                push.take(messages) ? ConsumeOrderlyStatus.SUCCESS
+                    : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT);
+        } else {
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) ->
+                push.take(messages) ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS
+                    : ConsumeConcurrentlyStatus.RECONSUME_LATER);
+        }
+        CONSUMERS.put(request.getString("name"), push);
+        consumer.start();
+        return consumer.buildMQClientId();
+    }
+
+    /** Waits until {atLeast} messages have come (or {timeoutMs}), answers all that came so far. */
+    private static Object received(JSONObject request) throws Exception {
+        Push push = push(request);
+        long deadline = System.nanoTime() + request.getLongValue("timeoutMs", 30_000) * 1_000_000L;
+        synchronized (push) {
+            while (push.received.size() < request.getIntValue("atLeast", 0)) {
+                long leftMs = (deadline - System.nanoTime()) / 1_000_000L;
+                if (leftMs <= 0) break;
+                push.wait(leftMs);
+            }
+            return Peer.array(new ArrayList<>(push.received));
+        }
+    }
+
+    /** Waits until the consumer holds {count} queues of the topic, answers the queue ids it holds. */
+    private static Object assignment(JSONObject request) throws Exception {
+        Push push = push(request);
+        long deadline = System.nanoTime() + request.getLongValue("timeoutMs", 30_000) * 1_000_000L;
+        while (true) {
+            List<Integer> held = new ArrayList<>();
+            for (MessageQueue queue : push.consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl()
+                .getProcessQueueTable().keySet()) {
+                if (queue.getTopic().equals(request.getString("topic"))) held.add(queue.getQueueId());
+            }
+            held.sort(null);
+            if (held.size() == request.getIntValue("count") || System.nanoTime() > deadline) return held;
+            Thread.sleep(20);
+        }
+    }
+
+    private Consuming() {
+    }
+}

@@ -1,0 +1,200 @@
+import com.alibaba.fastjson2.JSONArray;
+import com.alibaba.fastjson2.JSONObject;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.SendCallback;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** producer.start · send (sync, async, oneway, batch) · transaction · pressure · stop */
+final class Producing {
+    private static final Map<String, DefaultMQProducer> PRODUCERS = new ConcurrentHashMap<>();
+
+    static void register(Map<String, Peer.Call> calls) {
+        calls.put("producer.start", Producing::start);
+        calls.put("producer.send", Producing::send);
+        calls.put("producer.transaction", Producing::transaction);
+        calls.put("producer.pressure", Producing::pressure);
+        calls.put("producer.queues", request -> {
+            List<JSONObject> queues = new ArrayList<>();
+            for (MessageQueue queue : producer(request).fetchPublishMessageQueues(request.getString("topic"))) {
+                queues.add(Peer.describe(queue));
+            }
+            return Peer.array(queues);
+        });
+        calls.put("producer.stop", request -> {
+            PRODUCERS.remove(request.getString("name")).shutdown();
+            return true;
+        });
+    }
+
+    private static DefaultMQProducer producer(JSONObject request) {
+        DefaultMQProducer producer = PRODUCERS.get(request.getString("name"));
+        if (producer == null) throw new IllegalArgumentException("no producer " + request.get("name"));
+        return producer;
+    }
+
+    private static Object start(JSONObject request) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer(request.getString("group"));
+        producer.setNamesrvAddr(request.getString("namesrv"));
+        producer.setInstanceName(request.getString("name"));
+        producer.setVipChannelEnabled(request.getBooleanValue("vip", false));
+        producer.setSendMsgTimeout(request.getIntValue("timeoutMs", 5000));
+        producer.setRetryTimesWhenSendFailed(request.getIntValue("retries", 2));
+        producer.setCompressMsgBodyOverHowmuch(request.getIntValue("compressOver", 4096));
+        producer.start();
+        PRODUCERS.put(request.getString("name"), producer);
+        return true;
+    }
+
+    private static Message message(JSONObject request, JSONObject spec) {
+        Message message = new Message(request.getString("topic"), Peer.bodyOf(spec));
+        if (spec.getString("tags") != null) message.setTags(spec.getString("tags"));
+        if (spec.getString("keys") != null) message.setKeys(spec.getString("keys"));
+        if (spec.get("flag") != null) message.setFlag(spec.getIntValue("flag"));
+        if (spec.get("delayLevel") != null) message.setDelayTimeLevel(spec.getIntValue("delayLevel"));
+        if (spec.get("deliverInMs") != null) message.setDelayTimeMs(spec.getLongValue("deliverInMs"));
+        JSONObject properties = spec.getJSONObject("properties");
+        if (properties != null) {
+            for (String name : properties.keySet()) message.putUserProperty(name, properties.getString(name));
+        }
+        return message;
+    }
+
+    private static JSONObject describe(SendResult result) {
+        JSONObject out = new JSONObject();
+        out.put("status", result.getSendStatus().name());
+        out.put("messageId", result.getMsgId());
+        out.put("offsetMessageId", result.getOffsetMsgId());
+        out.put("queueId", result.getMessageQueue().getQueueId());
+        out.put("broker", result.getMessageQueue().getBrokerName());
+        out.put("queueOffset", result.getQueueOffset());
+        out.put("region", result.getRegionId());
+        return out;
+    }
+
+    private static Object send(JSONObject request) throws Throwable {
+        DefaultMQProducer producer = producer(request);
+        JSONArray specs = request.getJSONArray("messages");
+        MessageQueue queue = request.get("queueId") == null ? null : Peer.queueOf(request);
+        String mode = request.getString("mode");
+        List<JSONObject> results = new ArrayList<>();
+        if ("batch".equals(mode)) {
+            List<Message> batch = new ArrayList<>();
+            for (int i = 0; i < specs.size(); i++) batch.add(message(request, specs.getJSONObject(i)));
+            SendResult result = queue == null ? producer.send(batch) : producer.send(batch, queue);
+            return describe(result);
+        }
+        if ("async".equals(mode)) {
+            CountDownLatch latch = new CountDownLatch(specs.size());
+            JSONObject[] slots = new JSONObject[specs.size()];
+            for (int i = 0; i < specs.size(); i++) {
+                int slot = i;
+                SendCallback callback = new SendCallback() {
+                    @Override
+                    public void onSuccess(SendResult result) {
+                        slots[slot] = describe(result);
+                        latch.countDown();
+                    }
+
+                    @Override
+                    public void onException(Throwable error) {
+                        slots[slot] = Peer.describe(error);
+                        latch.countDown();
+                    }
+                };
+                Message message = message(request, specs.getJSONObject(i));
+                if (queue == null) producer.send(message, callback);
+                else producer.send(message, queue, callback);
+            }
+            if (!latch.await(30, TimeUnit.SECONDS)) throw new IllegalStateException("answers missing");
+            for (JSONObject slot : slots) results.add(slot);
+            return Peer.array(results);
+        }
+        for (int i = 0; i < specs.size(); i++) {
+            Message message = message(request, specs.getJSONObject(i));
+            if ("oneway".equals(mode)) {
+                if (queue == null) producer.sendOneway(message);
+                else producer.sendOneway(message, queue);
+                results.add(new JSONObject().fluentPut("messageId",
+                    message.getProperty("UNIQ_KEY")));
+            } else {
+                results.add(describe(queue == null ? producer.send(message) : producer.send(message, queue)));
+            }
+        }
+        return Peer.array(results);
+    }
+
+    /** A transactional send; answers what the broker said to the half message. */
+    private static Object transaction(JSONObject request) throws Throwable {
+        TransactionMQProducer producer = new TransactionMQProducer(request.getString("group"));
+        producer.setNamesrvAddr(request.getString("namesrv"));
+        producer.setInstanceName("tx" + System.nanoTime());
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+        });
+        producer.start();
+        try {
+            return describe(producer.sendMessageInTransaction(message(request, request), null));
+        } finally {
+            producer.shutdown();
+        }
+    }
+
+    /** Closed-loop load with many threads over one producer: {threads, seconds, warmupSeconds, sizeBytes}. */
+    private static Object pressure(JSONObject request) throws Exception {
+        DefaultMQProducer producer = producer(request);
+        int threads = request.getIntValue("threads", 80);
+        byte[] body = new byte[request.getIntValue("sizeBytes", 500)];
+        java.util.Arrays.fill(body, (byte) 'x');
+        AtomicLong done = new AtomicLong();
+        AtomicLong failed = new AtomicLong();
+        boolean[] stop = {false};
+        Thread[] senders = new Thread[threads];
+        for (int i = 0; i < threads; i++) {
+            senders[i] = new Thread(() -> {
+                while (!stop[0]) {
+                    try {
+                        producer.send(new Message(request.getString("topic"), body));
+                        done.incrementAndGet();
+                    } catch (Exception error) {
+                        failed.incrementAndGet();
+                    }
+                }
+            });
+            senders[i].start();
+        }
+        Thread.sleep(request.getIntValue("warmupSeconds", 5) * 1000L);
+        long before = done.get();
+        long from = System.nanoTime();
+        Thread.sleep(request.getIntValue("seconds", 10) * 1000L);
+        double seconds = (System.nanoTime() - from) / 1e9;
+        long count = done.get() - before;
+        stop[0] = true;
+        for (Thread sender : senders) sender.join(10_000);
+        return new JSONObject().fluentPut("messages", count).fluentPut("failed", failed.get())
+            .fluentPut("ratePerSecond", Math.round(count / seconds));
+    }
+
+    private Producing() {
+    }
+}
