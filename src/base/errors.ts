@@ -18,6 +18,7 @@ function row(exitCode: ExitCode, retry: boolean, text: string, hint: string): Er
 /** `{name}` in text and hint is filled from the details. */
 export const errorTable = {
   USAGE: row(ExitCode.usage, false, '{what}', 'see --help'),
+  COMMAND_UNKNOWN: row(ExitCode.usage, false, '{what}', 'mqctl --help lists all commands'),
   CONFIG_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
   VALUE_INVALID: row(ExitCode.usage, false, '{what}', '{hint}'),
   NOT_BUILT: row(ExitCode.usage, false, '{what} is not available yet', '{hint}'),

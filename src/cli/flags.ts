@@ -1,0 +1,138 @@
+/** Flags that parse themselves: text becomes a checked value once, for every command. */
+import { Args, Flags } from '@oclif/core'
+import { MqError } from '../base/errors.ts'
+import { parseDurationMs, parseRateHz, parseSizeBytes, parseWhole } from '../base/units.ts'
+import { outputFormats } from './output.ts'
+
+/** Milliseconds, from `5s`. */
+export const durationFlag = Flags.custom<number>({
+  helpValue: '<duration>',
+  parse: async (input) => parseDurationMs(input),
+})
+
+/** Bytes, from `64KiB`. */
+export const sizeFlag = Flags.custom<number>({
+  helpValue: '<size>',
+  parse: async (input) => parseSizeBytes(input),
+})
+
+/** Events a second, from `5000/s`. */
+export const rateFlag = Flags.custom<number>({
+  helpValue: '<rate>',
+  parse: async (input) => parseRateHz(input),
+})
+
+/** A whole number in a range. */
+export const wholeFlag = Flags.custom<number, { min?: number; max?: number }>({
+  helpValue: '<number>',
+  parse: async (input, _, { min = 0, max = Number.MAX_SAFE_INTEGER }) => {
+    const value = parseWhole(input)
+    if (value >= min && value <= max) return value
+    const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`
+    throw new MqError('VALUE_INVALID', {
+      what: `${value} is out of range`,
+      hint: `it takes ${range}`,
+    })
+  },
+})
+
+/** A TCP port. */
+export const portFlag = Flags.custom<number>({
+  helpValue: '<port>',
+  parse: async (input) => {
+    const port = /^\d+$/.test(input) ? Number(input) : Number.NaN
+    if (port >= 0 && port <= 65_535) return port
+    throw new MqError('VALUE_INVALID', {
+      what: `${JSON.stringify(input)} is not a port`,
+      hint: 'write 1 to 65535, or 0 to let the system choose',
+    })
+  },
+})
+
+/** `key=value`, repeatable. */
+export const pairFlag = Flags.custom<readonly [key: string, value: string]>({
+  helpValue: 'key=value',
+  parse: async (input) => {
+    const equals = input.indexOf('=')
+    if (equals > 0) return [input.slice(0, equals), input.slice(equals + 1)]
+    throw new MqError('VALUE_INVALID', {
+      what: `${JSON.stringify(input)} is not key=value`,
+      hint: 'write it as name=value',
+    })
+  },
+})
+
+/** `host:port`, one or several separated by `;` or `,`. */
+export const addressesFlag = Flags.custom<readonly string[]>({
+  helpValue: 'host:port[;host:port]',
+  parse: async (input) => parseAddresses(input),
+})
+
+export function parseAddresses(input: string): readonly string[] {
+  const addresses = input
+    .split(/[;,]/)
+    .map((address) => address.trim())
+    .filter((address) => address !== '')
+  const wrong = addresses.find((address) => {
+    const port = /^(?:\[[0-9a-fA-F:.%]+\]|[^\s:/]+):(\d{1,5})$/.exec(address)?.[1]
+    return port === undefined || Number(port) < 1 || Number(port) > 65_535
+  })
+  if (addresses.length > 0 && wrong === undefined) return addresses
+  throw new MqError('VALUE_INVALID', {
+    what: `${JSON.stringify(wrong ?? input)} is not an address`,
+    hint: 'write host:port, as in 127.0.0.1:9876',
+  })
+}
+
+/**
+ * A positional argument. oclif would fill a missing one from stdin, which belongs to message
+ * bodies here.
+ */
+export const argument = Args.custom<string>({
+  ignoreStdin: true,
+  parse: async (input) => input,
+})
+
+/** On every command. */
+export const globalFlags = {
+  json: Flags.boolean({
+    summary: 'One JSON document on stdout, also for errors (same as --output json).',
+    helpGroup: 'GLOBAL',
+  }),
+  output: Flags.option({
+    char: 'o',
+    summary: 'Format of the result.',
+    helpGroup: 'GLOBAL',
+    options: outputFormats,
+  })(),
+  quiet: Flags.boolean({
+    char: 'q',
+    summary: 'Results and errors only, no remarks.',
+    helpGroup: 'GLOBAL',
+    exclusive: ['verbose'],
+  }),
+  verbose: Flags.boolean({
+    char: 'v',
+    summary: 'Say more on stderr, such as where a setting came from.',
+    helpGroup: 'GLOBAL',
+  }),
+  'no-color': Flags.boolean({
+    summary: 'No colours; NO_COLOR in the environment does the same.',
+    helpGroup: 'GLOBAL',
+  }),
+} as const
+
+/** On every command that talks to a broker. */
+export const connectionFlags = {
+  namesrv: addressesFlag({
+    char: 'n',
+    summary: 'Name servers; default: MQCTL_NAMESRV, NAMESRV_ADDR, what runs here, 127.0.0.1:9876.',
+    helpGroup: 'CONNECTION',
+  }),
+  timeout: durationFlag({
+    summary: 'How long to wait for one answer.',
+    helpGroup: 'CONNECTION',
+    default: 5_000,
+    defaultHelp: async () => '5s',
+  }),
+} as const
