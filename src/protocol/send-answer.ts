@@ -1,0 +1,101 @@
+/**
+ * The answer to a send, written as bytes: the same JSON header for every message but for four
+ * numbers. The client dereferences extFields for every code and parses msgId, so both are always
+ * there. Source: apache/rocketmq client/…/MQClientAPIImpl.java (processSendResponse).
+ */
+import { OUR_LANGUAGE, PROTOCOL_VERSION } from './command.ts'
+import { FRAME_PREFIX_BYTES } from './frame.ts'
+
+const ZERO = 0x30
+const TEN_9 = 1_000_000_000
+
+/** Writes a whole number in [0, 2^53) as decimal text; returns the end. */
+export function writeDecimal(target: Buffer, value: number, at: number): number {
+  if (value >= TEN_9) {
+    const high = Math.floor(value / TEN_9)
+    at = writeDecimal(target, high, at)
+    let low = value - high * TEN_9
+    for (let i = at + 8; i >= at; i--) {
+      const rest = (low / 10) | 0
+      target[i] = ZERO + low - rest * 10
+      low = rest
+    }
+    return at + 9
+  }
+  let digits = 1
+  for (let bound = 10; value >= bound; bound *= 10) digits++
+  let rest = value | 0
+  for (let i = at + digits - 1; i >= at; i--) {
+    const next = (rest / 10) | 0
+    target[i] = ZERO + rest - next * 10
+    rest = next
+  }
+  return at + digits
+}
+
+/** Writes the 16 upper-case hexadecimal digits of a whole number in [0, 2^53). */
+function writeHex64(target: Buffer, value: number, at: number): number {
+  const high = Math.floor(value / 0x1_0000_0000)
+  writeHex32(target, high, at)
+  writeHex32(target, value - high * 0x1_0000_0000, at + 8)
+  return at + 16
+}
+
+function writeHex32(target: Buffer, value: number, at: number): void {
+  for (let i = 0; i < 8; i++) {
+    const digit = (value >>> (28 - 4 * i)) & 15
+    target[at + i] = digit < 10 ? ZERO + digit : 0x37 + digit
+  }
+}
+
+export class SendAnswerWriter {
+  /** Room that one answer needs at most. */
+  readonly bytesMax: number
+  readonly #head: Buffer
+  readonly #queueId = Buffer.from('","queueId":"', 'latin1')
+  readonly #queueOffset = Buffer.from('","queueOffset":"', 'latin1')
+  readonly #opaque = Buffer.from(`"},"flag":1,"language":"${OUR_LANGUAGE}","opaque":`, 'latin1')
+  readonly #tail = Buffer.from(
+    `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`,
+    'latin1',
+  )
+
+  /** `storeHost` is the broker's own address in record form; it stands in every message id. */
+  constructor(storeHost: Buffer, region: string, traceOn: boolean) {
+    this.#head = Buffer.from(
+      '\0'.repeat(FRAME_PREFIX_BYTES) +
+        `{"code":0,"extFields":{"MSG_REGION":${JSON.stringify(region)},"TRACE_ON":"${traceOn}"` +
+        `,"msgId":"${storeHost.toString('hex').toUpperCase()}`,
+    )
+    this.bytesMax =
+      this.#head.length + 16 + 16 + 16 + 16 + 17 + this.#opaque.length + 12 + this.#tail.length
+  }
+
+  /** Writes the frame of a successful answer at `at`; returns its end. */
+  write(
+    target: Buffer,
+    at: number,
+    opaque: number,
+    queueId: number,
+    queueOffset: number,
+    physicalOffset: number,
+  ): number {
+    const start = at
+    at += this.#head.copy(target, at)
+    at = writeHex64(target, physicalOffset, at)
+    at += this.#queueId.copy(target, at)
+    at = writeDecimal(target, queueId, at)
+    at += this.#queueOffset.copy(target, at)
+    at = writeDecimal(target, queueOffset, at)
+    at += this.#opaque.copy(target, at)
+    if (opaque < 0) {
+      target[at++] = 0x2d
+      at = writeDecimal(target, -opaque, at)
+    } else at = writeDecimal(target, opaque, at)
+    at += this.#tail.copy(target, at)
+    const length = at - start - 4
+    target.writeInt32BE(length, start)
+    target.writeInt32BE(length - 4, start + 4)
+    return at
+  }
+}

@@ -1,0 +1,51 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { decodeFrame } from '../../src/protocol/frame.ts'
+import { SendAnswerWriter, writeDecimal } from '../../src/protocol/send-answer.ts'
+
+test('decimal text is what String writes, for every size', () => {
+  const target = Buffer.alloc(32)
+  fc.assert(
+    fc.property(fc.maxSafeNat(), (value) => {
+      expect(target.toString('latin1', 0, writeDecimal(target, value, 0))).toBe(String(value))
+    }),
+  )
+  for (const value of [
+    0,
+    9,
+    10,
+    999_999_999,
+    1_000_000_000,
+    1_000_000_001,
+    Number.MAX_SAFE_INTEGER,
+  ]) {
+    expect(target.toString('latin1', 0, writeDecimal(target, value, 0))).toBe(String(value))
+  }
+})
+
+test('the answer is a frame that a client can read, with id, queue and offset', () => {
+  const host = Buffer.from([127, 0, 0, 1, 0, 0, 0x2a, 0x9f])
+  const writer = new SendAnswerWriter(host, 'DefaultRegion', true)
+  const target = Buffer.alloc(writer.bytesMax + 10)
+  fc.assert(
+    fc.property(
+      fc.integer(),
+      fc.nat(2000),
+      fc.maxSafeNat(),
+      fc.maxSafeNat(),
+      (opaque, queueId, queueOffset, physicalOffset) => {
+        const end = writer.write(target, 10, opaque, queueId, queueOffset, physicalOffset)
+        expect(end - 10).toBeLessThanOrEqual(writer.bytesMax)
+        const command = decodeFrame(target, 10, end)
+        expect(command).toMatchObject({ code: 0, flag: 1, opaque, body: null })
+        expect({ ...command.ext }).toEqual({
+          MSG_REGION: 'DefaultRegion',
+          TRACE_ON: 'true',
+          msgId: `7F00000100002A9F${physicalOffset.toString(16).toUpperCase().padStart(16, '0')}`,
+          queueId: String(queueId),
+          queueOffset: String(queueOffset),
+        })
+      },
+    ),
+  )
+})
