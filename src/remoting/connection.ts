@@ -9,6 +9,7 @@ import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
 import { Command, CommandFlag } from '../protocol/command.ts'
 import { FrameError, decodeFrame, encodeFrame } from '../protocol/frame.ts'
+import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'
 import type { Clock } from '../world/clock.ts'
 import type { ByteStream } from '../world/net.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -60,6 +61,7 @@ export class Connection {
   #heldByOwner = false
   #lastReadMs: number
   #unfinishedSinceMs = 0
+  #remoteHost: Buffer | null = null
 
   constructor(
     stream: ByteStream,
@@ -87,6 +89,12 @@ export class Connection {
     stream.onClose = (error) => {
       this.#onClose(error)
     }
+  }
+
+  /** The peer's address in the form that records carry: 8 bytes, or 20 for IPv6. */
+  get remoteHost(): Buffer {
+    this.#remoteHost ??= encodeHost(this.remoteAddress) ?? Buffer.alloc(HOST_V4_BYTES)
+    return this.#remoteHost
   }
 
   get isClosed(): boolean {

@@ -1,0 +1,33 @@
+/** What request handlers get: the broker's parts, made once at start. */
+import type { Logger } from '../base/logger.ts'
+import type { Command } from '../protocol/command.ts'
+import type { Connection } from '../remoting/connection.ts'
+import type { Store } from '../store/store.ts'
+import type { World } from '../world/world.ts'
+import type { ClientRegistry } from './clients.ts'
+import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { GroupTable } from './groups.ts'
+import type { BrokerSettings } from './options.ts'
+import type { Registration } from './registration.ts'
+import type { BrokerStats } from './stats.ts'
+import type { TopicTable } from './topics.ts'
+
+export interface BrokerContext {
+  readonly world: World
+  readonly settings: BrokerSettings
+  readonly store: Store
+  readonly topics: TopicTable
+  readonly groups: GroupTable
+  readonly offsets: ConsumerOffsets
+  readonly clients: ClientRegistry
+  readonly registration: Registration
+  readonly stats: BrokerStats
+  readonly logger: Logger
+}
+
+/** Answers one request; null when there is nothing to answer, or when it is answered later by itself. */
+export type RequestHandler = (
+  context: BrokerContext,
+  connection: Connection,
+  command: Command,
+) => Command | null | Promise<Command | null>
