@@ -39,8 +39,8 @@ final class Pulling {
         calls.put("pull.offsets", Pulling::offsets);
         calls.put("pull.report", request -> {
             DefaultMQPullConsumer consumer = pull(request);
-            consumer.updateConsumeOffset(Peer.queueOf(request), request.getLongValue("offset"));
-            consumer.getDefaultMQPullConsumerImpl().persistConsumerOffset();
+            consumer.getDefaultMQPullConsumerImpl().getOffsetStore().updateConsumeOffsetToBroker(
+                Peer.queueOf(request), request.getLongValue("offset"), false);
             return true;
         });
         calls.put("pull.stop", request -> {
