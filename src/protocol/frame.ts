@@ -50,17 +50,21 @@ export function lengthProblem(length: number): string | null {
 
 /** The whole frame of a command. */
 export function encodeFrame(command: Command): Buffer {
+  const head = encodeFrameHead(command, command.body?.length ?? 0)
+  return command.body === null ? head : Buffer.concat([head, command.body])
+}
+
+/** Everything of a frame before its body of `bodyBytes`, which the caller sends right behind it. */
+export function encodeFrameHead(command: Command, bodyBytes: number): Buffer {
   const header =
     command.serializeType === SerializeType.json
       ? Buffer.from(jsonHeader(command), 'utf8')
       : binaryHeader(command)
-  const bodyBytes = command.body?.length ?? 0
-  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + header.length + bodyBytes)
-  frame.writeInt32BE(4 + header.length + bodyBytes, 0)
-  frame.writeInt32BE((command.serializeType << 24) | header.length, 4)
-  header.copy(frame, FRAME_PREFIX_BYTES)
-  command.body?.copy(frame, FRAME_PREFIX_BYTES + header.length)
-  return frame
+  const head = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + header.length)
+  head.writeInt32BE(4 + header.length + bodyBytes, 0)
+  head.writeInt32BE((command.serializeType << 24) | header.length, 4)
+  header.copy(head, FRAME_PREFIX_BYTES)
+  return head
 }
 
 /**

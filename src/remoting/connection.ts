@@ -8,7 +8,7 @@
 import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
 import { Command, CommandFlag } from '../protocol/command.ts'
-import { FrameError, decodeFrame, encodeFrame } from '../protocol/frame.ts'
+import { FrameError, decodeFrame, encodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'
 import type { Clock } from '../world/clock.ts'
 import type { ByteStream } from '../world/net.ts'
@@ -113,7 +113,11 @@ export class Connection {
 
   /** Sends a response or any other command as it is. Dropped when the connection is gone. */
   reply(response: Command): void {
-    this.write(encodeFrame(response))
+    if (this.#closed) return
+    const { body } = response
+    this.out.append(encodeFrameHead(response, body?.length ?? 0))
+    if (body !== null) this.out.append(body)
+    this.touch()
   }
 
   /** Sends the bytes of whole frames. */
