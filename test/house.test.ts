@@ -12,7 +12,8 @@ const root = path.join(import.meta.dirname, '..')
 /**
  * Room → rooms it may import. Every room also sees `base`. Amendments to the plan of the house:
  * `cli` builds the connection to a broker for all commands, so it sees `client`, and `engine` to
- * find the instance that runs on this machine; commands see the front doors of what they drive.
+ * find the instance that runs on this machine; commands see the front doors of what they drive;
+ * drivers patch frames in place for rate, so they see the protocol and not only the client.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -26,7 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   nameserver: ['world', 'protocol', 'remoting'],
   broker: ['world', 'protocol', 'remoting', 'store', 'cluster'],
   client: ['world', 'protocol', 'remoting'],
-  drivers: ['world', 'client'],
+  drivers: ['world', 'protocol', 'remoting', 'client'],
   bench: ['world', 'drivers', 'host'],
   report: [],
   engine: ['world', 'client'],

@@ -1,0 +1,130 @@
+/**
+ * What a benchmark needs of a messaging system, and no more. A driver is small: it makes topics,
+ * opens lines to produce and to consume, and tells what the brokers say of themselves.
+ *
+ * The two lines are built for rate: no promise, closure or object a message. Whoever drives them
+ * works in *turns*. A turn starts when bytes have arrived (or with `turn()`); the line reads the
+ * clock once, hands over what arrived, and sends everything that was staged meanwhile with one
+ * write a connection when the turn ends. `nowNs` is that one reading.
+ */
+
+/** One queue of a topic at one broker. Lanes are numbered 0 … n−1 in the order of broker name and queue id. */
+export interface Lane {
+  readonly broker: string
+  /** HOST:PORT. */
+  readonly address: string
+  readonly queueId: number
+}
+
+/** Outcomes below zero are the driver's own; others are the system's answer codes, 0 is success. */
+export const LocalOutcome = {
+  timeout: -1,
+  connectionLost: -2,
+} as const
+
+export interface ProducerOptions {
+  readonly topic: string
+  readonly group: string
+  /** Concurrent synchronous senders: messages under way at once, 1 … 65,536. */
+  readonly slots: number
+  readonly timeoutMs: number
+  /** Each message carries a tag that consumers can filter by; null for none. */
+  readonly tag: string | null
+}
+
+export interface ProducerEvents {
+  /** The message of this slot has its outcome; the slot is free and may be used at once. */
+  onSettled(slot: number, outcome: number): void
+  /** Nothing can be sent any more. What is under way settles as lost right after this. */
+  onBroken(why: string): void
+}
+
+export interface ProducerLine {
+  readonly lanes: readonly Lane[]
+  /** The clock of this turn: monotonic nanoseconds of this host, exact to a few. */
+  readonly nowNs: number
+  /** Bytes handed to the network so far, headers and framing of the protocol included. */
+  readonly sentBytes: number
+  /** Stages one message with body bytes [start, end), which are copied. The slot must be free. */
+  send(slot: number, lane: number, body: Buffer, start: number, end: number): void
+  /** Runs `work` as a turn of its own, for the first messages. */
+  turn(work: () => void): void
+  /** Answers that fit no message under way: late ones, duplicates. */
+  readonly strayAnswers: number
+  close(): void
+}
+
+export interface ConsumerOptions {
+  readonly topic: string
+  readonly group: string
+  /** Lanes this consumer reads alone, with the queue offset to start at. */
+  readonly lanes: readonly { readonly lane: number; readonly offset: number }[]
+  /** Messages asked for at once. */
+  readonly batch: number
+  /** How long a broker may hold a request for which there is nothing, milliseconds. */
+  readonly holdMs: number
+}
+
+export interface ConsumerEvents {
+  /** One message; its body is bytes [start, end), valid during the call. */
+  onMessage(lane: number, queueOffset: number, bytes: Buffer, start: number, end: number): void
+  /** An answer is dealt with: where this lane is, and where its end is. */
+  onProgress(lane: number, nextOffset: number, endOffset: number): void
+  /** A request failed and will be repeated. */
+  onTrouble(lane: number, outcome: number): void
+  onBroken(why: string): void
+}
+
+export interface ConsumerLine {
+  readonly nowNs: number
+  /** Starts to read every lane. */
+  start(): void
+  readonly receivedBytes: number
+  /** Answers with at least one message, for the mean batch. */
+  readonly batches: number
+  close(): void
+}
+
+export interface LaneOffsets {
+  readonly lane: number
+  readonly minOffset: number
+  /** Where the next message will be put. */
+  readonly endOffset: number
+}
+
+export interface BrokerFacts {
+  readonly name: string
+  readonly address: string
+  readonly cluster: string
+  readonly version: string | null
+  /** Effective settings that bear on durability and cost, as the broker names them. */
+  readonly settings: Readonly<Record<string, string>>
+  /** Figures of the running broker, as it names them. */
+  readonly runtime: Readonly<Record<string, string>>
+}
+
+/** What an acknowledgement of a broker stands for. */
+export interface Durability {
+  readonly profile: 'memory' | 'page-cache' | 'fsync' | 'unknown'
+  /** In plain words. */
+  readonly acknowledged: string
+  /** Read back from the broker, or taken from the scenario. */
+  readonly verifiedBy: 'broker' | 'declared'
+}
+
+export interface Driver {
+  readonly name: string
+  /** Makes the topic with `queues` queues on every broker and waits until it can be used. True when it was new. */
+  createTopic(topic: string, queues: number): Promise<boolean>
+  deleteTopic(topic: string): Promise<void>
+  /** The topic's lanes, sorted. Throws MqError TOPIC_NOT_FOUND. */
+  lanes(topic: string): Promise<Lane[]>
+  openProducer(options: ProducerOptions, events: ProducerEvents): Promise<ProducerLine>
+  openConsumer(options: ConsumerOptions, events: ConsumerEvents): Promise<ConsumerLine>
+  offsets(topic: string): Promise<LaneOffsets[]>
+  brokerFacts(): Promise<BrokerFacts[]>
+  durability(facts: readonly BrokerFacts[]): Durability
+  /** The name of an outcome in results and reports, such as SYSTEM_BUSY or TIMEOUT. */
+  outcomeName(outcome: number): string
+  close(): void
+}
