@@ -1,0 +1,207 @@
+/**
+ * The embedded engine: a plan becomes role processes, and an instance knows how to end. `mqctl
+ * start` runs one of these in the foreground, a detached supervisor runs one in the background, and
+ * a bench runs one on free ports in a directory of its own.
+ *
+ * Order of a start: lock the state directory, check ports, start all processes at once (loading
+ * takes longest), name servers first get their configuration, then brokers with the name servers'
+ * addresses; run.json is written as soon as the processes exist, so that whatever happens later,
+ * somebody can find them.
+ */
+import path from 'node:path'
+import { MqError } from '../base/errors.ts'
+import type { DiskLock } from '../world/disk.ts'
+import type { World } from '../world/world.ts'
+import {
+  readRunFile,
+  retireRunFile,
+  writeRunFile,
+  statusOf,
+  type InstanceStatus,
+  type RoleFacts,
+  type RunFile,
+} from './instance.ts'
+import { brokerPort, checkPortsFree, nameServerPort } from './ports.ts'
+import { identityOf, isAlive } from './process-identity.ts'
+import { Supervisor, type RoleEnd, type RoleProcess } from './supervisor.ts'
+import { brokerConfigs, nameServerConfigs, type InstancePlan, type RoleConfig } from './topology.ts'
+
+export interface InstanceOptions {
+  /** Where run.json, lock and logs go. */
+  readonly stateDir: string
+  /** A role ended; `expected` when this instance was stopping it. */
+  readonly onRoleEnd?: (end: RoleEnd) => void
+  /** How long a role may take to be ready; a big recovery takes its time. Default 120 s. */
+  readonly readyTimeoutMs?: number
+  /** Scripts of the roles; tests put their own here. */
+  readonly scripts?: RoleScripts
+}
+
+export interface RoleScripts {
+  readonly nameserver: URL
+  readonly broker: URL
+}
+
+const READY_TIMEOUT_MS = 120_000
+
+/** A stop flushes what is staged; beyond this it is killed. */
+const STOP_TIMEOUT_MS = 20_000
+
+const builtScripts: RoleScripts = {
+  nameserver: new URL('./roles/nameserver.js', import.meta.url),
+  broker: new URL('./roles/broker.js', import.meta.url),
+}
+
+export class Instance {
+  readonly #stateDir: string
+  readonly #plan: InstancePlan
+  readonly #release: () => Promise<void>
+  readonly #supervisor: Supervisor
+  #brokers: RoleProcess[] = []
+  #nameServers: RoleProcess[] = []
+  #run: RunFile
+
+  private constructor(world: World, plan: InstancePlan, options: InstanceOptions, lock: DiskLock) {
+    this.#plan = plan
+    this.#stateDir = options.stateDir
+    this.#release = once(() => lock.release())
+    this.#supervisor = new Supervisor(world, {
+      logDir: options.stateDir,
+      readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+      onEnd: (end) => options.onRoleEnd?.(end),
+    })
+    this.#run = {
+      version: 1,
+      name: plan.name,
+      supervisor: identityOf(process.pid),
+      startedAt: new Date(world.clock.wallMs()).toISOString(),
+      ready: false,
+      dataDir: plan.dataDir,
+      roles: [],
+      plan,
+    }
+  }
+
+  /**
+   * Starts all roles and waits until they serve. Throws ALREADY_RUNNING, PORT_TAKEN, START_FAILED
+   * or what a role says; nothing is left running then.
+   */
+  static async start(
+    world: World,
+    plan: InstancePlan,
+    options: InstanceOptions,
+  ): Promise<Instance> {
+    await world.disk.makeDirectory(options.stateDir)
+    const lock = await world.disk.lock(path.join(options.stateDir, 'lock'))
+    const before = readRunFile(options.stateDir)
+    if (lock === null) {
+      throw new MqError('ALREADY_RUNNING', { name: plan.name, pid: before?.supervisor.pid ?? '?' })
+    }
+    const instance = new Instance(world, plan, options, lock)
+    try {
+      if (before !== null) refuseLeftovers(before)
+      await checkPortsFree(world, plan.bind, fixedPorts(plan))
+      await instance.#startRoles(options.scripts ?? builtScripts)
+      return instance
+    } catch (error) {
+      await instance.stop()
+      throw error
+    }
+  }
+
+  get status(): InstanceStatus {
+    return statusOf(this.#run, this.#stateDir)
+  }
+
+  /** Roles that live. */
+  get living(): number {
+    return this.#supervisor.living
+  }
+
+  /** Stops brokers, then name servers; SIGKILL after the time-out. Calling it twice is harmless. */
+  async stop(timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
+    const ran = this.#brokers.length > 0
+    await Promise.all(this.#brokers.map((role) => role.stop(timeoutMs)))
+    await this.#supervisor.stopAll(timeoutMs)
+    if (ran) retireRunFile(this.#stateDir)
+    await this.#release()
+  }
+
+  async #startRoles(scripts: RoleScripts): Promise<void> {
+    const plannedNames = nameServerConfigs(this.#plan)
+    const plannedBrokers = brokerConfigs(this.#plan, [])
+    this.#nameServers = plannedNames.map(({ name }) =>
+      this.#supervisor.spawn(name, scripts.nameserver),
+    )
+    this.#brokers = plannedBrokers.map(({ name }) => this.#supervisor.spawn(name, scripts.broker))
+    this.#note([
+      ...plannedNames.map((config, index) => this.#facts(config, this.#nameServers[index], 0)),
+      ...plannedBrokers.map((config, index) => this.#facts(config, this.#brokers[index], 0)),
+    ])
+
+    const nameServers = await this.#startAll(plannedNames, this.#nameServers)
+    const addresses = nameServers.map(({ address }) => address)
+    const brokers = await this.#startAll(brokerConfigs(this.#plan, addresses), this.#brokers)
+    this.#note([...nameServers, ...brokers], true)
+  }
+
+  async #startAll(
+    configs: readonly RoleConfig[],
+    roles: readonly RoleProcess[],
+  ): Promise<RoleFacts[]> {
+    return Promise.all(
+      configs.map(async (config, index) => {
+        const role = roles[index]
+        const port = role === undefined ? 0 : await role.start(config)
+        return this.#facts(config, role, port)
+      }),
+    )
+  }
+
+  #facts(config: RoleConfig, role: RoleProcess | undefined, port: number): RoleFacts {
+    const host = this.#plan.advertise.includes(':')
+      ? `[${this.#plan.advertise}]`
+      : this.#plan.advertise
+    const actual = port === 0 ? config.port : port
+    return {
+      name: config.name,
+      role: config.role,
+      address: `${host}:${actual}`,
+      port: actual,
+      process: role?.identity ?? { pid: 0, startedAt: null },
+    }
+  }
+
+  #note(roles: readonly RoleFacts[], ready = false): void {
+    this.#run = { ...this.#run, roles, ready }
+    writeRunFile(this.#stateDir, this.#run)
+  }
+}
+
+/** The supervisor is gone (its lock is free), yet a role may still be stopping. */
+function refuseLeftovers(run: RunFile): void {
+  const alive = run.roles.find((role) => isAlive(role.process))
+  if (alive === undefined) return
+  throw new MqError('ALREADY_RUNNING', {
+    name: `${run.name} (${alive.name})`,
+    pid: alive.process.pid,
+  })
+}
+
+function fixedPorts(plan: InstancePlan): { port: number; flag: string }[] {
+  if (plan.anyPort) return []
+  const nameServers = Array.from({ length: plan.nameServers }, (_, index) => ({
+    port: nameServerPort(plan.nameServerPort, index),
+    flag: '--namesrv-port',
+  }))
+  const brokers = Array.from({ length: plan.brokers }, (_, index) => ({
+    port: brokerPort(plan.port, index),
+    flag: '--port',
+  }))
+  return [...nameServers, ...brokers]
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let result: Promise<void> | null = null
+  return () => (result ??= run())
+}

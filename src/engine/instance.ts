@@ -1,0 +1,177 @@
+/**
+ * What an instance wrote about itself (run.json in its state directory) and what of it is still
+ * true. `run.json` exists while the instance runs; at a clean stop it becomes `last.json`, from
+ * which `restart` takes the options.
+ */
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { stateHome } from './directories.ts'
+import { isAlive, residentBytes, type ProcessIdentity } from './process-identity.ts'
+import type { InstancePlan } from './topology.ts'
+
+export interface RoleFacts {
+  readonly name: string
+  readonly role: 'nameserver' | 'broker'
+  /** `host:port` as clients reach it. */
+  readonly address: string
+  readonly port: number
+  readonly process: ProcessIdentity
+}
+
+/** run.json */
+export interface RunFile {
+  readonly version: 1
+  readonly name: string
+  readonly supervisor: ProcessIdentity
+  /** ISO 8601. */
+  readonly startedAt: string
+  readonly ready: boolean
+  readonly dataDir: string
+  readonly roles: readonly RoleFacts[]
+  /** What it was started with. */
+  readonly plan: InstancePlan
+}
+
+export type InstanceState = 'running' | 'starting' | 'partial' | 'stopped'
+
+/** The answer of `mqctl status`; field names are fixed. */
+export interface InstanceStatus {
+  readonly name: string
+  readonly state: InstanceState
+  readonly engine: 'embedded'
+  readonly dataDir: string
+  readonly stateDir: string
+  readonly startedAt: string | null
+  readonly supervisorPid: number | null
+  readonly namesrv: readonly string[]
+  readonly nameServers: readonly RoleStatus[]
+  readonly brokers: readonly RoleStatus[]
+}
+
+export interface RoleStatus {
+  readonly name: string
+  readonly role: string
+  readonly address: string
+  /** Null when it is not running. */
+  readonly pid: number | null
+  readonly rssBytes: number | null
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const runPath = (stateDir: string) => path.join(stateDir, 'run.json')
+const lastPath = (stateDir: string) => path.join(stateDir, 'last.json')
+
+/** The run.json of a state directory; null when there is none or it cannot be read. */
+export function readRunFile(stateDir: string): RunFile | null {
+  return readJson(runPath(stateDir))
+}
+
+/** What ran last in a state directory, running or not. */
+export function readLastRun(stateDir: string): RunFile | null {
+  return readRunFile(stateDir) ?? readJson(lastPath(stateDir))
+}
+
+/** Written whole or not at all. */
+export function writeRunFile(stateDir: string, run: RunFile): void {
+  mkdirSync(stateDir, { recursive: true })
+  const temporary = path.join(stateDir, `.run.json.${process.pid}`)
+  writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`)
+  renameSync(temporary, runPath(stateDir))
+}
+
+/** Turns run.json into last.json. */
+export function retireRunFile(stateDir: string): void {
+  try {
+    renameSync(runPath(stateDir), lastPath(stateDir))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+export function forgetInstance(stateDir: string): void {
+  rmSync(stateDir, { recursive: true, force: true })
+}
+
+/** Names of all instances that ever ran for this user, sorted. */
+export function instanceNames(env: Environment): string[] {
+  try {
+    return readdirSync(path.join(stateHome(env), 'clusters'), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name)
+      .sort()
+  } catch {
+    return []
+  }
+}
+
+/** What is true now of what the run file says. A file whose processes are gone means stopped. */
+export function statusOf(run: RunFile, stateDir: string): InstanceStatus {
+  const supervisorLives = isAlive(run.supervisor)
+  const roles = run.roles.map((role) => ({ role, lives: isAlive(role.process) }))
+  const living = roles.filter(({ lives }) => lives).length
+  const rows = (kind: RoleFacts['role']) =>
+    roles.filter(({ role }) => role.role === kind).map(({ role, lives }) => roleStatus(role, lives))
+  return {
+    name: run.name,
+    state: stateFrom(run, supervisorLives, living),
+    engine: 'embedded',
+    dataDir: run.dataDir,
+    stateDir,
+    startedAt: living > 0 || supervisorLives ? run.startedAt : null,
+    supervisorPid: supervisorLives ? run.supervisor.pid : null,
+    namesrv: rows('nameserver').map(({ address }) => address),
+    nameServers: rows('nameserver'),
+    brokers: rows('broker'),
+  }
+}
+
+function stateFrom(run: RunFile, supervisorLives: boolean, living: number): InstanceState {
+  if (!supervisorLives && living === 0) return 'stopped'
+  if (supervisorLives && !run.ready) return 'starting'
+  return supervisorLives && living === run.roles.length ? 'running' : 'partial'
+}
+
+function roleStatus(role: RoleFacts, lives: boolean): RoleStatus {
+  return {
+    name: role.name,
+    role: role.role === 'broker' ? 'master' : 'nameserver',
+    address: role.address,
+    pid: lives ? role.process.pid : null,
+    rssBytes: lives ? residentBytes(role.process.pid) : null,
+  }
+}
+
+/** Name servers of what runs on this machine: the instance `local` first, then by name. */
+export function runningNameServers(
+  env: Environment,
+  first: string,
+): { name: string; namesrv: readonly string[] } | null {
+  const names = instanceNames(env)
+  const ordered = [first, ...names.filter((name) => name !== first)]
+  for (const name of ordered) {
+    const stateDir = path.join(stateHome(env), 'clusters', name)
+    const run = readRunFile(stateDir)
+    if (run === null) continue
+    const status = statusOf(run, stateDir)
+    if (status.state !== 'stopped' && status.namesrv.length > 0) {
+      return { name, namesrv: status.namesrv }
+    }
+  }
+  return null
+}
+
+function readJson(file: string): RunFile | null {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    return isRunFile(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+function isRunFile(value: unknown): value is RunFile {
+  if (typeof value !== 'object' || value === null) return false
+  const run = value as Partial<RunFile>
+  return run.version === 1 && Array.isArray(run.roles) && typeof run.supervisor?.pid === 'number'
+}
