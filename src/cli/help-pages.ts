@@ -86,7 +86,6 @@ TIME
     text: () => `Variables (a flag always wins)
   MQCTL_NAMESRV     name servers, host:port separated by ;
   NAMESRV_ADDR      the same, as mqadmin and the Java client read it
-  MQCTL_DATA_DIR    where instances and results are kept
   NO_COLOR          any value: no colours        FORCE_COLOR   colours also into a pipe
   DEBUG=mqctl:*     stack traces with errors
 

@@ -1,0 +1,111 @@
+import { Flags } from '@oclif/core'
+import { ExitCode } from '../src/base/exit-codes.ts'
+import { MqctlCommand } from '../src/cli/command.ts'
+import { instanceArgument, statusText } from '../src/cli/instances.ts'
+import { logText } from '../src/cli/log-view.ts'
+import { planOf, startFlags } from '../src/cli/start-flags.ts'
+import { startDetached } from '../src/engine/detach.ts'
+import { directoriesOf } from '../src/engine/directories.ts'
+import { Instance } from '../src/engine/engine.ts'
+import type { InstanceStatus } from '../src/engine/instance.ts'
+import { followLogs } from '../src/engine/log-reader.ts'
+import type { InstancePlan } from '../src/engine/topology.ts'
+
+export default class Start extends MqctlCommand<InstanceStatus> {
+  static override summary = 'Run a name server and a broker on this machine.'
+  static override description = `Each is a process of its own under this one. In the foreground, Ctrl-C stops them; with --detach
+they run on and mqctl stop ends them. Messages stay until mqctl purge. What the broker acknowledges
+is on disk in Apache RocketMQ's own format.`
+  static override args = { name: instanceArgument() }
+  static override flags = {
+    detach: Flags.boolean({ char: 'd', summary: 'Run in the background.' }),
+    wait: Flags.boolean({
+      summary: 'Return when it serves (always so: kept for scripts that say it).',
+      dependsOn: ['detach'],
+    }),
+    ...startFlags,
+  }
+  static override examples = [
+    '<%= config.bin %> start',
+    '<%= config.bin %> start --detach --wait --topic orders:4',
+    '<%= config.bin %> start ci --detach --wait --any-port --json',
+    '<%= config.bin %> start --brokers 3 --namesrvs 2 --flush sync',
+    '<%= config.bin %> start --bind 0.0.0.0 --advertise broker.local --insecure-expose',
+  ]
+
+  async run(): Promise<InstanceStatus> {
+    const { args, flags } = await this.parse(Start)
+    const plan = planOf(args.name, flags)
+    const { stateDir } = directoriesOf(process.env, args.name)
+    const interrupted = this.claimInterrupts()
+    if (flags['insecure-expose'] && flags.bind !== '127.0.0.1') {
+      this.warn(
+        `anybody who reaches ${flags.bind} can read, write and delete: there is no access control`,
+      )
+    }
+    return flags.detach
+      ? this.#showStarted(await startDetached({ plan, stateDir }, interrupted))
+      : this.#foreground(plan, stateDir, interrupted)
+  }
+
+  async #foreground(
+    plan: InstancePlan,
+    stateDir: string,
+    interrupted: AbortSignal,
+  ): Promise<InstanceStatus> {
+    const over = new AbortController()
+    const stopLogs = new AbortController()
+    let instance: Instance | null = null
+    const logs = this.quiet
+      ? Promise.resolve()
+      : followLogs(this.world, stateDir, stopLogs.signal, (line) => {
+          process.stderr.write(`${logText(line, this.terminal.err)}\n`)
+        })
+    try {
+      instance = await Instance.start(this.world, plan, {
+        stateDir,
+        onRoleEnd: ({ name, pid, how, expected }) => {
+          if (expected) return
+          this.remark(`${name} (pid ${pid}) ended: ${how}`)
+          this.exitWith(ExitCode.failed)
+          if (instance?.living === 0) over.abort()
+        },
+      })
+      const status = await this.#showStarted(instance.status)
+      await either(interrupted, over.signal)
+      this.remark('stopping …')
+      await instance.stop()
+      return status
+    } finally {
+      stopLogs.abort()
+      await logs
+    }
+  }
+
+  #showStarted(status: InstanceStatus): Promise<InstanceStatus> {
+    return this.show(status, {
+      text: (_, terminal) => {
+        const other = status.name === 'local' ? '' : ` -n ${status.namesrv.join(';')}`
+        const next = [
+          `mqctl produce orders "hello"${other}`,
+          `mqctl consume orders --from start${other}`,
+          `mqctl bench`,
+        ]
+        const text = statusText(status, terminal, this.world.clock.wallMs())
+        return `${text}\n\n${terminal.out.bold('next')}\n${next.map((line) => `  ${line}`).join('\n')}`
+      },
+    })
+  }
+}
+
+function either(one: AbortSignal, other: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of [one, other]) {
+      if (signal.aborted) resolve()
+      else
+        signal.addEventListener('abort', () => {
+          resolve()
+        })
+    }
+  })
+}

@@ -1,0 +1,55 @@
+import { Flags } from '@oclif/core'
+import { ExitCode } from '../src/base/exit-codes.ts'
+import { MqctlCommand } from '../src/cli/command.ts'
+import { instanceArgument, instanceStatus, statusText } from '../src/cli/instances.ts'
+import { renderTable } from '../src/cli/table.ts'
+import { instanceNames, type InstanceStatus } from '../src/engine/instance.ts'
+
+export default class Status extends MqctlCommand<object> {
+  static override summary = 'What runs on this machine, and where.'
+  static override description =
+    'Exit code 0 when it runs, 1 when it is stopped or a part of it is missing.'
+  static override args = { name: instanceArgument() }
+  static override flags = {
+    all: Flags.boolean({ summary: 'Every instance that ever ran for this user.' }),
+  }
+  static override examples = [
+    '<%= config.bin %> status',
+    '<%= config.bin %> status --json',
+    '<%= config.bin %> status --all',
+  ]
+
+  async run(): Promise<object> {
+    const { args, flags } = await this.parse(Status)
+    if (flags.all) return this.#all()
+    const status = instanceStatus(args.name)
+    if (status.state !== 'running') this.exitWith(ExitCode.failed)
+    return this.show(status, {
+      rows: () => [status],
+      text: (_, terminal) => statusText(status, terminal, this.world.clock.wallMs()),
+    })
+  }
+
+  async #all(): Promise<object> {
+    const instances = instanceNames(process.env).map((name) => instanceStatus(name))
+    return this.show(
+      { instances },
+      {
+        rows: () => instances,
+        text: (_, terminal) =>
+          instances.length === 0
+            ? 'nothing has run here yet; mqctl start begins'
+            : renderTable(
+                terminal,
+                ['NAME', 'STATE', 'NAME SERVERS', 'BROKERS', 'DATA'].map((head) => ({ head })),
+                instances.map(row),
+              ),
+      },
+    )
+  }
+}
+
+function row(status: InstanceStatus): (string | number)[] {
+  const { name, state, namesrv, brokers, dataDir } = status
+  return [name, state, namesrv.join(';'), brokers.map(({ address }) => address).join(';'), dataDir]
+}

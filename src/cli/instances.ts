@@ -1,0 +1,89 @@
+/** What commands say about instances: their names, their status as text. */
+import { MqError } from '../base/errors.ts'
+import { formatBytes, formatDurationMs } from '../base/units.ts'
+import { checkInstanceName, defaultInstanceName, directoriesOf } from '../engine/directories.ts'
+import { readLastRun, statusOf, type InstanceStatus, type RunFile } from '../engine/instance.ts'
+import { argument } from './flags.ts'
+import { renderFacts, renderTable } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+/** `[NAME]` of start, stop, status, logs … */
+export const instanceArgument = () =>
+  argument({
+    description: 'Name of the instance.',
+    default: defaultInstanceName,
+    parse: async (input) => {
+      checkInstanceName(input)
+      return input
+    },
+  })
+
+export interface KnownInstance {
+  readonly stateDir: string
+  readonly run: RunFile
+  readonly status: InstanceStatus
+}
+
+/** The instance, running or stopped; throws NOT_RUNNING when none of that name ever ran here. */
+export function findInstance(name: string): KnownInstance {
+  const found = lookUpInstance(name)
+  if (found === null) throw new MqError('NOT_RUNNING', { name })
+  return found
+}
+
+/** The same; null when none of that name ever ran here. */
+export function lookUpInstance(name: string): KnownInstance | null {
+  const { stateDir } = directoriesOf(process.env, name)
+  const run = readLastRun(stateDir)
+  return run === null ? null : { stateDir, run, status: statusOf(run, stateDir) }
+}
+
+/** Its status; stopped when it never ran. */
+export function instanceStatus(name: string): InstanceStatus {
+  const found = lookUpInstance(name)
+  if (found !== null) return found.status
+  const { dataDir, stateDir } = directoriesOf(process.env, name)
+  return {
+    name,
+    state: 'stopped',
+    engine: 'embedded',
+    dataDir,
+    stateDir,
+    startedAt: null,
+    supervisorPid: null,
+    namesrv: [],
+    nameServers: [],
+    brokers: [],
+  }
+}
+
+export function statusText(status: InstanceStatus, terminal: Terminal, nowMs: number): string {
+  const { bold, green, yellow, dim } = terminal.out
+  const color = status.state === 'running' ? green : status.state === 'stopped' ? dim : yellow
+  const uptimeMs = status.startedAt === null ? null : nowMs - Date.parse(status.startedAt)
+  const facts = renderFacts(terminal, [
+    ['data', status.dataDir],
+    ['logs', status.stateDir],
+    ['up', uptimeMs === null ? null : formatDurationMs(Math.max(0, uptimeMs))],
+  ])
+  const rows = [...status.nameServers, ...status.brokers].map((role) => [
+    role.name,
+    role.role,
+    role.address,
+    role.pid,
+    role.rssBytes === null ? null : formatBytes(role.rssBytes),
+  ])
+  const table = renderTable(
+    terminal,
+    [
+      { head: 'NAME' },
+      { head: 'ROLE' },
+      { head: 'ADDRESS' },
+      { head: 'PID', align: 'right' },
+      { head: 'MEMORY', align: 'right' },
+    ],
+    rows,
+  )
+  const head = `${bold(status.name)} ${color(status.state)}\n${facts}`
+  return rows.length === 0 ? head : `${head}\n\n${table}`
+}
