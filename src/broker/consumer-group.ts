@@ -1,0 +1,124 @@
+/** The members of one consumer group that are connected, and what the group has subscribed to. */
+import type {
+  ConsumerData,
+  ConsumeType,
+  ConsumeFromWhere,
+  MessageModel,
+} from '../protocol/bodies/consumer-data.ts'
+import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subscription-data.ts'
+import { ResponseCode } from '../protocol/codes.ts'
+import type { Connection } from '../remoting/connection.ts'
+import type { TagFilter } from './held-pulls.ts'
+import { Refusal } from './refusal.ts'
+import { filterOfSubscription, isTagType } from './tag-filter.ts'
+
+/** One client in one group. */
+export interface Member {
+  readonly connection: Connection
+  readonly clientId: string
+  readonly language: string
+  readonly version: number
+  /** Of the last heart-beat, on the monotonic clock and on the wall. */
+  lastSeenMs: number
+  lastSeenWallMs: number
+}
+
+/** What a group wants of one topic. */
+export class Subscription {
+  readonly data: SubscriptionData
+  #filter: TagFilter | undefined
+
+  constructor(data: SubscriptionData) {
+    this.data = isTagType(data.expressionType) ? withCodes(data) : data
+  }
+
+  /** Tag codes that pass; null lets all through. Throws a Refusal for anything but tags: never unfiltered. */
+  tagFilter(): TagFilter {
+    if (this.#filter !== undefined) return this.#filter
+    if (this.data.classFilterMode) {
+      throw new Refusal(
+        ResponseCode.SYSTEM_ERROR,
+        'The broker does not support consumer to filter message by class',
+      )
+    }
+    this.#filter = filterOfSubscription(this.data)
+    return this.#filter
+  }
+}
+
+/** Some clients leave the hash codes to the broker. */
+function withCodes(data: SubscriptionData): SubscriptionData {
+  if (data.codeSet.length > 0) return data
+  return {
+    ...tagSubscription(data.topic, data.subString, data.subVersion),
+    classFilterMode: data.classFilterMode,
+  }
+}
+
+/** Subscriptions that one group may have. */
+const SUBSCRIPTIONS_MAX = 10_000
+
+export class ConsumerGroup {
+  readonly name: string
+  readonly members = new Map<Connection, Member>()
+  readonly subscriptions = new Map<string, Subscription>()
+  consumeType: ConsumeType
+  messageModel: MessageModel
+  consumeFromWhere: ConsumeFromWhere
+
+  constructor(data: ConsumerData) {
+    this.name = data.groupName
+    this.consumeType = data.consumeType
+    this.messageModel = data.messageModel
+    this.consumeFromWhere = data.consumeFromWhere
+  }
+
+  /** Notes a member's heart-beat; the last one says how the group consumes. True when it is a new member. */
+  join(connection: Connection, member: Member, data: ConsumerData): boolean {
+    this.consumeType = data.consumeType
+    this.messageModel = data.messageModel
+    this.consumeFromWhere = data.consumeFromWhere
+    const known = this.members.get(connection)
+    this.members.set(connection, member)
+    return known?.clientId !== member.clientId
+  }
+
+  /**
+   * Takes over the subscriptions of a heart-beat; of two for one topic the newer stays. True when
+   * the set of topics changed.
+   */
+  subscribe(subscriptions: readonly SubscriptionData[]): boolean {
+    if (subscriptions.length > SUBSCRIPTIONS_MAX) {
+      throw new Refusal(
+        ResponseCode.SYSTEM_ERROR,
+        `a group may subscribe to ${SUBSCRIPTIONS_MAX} topics at most`,
+      )
+    }
+    let changed = false
+    const wanted = new Set<string>()
+    for (const data of subscriptions) {
+      wanted.add(data.topic)
+      const known = this.subscriptions.get(data.topic)
+      if (known === undefined) changed = true
+      else if (known.data.subVersion >= data.subVersion) continue
+      this.subscriptions.set(data.topic, new Subscription(data))
+    }
+    for (const topic of this.subscriptions.keys()) {
+      if (wanted.has(topic)) continue
+      this.subscriptions.delete(topic)
+      changed = true
+    }
+    return changed
+  }
+
+  /** Client ids without repetition. */
+  clientIds(): string[] {
+    return [...new Set([...this.members.values()].map((member) => member.clientId))]
+  }
+
+  /** The connection of a member; null when it is not connected. */
+  memberById(clientId: string): Member | null {
+    for (const member of this.members.values()) if (member.clientId === clientId) return member
+    return null
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * The broker's options, a row each. What the store needs for itself stands in `store/options.ts`.
+ */
+import { MqError } from '../base/errors.ts'
+import {
+  type OptionValues,
+  duration,
+  optionTable,
+  parseSettings,
+  resolveOptions,
+  text,
+  toggle,
+  whole,
+} from '../base/options.ts'
+import { faultOfTopic } from '../protocol/names.ts'
+import { type StoreSettings, storeOptions } from '../store/options.ts'
+import type { RuntimeProbe } from './runtime-probe.ts'
+
+const addressPattern = /^(?:\[[^\]]+\]|[^:;\s]+):\d{1,5}$/
+const namesrvPattern = /^(?:(?:\[[^\]]+\]|[^:;\s]+):\d{1,5}(?:;|$))*$/
+const namePattern = /^[%|a-zA-Z0-9_-]{1,100}$/
+const nameText = '1 to 100 letters, digits, % | - and _'
+
+export const brokerOptions = optionTable({
+  host: text({ default: '127.0.0.1', summary: 'address to listen on' }),
+  port: whole({
+    default: 10_911,
+    max: 65_535,
+    rocketmq: 'listenPort',
+    summary: 'port for clients; 0 lets the system choose',
+  }),
+  fastPort: toggle({
+    default: true,
+    summary: 'also listen on port - 2, where clients with the VIP channel send',
+  }),
+  advertise: text({
+    default: '',
+    rocketmq: 'brokerIP1',
+    summary: 'host that clients are told to connect to; empty means the one listened on',
+  }),
+  namesrv: text({
+    default: '',
+    pattern: namesrvPattern,
+    patternText: 'HOST:PORT;HOST:PORT …',
+    rocketmq: 'namesrvAddr',
+    summary: 'name servers to register with',
+  }),
+  storeRoot: text({
+    default: '',
+    rocketmq: 'storePathRootDir',
+    summary: 'directory of messages and configuration; made when missing',
+  }),
+  clusterName: text({
+    default: 'DefaultCluster',
+    pattern: namePattern,
+    patternText: nameText,
+    rocketmq: 'brokerClusterName',
+    summary: 'cluster that the broker belongs to',
+  }),
+  brokerName: text({
+    default: 'broker-a',
+    pattern: namePattern,
+    patternText: nameText,
+    rocketmq: 'brokerName',
+    summary: 'name of the broker within its cluster',
+  }),
+  brokerId: whole({
+    default: 0,
+    max: 0,
+    rocketmq: 'brokerId',
+    summary: '0 is the leader; followers are not available yet',
+  }),
+  regionId: text({
+    default: 'DefaultRegion',
+    pattern: namePattern,
+    patternText: nameText,
+    rocketmq: 'regionId',
+    summary: 'region that is noted on every message',
+  }),
+  traceOn: toggle({
+    default: true,
+    rocketmq: 'traceOn',
+    summary: 'tells clients that they may trace messages',
+  }),
+  brokerPermission: whole({
+    default: 6,
+    min: 0,
+    max: 6,
+    rocketmq: 'brokerPermission',
+    mutable: true,
+    summary: 'what clients may do here: 2 write, 4 read, 6 both',
+  }),
+  autoCreateTopic: toggle({
+    default: true,
+    rocketmq: 'autoCreateTopicEnable',
+    mutable: true,
+    summary: 'makes a topic when the first message for it arrives',
+  }),
+  autoCreateTopicsMax: whole({
+    default: 10_000,
+    max: 100_000,
+    mutable: true,
+    summary: 'topics beyond this are not made by themselves',
+    cost: 'about 2 KiB of memory and 4 consume-queue directories a topic',
+  }),
+  defaultTopicQueueNums: whole({
+    default: 8,
+    min: 1,
+    max: 1_024,
+    rocketmq: 'defaultTopicQueueNums',
+    summary: 'queues of a topic that is made by itself, at most',
+  }),
+  topicQueuesMax: whole({
+    default: 4_096,
+    min: 1,
+    max: 65_536,
+    summary: 'queues that one topic may have',
+  }),
+  topicsMax: whole({
+    default: 100_000,
+    min: 100,
+    summary: 'topics that this broker may have, however they are made',
+  }),
+  autoCreateGroup: toggle({
+    default: true,
+    rocketmq: 'autoCreateSubscriptionGroup',
+    mutable: true,
+    summary: 'makes a consumer group when its first member connects',
+  }),
+  autoCreateGroupsMax: whole({
+    default: 10_000,
+    max: 100_000,
+    mutable: true,
+    summary: 'consumer groups beyond this are not made by themselves',
+  }),
+  flushConsumerOffsetMs: duration({
+    default: 5_000,
+    min: 100,
+    max: 60_000,
+    rocketmq: 'flushConsumerOffsetInterval',
+    summary: 'how often the progress of consumer groups is written',
+  }),
+  registerPeriodMs: duration({
+    default: 30_000,
+    min: 100,
+    max: 60_000,
+    rocketmq: 'registerNameServerPeriod',
+    summary: 'how often the broker says to its name servers that it lives',
+  }),
+  registerTimeoutMs: duration({
+    default: 6_000,
+    min: 100,
+    max: 60_000,
+    rocketmq: 'registerBrokerTimeoutMills',
+    summary: 'how long a name server may take to answer',
+  }),
+  clientExpiryMs: duration({
+    default: 120_000,
+    min: 1_000,
+    rocketmq: 'channelExpiredTimeout',
+    summary: 'a client that sends no heart-beat for this long is forgotten',
+  }),
+  clientScanMs: duration({
+    default: 10_000,
+    min: 100,
+    max: 60_000,
+    summary: 'how often silent clients are looked for',
+  }),
+  forwardTimeoutMs: duration({
+    default: 10_000,
+    min: 100,
+    max: 60_000,
+    summary:
+      'how long a client may take to answer what an administrator asks it through the broker',
+  }),
+})
+
+export type BrokerOptionValues = OptionValues<typeof brokerOptions>
+export type StoreOptionValues = OptionValues<typeof storeOptions>
+
+/** What a broker is started with; everything else has a default. */
+export interface BrokerOptions extends Partial<BrokerOptionValues> {
+  readonly store?: Partial<StoreOptionValues>
+  /** Lets GET_BROKER_RUNTIME_INFO tell how the process does. */
+  readonly runtime?: RuntimeProbe
+}
+
+/**
+ * The checked values, and what follows from them. Sealed rather than frozen: `changeSettings` below
+ * is the only writer, and only of rows that are marked mutable.
+ */
+export interface BrokerSettings extends BrokerOptionValues {
+  /** `host:port` that clients are told; exact once the port is bound. */
+  readonly advertisedAddress: string
+  /** Where a follower would connect; told to name servers, not listened on yet. */
+  readonly haAddress: string
+  readonly namesrvAddresses: readonly string[]
+  /** Longest body of a message, from the store's options. */
+  readonly maxMessageSizeBytes: number
+  readonly store: StoreSettings
+}
+
+const wildcards: ReadonlySet<string> = new Set(['0.0.0.0', '::', ''])
+
+/**
+ * Checks the options. `boundPort` is the port that was really bound, for port 0. Throws MqError
+ * CONFIG_INVALID.
+ */
+export function brokerSettings(options: BrokerOptions, boundPort?: number): BrokerSettings {
+  const { store, runtime: _runtime, ...own } = options
+  const values = resolveOptions(brokerOptions, own, 'broker')
+  const fault = faultOfTopic(values.brokerName) ?? faultOfTopic(values.clusterName)
+  if (fault !== null) throw invalid('brokerName', fault, nameText)
+  if (values.storeRoot === '') throw invalid('storeRoot', 'is missing', 'name a directory')
+  const advertised = values.advertise === '' ? values.host : values.advertise
+  if (wildcards.has(advertised)) {
+    throw invalid(
+      'advertise',
+      `clients cannot connect to ${advertised || 'nowhere'}`,
+      'say with --advertise HOST which address clients should use',
+    )
+  }
+  const host = advertised.includes(':') ? `[${advertised}]` : advertised
+  const port = boundPort ?? values.port
+  const advertisedAddress = `${host}:${port}`
+  const storeValues = resolveOptions(storeOptions, store, 'store')
+  return Object.seal({
+    ...values,
+    advertisedAddress,
+    haAddress: `${host}:${port + 1}`,
+    namesrvAddresses: splitAddresses(values.namesrv),
+    maxMessageSizeBytes: storeValues.messageBytesMax,
+    store: Object.freeze({
+      ...storeValues,
+      dir: values.storeRoot,
+      storeHost: advertisedAddress,
+    }),
+  })
+}
+
+/**
+ * Reads `key=value` texts for broker and store together; keys are ours or RocketMQ's. Throws
+ * MqError CONFIG_INVALID.
+ */
+export function parseBrokerOptions(settings: readonly string[], where = '--set'): BrokerOptions {
+  const values = parseSettings({ ...brokerOptions, ...storeOptions }, settings, where)
+  const own: Record<string, unknown> = {}
+  const store: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(values)) {
+    const target = Object.hasOwn(brokerOptions, name) ? own : store
+    target[name] = value
+  }
+  return { ...(own as Partial<BrokerOptionValues>), store: store }
+}
+
+type Writable<Values> = { -readonly [Name in keyof Values]: Values[Name] }
+
+/** Writes values that `parseOption` has checked. Rows that are not mutable are left alone. */
+export function changeSettings(
+  settings: BrokerSettings,
+  changes: Partial<BrokerOptionValues>,
+): void {
+  const target: Writable<BrokerSettings> = settings
+  for (const [name, value] of Object.entries(changes)) {
+    const row = brokerOptions[name as keyof typeof brokerOptions]
+    if (row.mutable === true) Object.assign(target, { [name]: value })
+  }
+}
+
+function splitAddresses(list: string): string[] {
+  return [...new Set(list.split(';').filter((address) => addressPattern.test(address)))]
+}
+
+function invalid(option: string, what: string, hint: string): MqError {
+  return new MqError('CONFIG_INVALID', { where: `broker ${option}`, what, hint })
+}

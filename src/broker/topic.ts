@@ -1,0 +1,99 @@
+/** A topic as the broker works with it: its configuration, its queues' handles, and its counters. */
+import { Perm, type TopicConfig, topicConfigToJson } from '../protocol/bodies/topic-config.ts'
+import { writeJson } from '../protocol/lenient-json.ts'
+import type { Queue } from '../store/queue.ts'
+
+/** Gives the store's handle of one queue; the same one each time. */
+export type OpenQueue = (topic: string, queueId: number) => Queue
+
+export class Topic {
+  readonly name: string
+  /** The name as it stands in records. */
+  readonly bytes: Buffer
+  /** Messages stored since the broker started, and the bytes of their records. */
+  puts = 0
+  putBytes = 0
+  /** For `BrokerStats`: whether the counters moved since they were last collected. */
+  moved = false
+  /** Set once; a deleted topic is never used again, a new one of the same name is another object. */
+  deleted = false
+  readonly #openQueue: OpenQueue
+  readonly #queues: (Queue | undefined)[] = []
+  #config: TopicConfig
+  #json: string | null = null
+
+  constructor(config: TopicConfig, openQueue: OpenQueue) {
+    this.name = config.topicName
+    this.bytes = Buffer.from(config.topicName)
+    this.#config = config
+    this.#openQueue = openQueue
+  }
+
+  get config(): TopicConfig {
+    return this.#config
+  }
+
+  get readQueueNums(): number {
+    return this.#config.readQueueNums
+  }
+
+  get writeQueueNums(): number {
+    return this.#config.writeQueueNums
+  }
+
+  /** Queues that exist for reading or for writing. */
+  get queueNums(): number {
+    return Math.max(this.#config.readQueueNums, this.#config.writeQueueNums)
+  }
+
+  get perm(): number {
+    return this.#config.perm
+  }
+
+  get isReadable(): boolean {
+    return (this.#config.perm & Perm.read) !== 0
+  }
+
+  get isWritable(): boolean {
+    return (this.#config.perm & Perm.write) !== 0
+  }
+
+  get sysFlag(): number {
+    return this.#config.topicSysFlag
+  }
+
+  get order(): boolean {
+    return this.#config.order
+  }
+
+  get attributes(): Readonly<Record<string, string>> {
+    return this.#config.attributes
+  }
+
+  /** The handle of a queue; `queueId` must be at least 0 and below `queueNums`. */
+  queue(queueId: number): Queue {
+    return this.#queues[queueId] ?? this.#open(queueId)
+  }
+
+  /** Replaces the configuration; the name stays. */
+  change(config: TopicConfig): void {
+    this.#config = { ...config, topicName: this.name }
+    this.#json = null
+  }
+
+  /** The configuration as JSON; `permMask` takes away what the broker as a whole does not permit. */
+  json(permMask = -1): string {
+    const { perm } = this.#config
+    if ((perm & permMask) !== perm) {
+      return writeJson(topicConfigToJson({ ...this.#config, perm: perm & permMask }))
+    }
+    this.#json ??= writeJson(topicConfigToJson(this.#config))
+    return this.#json
+  }
+
+  #open(queueId: number): Queue {
+    const queue = this.#openQueue(this.name, queueId)
+    this.#queues[queueId] = queue
+    return queue
+  }
+}

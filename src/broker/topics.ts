@@ -1,0 +1,333 @@
+/**
+ * The topics of the broker, kept in `config/topics.json` in Apache's format. Name servers hear of
+ * each change through `onChange`.
+ * Source of the rules: apache/rocketmq broker/…/topic/TopicConfigManager.java.
+ */
+import { assert } from '../base/assert.ts'
+import type { Logger } from '../base/logger.ts'
+import {
+  type DataVersion,
+  dataVersionToJson,
+  initialDataVersion,
+  nextDataVersion,
+} from '../protocol/bodies/data-version.ts'
+import { parseBody } from '../protocol/bodies/fields.ts'
+import {
+  Perm,
+  type TopicConfig,
+  sameTopicConfig,
+  topicConfig,
+  topicConfigTableFromJson,
+} from '../protocol/bodies/topic-config.ts'
+import { ResponseCode } from '../protocol/codes.ts'
+import { writeJson } from '../protocol/lenient-json.ts'
+import { SystemTopic, faultOfTopic, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
+import type { Clock } from '../world/clock.ts'
+import type { BrokerSettings } from './options.ts'
+import { Refusal } from './refusal.ts'
+import { isSystemTopicOf, systemTopics } from './system-topics.ts'
+import type { TableFile } from './table-file.ts'
+import { TableSaver } from './table-saver.ts'
+import { type OpenQueue, Topic } from './topic.ts'
+import { changedAttributes, faultOfTopicConfig } from './topic-rules.ts'
+import { TurnBudget } from './turn-budget.ts'
+
+export type { Topic } from './topic.ts'
+
+export interface TopicTableParts {
+  readonly clock: Clock
+  readonly settings: BrokerSettings
+  readonly file: TableFile
+  readonly openQueue: OpenQueue
+  readonly logger: Logger
+}
+
+/** What became of some topics. */
+export interface TopicChange {
+  readonly changed: readonly Topic[]
+  readonly deleted: readonly string[]
+}
+
+export class TopicTable {
+  /** Told of every change, after it is in effect here. */
+  onChange: (change: TopicChange) => void = () => undefined
+  readonly #parts: TopicTableParts
+  readonly #topics = new Map<string, Topic>()
+  readonly #saver: TableSaver
+  #dataVersion: DataVersion = initialDataVersion
+
+  private constructor(parts: TopicTableParts) {
+    this.#parts = parts
+    this.#saver = new TableSaver('topics', () => this.#write(), parts.logger)
+  }
+
+  /**
+   * Reads the table and adds the system's topics.
+   * @param stored topics of which messages are stored, with their number of queues: a topic that was
+   * made just before the process died has messages before it has a configuration
+   */
+  static async load(
+    parts: TopicTableParts,
+    stored: Iterable<readonly [topic: string, queues: number]> = [],
+  ): Promise<TopicTable> {
+    const table = new TopicTable(parts)
+    const content = await parts.file.load()
+    if (content !== null) {
+      const { dataVersion, topics } = topicConfigTableFromJson(parseBody(content))
+      table.#dataVersion = dataVersion
+      for (const config of topics) table.#addLoaded(config)
+    }
+    let added = 0
+    for (const [name, queues] of stored) {
+      if (table.#topics.has(name) || faultOfTopic(name) !== null) continue
+      parts.logger.warn('topic with messages had no configuration', { topic: name, queues })
+      table.#put(topicConfig(name, { readQueueNums: queues, writeQueueNums: queues }))
+      added++
+    }
+    for (const config of systemTopics(parts.settings)) {
+      const known = table.#topics.get(config.topicName)
+      if (known !== undefined && config.topicName !== SystemTopic.autoCreate) continue
+      if (known !== undefined && sameTopicConfig(known.config, config)) continue
+      table.#put(config)
+      added++
+    }
+    if (!parts.settings.autoCreateTopic && table.#topics.delete(SystemTopic.autoCreate)) added++
+    if (added > 0 || content === null) {
+      table.#bumpVersion()
+      await table.save()
+    }
+    return table
+  }
+
+  get dataVersion(): DataVersion {
+    return this.#dataVersion
+  }
+
+  get size(): number {
+    return this.#topics.size
+  }
+
+  get(name: string): Topic | null {
+    return this.#topics.get(name) ?? null
+  }
+
+  values(): IterableIterator<Topic> {
+    return this.#topics.values()
+  }
+
+  names(): IterableIterator<string> {
+    return this.#topics.keys()
+  }
+
+  /** Why a name is illegal for a topic; null when it is legal. */
+  faultOfName(name: string): string | null {
+    return faultOfTopic(name)
+  }
+
+  isSystem(name: string): boolean {
+    return isSystemTopicOf(this.#parts.settings, name)
+  }
+
+  /**
+   * Makes a topic for its first message, from a template that may be inherited from. Says why not
+   * as text: the name is illegal (see `faultOfName`), or the topic does not exist and stays so.
+   */
+  autoCreate(
+    name: string,
+    templateName: string,
+    clientQueueNums: number,
+    sysFlag: number,
+  ): Topic | string {
+    const known = this.#topics.get(name)
+    if (known !== undefined) return known
+    const fault = faultOfTopic(name)
+    if (fault !== null) return `The specified topic is illegal: ${fault}`
+    const { settings } = this.#parts
+    const missing = `topic[${name}] not exist, apply first please!`
+    if (!settings.autoCreateTopic) return missing
+    const template = this.#topics.get(templateName)
+    if (template === undefined || (template.perm & Perm.inherit) === 0) return missing
+    if (this.#topics.size >= settings.autoCreateTopicsMax) {
+      return `${missing} This broker makes no more than ${settings.autoCreateTopicsMax} topics by itself`
+    }
+    const queues = Math.max(1, Math.min(clientQueueNums, template.writeQueueNums))
+    const topic = this.#put(
+      topicConfig(name, {
+        readQueueNums: queues,
+        writeQueueNums: queues,
+        perm: template.perm & ~Perm.inherit,
+        topicFilterType: template.config.topicFilterType,
+        topicSysFlag: sysFlag,
+      }),
+    )
+    this.#parts.logger.info('topic made for its first message', { topic: name, queues })
+    this.#announce([topic], [])
+    this.#saver.saveSoon()
+    return topic
+  }
+
+  /**
+   * The topic, made when it is missing: retry and dead-letter topics of groups. Null when the name
+   * is illegal or there are too many topics.
+   */
+  ensure(name: string, queues: number, perm: number, sysFlag = 0): Topic | null {
+    const known = this.#topics.get(name)
+    if (known !== undefined) return known
+    if (faultOfTopic(name) !== null || this.#topics.size >= this.#parts.settings.topicsMax) {
+      return null
+    }
+    const topic = this.#put(
+      topicConfig(name, {
+        readQueueNums: queues,
+        writeQueueNums: queues,
+        perm,
+        topicSysFlag: sysFlag,
+      }),
+    )
+    this.#announce([topic], [])
+    this.#saver.saveSoon()
+    return topic
+  }
+
+  /**
+   * Creates a topic or changes it, by an administrator's wish; attributes come as `+key` and `-key`.
+   * Resolves once the table is on the disk. Rejects with a Refusal, or the disk's error.
+   */
+  async update(config: TopicConfig): Promise<void> {
+    await this.updateAll([config])
+  }
+
+  /** The same for several topics: all of them, or none when one is refused. */
+  async updateAll(configs: readonly TopicConfig[]): Promise<void> {
+    const { settings } = this.#parts
+    const wanted: TopicConfig[] = []
+    let fresh = 0
+    for (const config of configs) {
+      const known = this.#topics.get(config.topicName)
+      const fault =
+        faultOfTopic(config.topicName) ??
+        (this.isSystem(config.topicName) ? 'it is a system topic' : null)
+      if (fault !== null) {
+        throw new Refusal(
+          ResponseCode.INVALID_PARAMETER,
+          `The topic[${config.topicName.slice(0, 255)}] is illegal: ${fault}`,
+        )
+      }
+      const wrong = faultOfTopicConfig(config, settings.topicQueuesMax)
+      if (wrong !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, wrong)
+      const attributes = changedAttributes(known?.attributes ?? null, config.attributes)
+      const whole = { ...config, attributes }
+      if (known === undefined) fresh++
+      else if (sameTopicConfig(known.config, whole)) continue
+      wanted.push(whole)
+    }
+    if (this.#topics.size + fresh > settings.topicsMax) {
+      throw new Refusal(
+        ResponseCode.SYSTEM_ERROR,
+        `this broker has no room for more than ${settings.topicsMax} topics`,
+      )
+    }
+    if (wanted.length > 0) {
+      const topics = wanted.map((config) => this.#put(config))
+      this.#announce(topics, [])
+    }
+    // Also when nothing changed: an earlier change may not have reached the disk yet.
+    if (wanted.length > 0 || this.#saver.failed) await this.#saver.save()
+  }
+
+  /** Removes a topic's configuration; its messages are the caller's to remove. Whether there was one. */
+  async delete(name: string): Promise<boolean> {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) return false
+    topic.deleted = true
+    this.#topics.delete(name)
+    this.#announce([], [name])
+    await this.#saver.save()
+    return true
+  }
+
+  /** Resolves once the table as it is now is on the disk. */
+  save(): Promise<void> {
+    return this.#saver.save()
+  }
+
+  /** Called now and then: writes what could not be written before. */
+  tick(): void {
+    this.#saver.retry()
+  }
+
+  /**
+   * TopicConfigSerializeWrapper as JSON text: of all topics, or of some. `permMask` takes away what
+   * the broker as a whole does not permit.
+   */
+  async wrapperJson(only: Iterable<Topic> | null = null, permMask = -1): Promise<string> {
+    const version = writeJson(dataVersionToJson(this.#dataVersion))
+    const table = await this.#tableJson(only ?? [...this.#topics.values()], permMask)
+    return (
+      `{"dataVersion":${version},"mappingDataVersion":${initialVersionJson},` +
+      `"topicConfigTable":${table},"topicQueueMappingDetailMap":{},"topicQueueMappingInfoMap":{}}`
+    )
+  }
+
+  async #tableJson(topics: Iterable<Topic>, permMask: number): Promise<string> {
+    const budget = new TurnBudget(this.#parts.clock)
+    const rows: string[] = []
+    for (const topic of topics) {
+      // Legal names need no escapes.
+      rows.push(`"${topic.name}":${topic.json(permMask)}`)
+      if (budget.spent) await budget.nextTurn()
+    }
+    return `{${rows.join(',')}}`
+  }
+
+  async #write(): Promise<void> {
+    const version = writeJson(dataVersionToJson(this.#dataVersion))
+    const table = await this.#tableJson([...this.#topics.values()], -1)
+    await this.#parts.file.save(
+      Buffer.from(`{"dataVersion":${version},"topicConfigTable":${table}}`),
+    )
+  }
+
+  /** Names and sizes in a file are as little trusted as those from the wire. */
+  #addLoaded(config: TopicConfig): void {
+    const fault =
+      faultOfTopic(config.topicName) ??
+      faultOfTopicConfig(config, this.#parts.settings.topicQueuesMax)
+    if (fault === null) {
+      this.#put(config)
+      return
+    }
+    this.#parts.logger.error('topic in topics.json is left out', {
+      topic: config.topicName.slice(0, 255),
+      why: fault,
+    })
+  }
+
+  #put(config: TopicConfig): Topic {
+    const known = this.#topics.get(config.topicName)
+    if (known !== undefined) {
+      known.change(config)
+      return known
+    }
+    assert(faultOfTopic(config.topicName) === null, 'only legal topic names enter the table')
+    const topic = new Topic(config, this.#parts.openQueue)
+    this.#topics.set(config.topicName, topic)
+    return topic
+  }
+
+  #announce(changed: readonly Topic[], deleted: readonly string[]): void {
+    this.#bumpVersion()
+    this.onChange({ changed, deleted })
+  }
+
+  #bumpVersion(): void {
+    this.#dataVersion = nextDataVersion(this.#dataVersion, Math.floor(this.#parts.clock.wallMs()))
+  }
+}
+
+const initialVersionJson = writeJson(dataVersionToJson(initialDataVersion))
+
+/** Whether a topic belongs to a consumer group rather than to an application. */
+export function isGroupTopic(name: string): boolean {
+  return isRetryTopic(name) || isDlqTopic(name)
+}
