@@ -57,9 +57,7 @@ export class LatencyHistogram {
 
   /** From the compressed form and the exact extremes that came with it. */
   static decode(packed: PackedHistogram): LatencyHistogram {
-    const decoded = new LatencyHistogram(
-      hdr.decodeFromCompressedBase64(packed.histogram, 64, true),
-    )
+    const decoded = new LatencyHistogram(hdr.decodeFromCompressedBase64(packed.histogram, 64, true))
     decoded.negative = packed.negative
     decoded.clamped = packed.clamped
     decoded.#minNs = packed.minNs ?? Number.POSITIVE_INFINITY

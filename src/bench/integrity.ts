@@ -1,0 +1,188 @@
+/**
+ * The verdict on what happened to the messages, from the producers' ledgers, the consumers'
+ * receipts and the growth of the broker's own queues. Pure.
+ *
+ * - *lost*: acknowledged, and received by no consumer of the group
+ * - *unconfirmed but stored*: no acknowledgement (a time-out, a lost connection), yet received;
+ *   that is allowed, and the reason why a retry may duplicate
+ * - *conservation*: sent = acknowledged + failed + under way; and the broker's queues grew by at
+ *   least what was acknowledged and at most what was sent
+ */
+import type { PackedLedger } from './ledger.ts'
+import type { Receipts } from './receipt-check.ts'
+import { SeenSet } from './seen-set.ts'
+
+export interface LostRange {
+  readonly producer: number
+  readonly from: number
+  readonly to: number
+}
+
+export interface Integrity {
+  /** What was looked at, in words; warm-up and drain are part of it. */
+  readonly scope: string
+  /** Null when it could not be judged; `why` says it. */
+  readonly lost: number | null
+  readonly duplicated: number
+  readonly reordered: number
+  readonly corrupted: number
+  readonly foreign: number
+  readonly misplaced: number
+  readonly unconfirmedStored: number
+  /** Messages whose loss could not be judged. */
+  readonly unverified: number
+  readonly lostRanges: readonly LostRange[]
+  readonly conservation: {
+    readonly sent: number
+    readonly acked: number
+    readonly failed: number
+    readonly pending: number
+    readonly balanced: boolean
+    /** Messages by which the broker's queues grew; null when the broker did not say. */
+    readonly stored: number | null
+    readonly storedExplained: boolean | null
+  }
+  readonly violations: readonly string[]
+  readonly why: string | null
+}
+
+export interface IntegrityInput {
+  /** By producer. */
+  readonly ledgers: readonly PackedLedger[]
+  readonly acked: number
+  readonly failed: number
+  readonly pending: number
+  /** By consumer of the one group; empty when nobody consumed. */
+  readonly receipts: readonly Receipts[]
+  /** False when messages do not carry their identity: nothing can be told about them. */
+  readonly sequenced: boolean
+  /** Growth of the broker's queues; null when unknown. */
+  readonly stored: number | null
+  /** The topic is used by this run alone. */
+  readonly exclusive: boolean
+  /** False when the consumers were stopped before they had everything. */
+  readonly drained: boolean
+}
+
+const RANGES_MAX = 20
+
+export function judgeIntegrity(input: IntegrityInput): Integrity {
+  const sent = input.ledgers.reduce((sum, ledger) => sum + ledger.sent, 0)
+  const { acked, failed, pending, stored } = input
+  const sums = sumReceipts(input.receipts)
+  const balanced = sent === acked + failed + pending
+  const storedExplained =
+    stored === null ? null : stored >= acked && (!input.exclusive || stored <= sent)
+  const judged = judgeLoss(input)
+  const duplicated = sums.duplicated + judged.duplicatedAcross
+  const violations: string[] = []
+  if (judged.lost !== null && judged.lost > 0) {
+    violations.push(`${judged.lost} acknowledged messages were never received`)
+  }
+  if (duplicated > 0) violations.push(`${duplicated} messages were received more than once`)
+  if (sums.reordered > 0)
+    violations.push(`${sums.reordered} messages came out of their sender's order`)
+  if (sums.corrupted > 0) violations.push(`${sums.corrupted} messages were corrupted`)
+  if (sums.misplaced > 0)
+    violations.push(`${sums.misplaced} messages came from another queue than they were sent to`)
+  if (sums.foreign > 0 && input.exclusive) {
+    violations.push(`${sums.foreign} messages are not of this run, though the topic is its own`)
+  }
+  if (!balanced)
+    violations.push(
+      `${sent} sent is not ${acked} acknowledged + ${failed} failed + ${pending} pending`,
+    )
+  if (stored !== null && stored < acked) {
+    violations.push(`the broker's queues grew by ${stored}, less than the ${acked} it acknowledged`)
+  } else if (storedExplained === false) {
+    violations.push(
+      `the broker's queues grew by ${String(stored)}, more than the ${sent} that were sent`,
+    )
+  }
+  return {
+    scope: 'every message of the run, warm-up and drain included',
+    lost: judged.lost,
+    duplicated,
+    reordered: sums.reordered,
+    corrupted: sums.corrupted,
+    foreign: sums.foreign,
+    misplaced: sums.misplaced,
+    unconfirmedStored: judged.unconfirmedStored,
+    unverified: judged.unverified,
+    lostRanges: judged.ranges,
+    conservation: { sent, acked, failed, pending, balanced, stored, storedExplained },
+    violations,
+    why: judged.why,
+  }
+}
+
+interface Loss {
+  readonly lost: number | null
+  readonly ranges: LostRange[]
+  readonly duplicatedAcross: number
+  readonly unconfirmedStored: number
+  readonly unverified: number
+  readonly why: string | null
+}
+
+function judgeLoss(input: IntegrityInput): Loss {
+  const unjudged = (why: string): Loss => ({
+    lost: null,
+    ranges: [],
+    duplicatedAcross: 0,
+    unconfirmedStored: 0,
+    unverified: input.acked,
+    why,
+  })
+  if (!input.sequenced)
+    return unjudged('messages did not carry their identity (verify.sequence is off)')
+  if (input.receipts.length === 0) return unjudged('nobody consumed')
+  let lost = 0
+  let duplicatedAcross = 0
+  let unconfirmedStored = 0
+  const ranges: LostRange[] = []
+  for (const [producer, ledger] of input.ledgers.entries()) {
+    const seen = new SeenSet()
+    for (const receipts of input.receipts) {
+      duplicatedAcross += seen.merge(receipts.seen[producer] ?? [])
+    }
+    const excused = new Set(ledger.unacknowledged)
+    for (const sequence of excused) if (seen.has(sequence)) unconfirmedStored += 1
+    const missing = seen.missingBelow(
+      ledger.sent,
+      (sequence) => excused.has(sequence),
+      RANGES_MAX - ranges.length,
+    )
+    lost += missing.count
+    for (const range of missing.ranges) ranges.push({ producer, ...range })
+  }
+  if (!input.drained && lost > 0) {
+    return {
+      ...unjudged('the consumers were stopped before they had read everything'),
+      duplicatedAcross,
+      unconfirmedStored,
+      unverified: lost,
+    }
+  }
+  if (input.ledgers.some((ledger) => ledger.truncated) && lost > 0) {
+    return {
+      ...unjudged('too many messages failed to keep a list of them'),
+      duplicatedAcross,
+      unconfirmedStored,
+      unverified: lost,
+    }
+  }
+  return { lost, ranges, duplicatedAcross, unconfirmedStored, unverified: 0, why: null }
+}
+
+function sumReceipts(receipts: readonly Receipts[]) {
+  const sum = { duplicated: 0, reordered: 0, corrupted: 0, foreign: 0, misplaced: 0 }
+  for (const one of receipts) {
+    sum.duplicated += one.duplicated
+    sum.reordered += one.reordered
+    sum.corrupted += one.corrupted
+    sum.foreign += one.foreign
+    sum.misplaced += one.misplaced
+  }
+  return sum
+}

@@ -1,0 +1,208 @@
+/**
+ * The keys of a scenario file, their kinds, ranges and defaults. Strict: a key that is not here is
+ * an error, so that a typing mistake never runs as a default. Sizes, durations and shares are
+ * written with their units (`500B`, `10s`, `5%`) and become plain numbers.
+ */
+import { z } from 'zod'
+import { MqError, messageOf } from '../base/errors.ts'
+import { parseDurationMs, parseSizeBytes } from '../base/units.ts'
+import { driverNames } from '../drivers/open-driver.ts'
+
+/** A text with a unit that becomes a number; what the parser throws becomes the issue. */
+function withUnit(parse: (text: string) => number, min: number, max: number, range: string) {
+  return z
+    .union([z.string(), z.number()], { error: `expected ${range}` })
+    .transform((written, context): number => {
+      let value: number
+      try {
+        value = parse(String(written))
+      } catch (error) {
+        const hint = error instanceof MqError ? `; ${error.hint}` : ''
+        context.addIssue({ code: 'custom', message: messageOf(error) + hint })
+        return z.NEVER
+      }
+      if (value >= min && value <= max) return value
+      context.addIssue({ code: 'custom', message: `${String(written)} is out of range: ${range}` })
+      return z.NEVER
+    })
+}
+
+const MAX_SIZE_BYTES = 4 * 1024 * 1024
+const DAY_MS = 86_400_000
+
+const size = withUnit(parseSizeBytes, 1, MAX_SIZE_BYTES, 'a size from 1B to 4MiB, such as 500B')
+const duration = (minMs: number, range: string) => withUnit(parseDurationMs, minMs, DAY_MS, range)
+const share = withUnit(parseShare, 0, 1, 'a share from 0% to 100%')
+const count = (min: number, max: number) =>
+  z
+    .number({ error: `expected a whole number from ${min} to ${max}` })
+    .int({ error: `expected a whole number from ${min} to ${max}` })
+    .min(min, { error: `expected a whole number from ${min} to ${max}` })
+    .max(max, { error: `expected a whole number from ${min} to ${max}` })
+const oneOf = <const Words extends readonly string[]>(words: Words) =>
+  z.enum(words, { error: `expected one of ${words.join(', ')}` })
+const text = z.string({ error: 'expected text' })
+
+function parseShare(written: string): number {
+  const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(written.trim())
+  if (match === null) {
+    throw new MqError('VALUE_INVALID', {
+      what: `${written} is not a share`,
+      hint: 'write 5% or 0.05',
+    })
+  }
+  return Number(match[1]) / (match[2] === '%' ? 100 : 1)
+}
+
+export const scenarioSchema = z.strictObject({
+  version: z.literal(1, { error: 'expected 1, the version of the scenario format' }),
+  name: text.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
+    error: 'expected a name of small letters, digits and dashes',
+  }),
+  description: text.default(''),
+  seed: count(0, 0xffff_ffff).default(1),
+  tags: z.array(text).default([]),
+  target: z
+    .strictObject({
+      driver: oneOf(driverNames).default('embedded'),
+      /** Name servers, HOST:PORT. Not for `embedded`. */
+      endpoints: z.array(text).default([]),
+      topology: z
+        .strictObject({ masters: count(1, 16).default(1), slaves: count(0, 0).default(0) })
+        .prefault({}),
+      /** Of the embedded broker; of others it is read back. */
+      durability: oneOf(['page-cache', 'fsync']).default('page-cache'),
+    })
+    .prefault({}),
+  topics: z
+    .strictObject({
+      name: text.nullable().default(null),
+      count: count(1, 1).default(1),
+      queues: count(1, 1024).default(8),
+    })
+    .prefault({}),
+  producers: z
+    .strictObject({
+      instances: count(1, 64).default(2),
+      /** Concurrent synchronous senders of each instance, over one connection to each broker. */
+      threads: count(1, 4096).default(80),
+      mode: oneOf(['sync']).default('sync'),
+      timeout: duration(10, 'a duration of at least 10ms').default(3_000),
+    })
+    .prefault({}),
+  consumers: z
+    .strictObject({
+      instances: count(0, 64).default(2),
+      groups: count(1, 1).default(1),
+      mode: oneOf(['pull']).default('pull'),
+      /** Messages asked for at once. */
+      prefetch: count(1, 1024).default(32),
+    })
+    .prefault({}),
+  message: z
+    .strictObject({
+      size: size.default(500),
+      entropy: z.number({ error: 'expected a number from 0 to 1' }).min(0).max(1).default(1),
+      pool: count(1, 100_000).default(1_000),
+      tag: text.nullable().default(null),
+    })
+    .prefault({}),
+  warmup: z.strictObject({ min: duration(0, 'a duration such as 3s').default(3_000) }).prefault({}),
+  load: z
+    .array(
+      z.strictObject({
+        as: text.default('measure'),
+        model: oneOf(['closed']).default('closed'),
+        shape: oneOf(['hold']).default('hold'),
+        for: duration(100, 'a duration of at least 100ms').default(10_000),
+      }),
+    )
+    .length(1, { error: 'expected one stage; several come with a later version' })
+    .prefault([{}]),
+  drain: z
+    .strictObject({
+      timeout: duration(0, 'a duration such as 10s').default(10_000),
+      idle: duration(0, 'a duration such as 2s').default(2_000),
+    })
+    .prefault({}),
+  verify: z
+    .strictObject({
+      sequence: z.boolean({ error: 'expected true or false' }).default(true),
+      checksum: z.boolean({ error: 'expected true or false' }).default(true),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({ interval: duration(100, 'a duration of at least 100ms').default(1_000) })
+    .prefault({}),
+  validity: z
+    .strictObject({
+      /** CPU time that the hypervisor may keep for itself. */
+      maxSteal: share.default(0.1),
+      /** 99th percentile of the delay of a generator's event loop. */
+      maxLoopLag: duration(1, 'a duration such as 200ms').default(200),
+      /** Share of the null target's rate above which the generator counts as the limit. */
+      maxCeiling: share.default(0.9),
+      /** Acknowledged messages that a result needs. */
+      minSamples: count(1, 1_000_000_000).default(1_000),
+    })
+    .prefault({}),
+  output: z.strictObject({ dir: text.nullable().default(null) }).prefault({}),
+})
+
+/** A scenario with all defaults filled in: durations in milliseconds, sizes in bytes, shares 0 … 1. */
+export type Scenario = z.output<typeof scenarioSchema>
+
+/** Keys of the full instrument that this version does not know yet, by path. */
+export const laterKeys: ReadonlySet<string> = new Set([
+  'extends',
+  'matrix',
+  'faults',
+  'thresholds',
+  'baseline',
+  'cooldown',
+  'repeat',
+  'resetBetween',
+  'target.auth',
+  'target.tls',
+  'target.raw',
+  'target.topology.queues',
+  'target.topology.replication',
+  'topics.keys',
+  'topics.retention',
+  'topics.prefill',
+  'producers.connections',
+  'producers.inFlight',
+  'producers.batch',
+  'producers.retries',
+  'producers.compression',
+  'consumers.threads',
+  'consumers.ack',
+  'consumers.processingTime',
+  'consumers.startAt',
+  'consumers.failRate',
+  'consumers.readFrom',
+  'message.file',
+  'message.headers',
+  'message.tags',
+  'warmup.max',
+  'warmup.steady',
+  'load.rate',
+  'load.from',
+  'load.to',
+  'load.search',
+  'load.sla',
+  'load.holdFor',
+  'load.backlog',
+  'load.pacing',
+  'verify.order',
+  'verify.allowDuplicates',
+  'verify.sampleRate',
+  'metrics.hosts',
+  'metrics.collect',
+  'metrics.linkSpeed',
+  'validity.maxPacingError',
+  'validity.maxNegativeE2e',
+  'output.formats',
+  'output.interval',
+  'output.labels',
+])
