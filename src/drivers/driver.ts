@@ -101,6 +101,19 @@ export interface BrokerFacts {
   readonly settings: Readonly<Record<string, string>>
   /** Figures of the running broker, as it names them. */
   readonly runtime: Readonly<Record<string, string>>
+  readonly inside: BrokerInside
+}
+
+/** What a broker's process says of its inside; counters since it started. Null where it does not say. */
+export interface BrokerInside {
+  readonly pid: number | null
+  readonly gcCount: number | null
+  readonly gcPauseMs: number | null
+  readonly eventLoopP99Ms: number | null
+  readonly eventLoopMaxMs: number | null
+  readonly fsyncCount: number | null
+  readonly fsyncTotalMs: number | null
+  readonly fsyncMaxMs: number | null
 }
 
 /** What an acknowledgement of a broker stands for. */

@@ -1,16 +1,18 @@
 /** RocketMQ's remoting protocol: our own broker and every Apache RocketMQ. */
 import { MqError } from '../base/errors.ts'
 import { decodeClusterInfo } from '../protocol/bodies/cluster-info.ts'
-import { decodeKvTable } from '../protocol/bodies/kv-table.ts'
+import { type KvTable, decodeKvTable } from '../protocol/bodies/kv-table.ts'
 import { decodeTopicRouteData } from '../protocol/bodies/topic-route-data.ts'
 import { RequestCode, ResponseCode, responseCodeName } from '../protocol/codes.ts'
 import { type Command, type ExtValues, request } from '../protocol/command.ts'
 import { faultOfTopic } from '../protocol/names.ts'
+import { RuntimeKey } from '../protocol/runtime-keys.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import {
   type BrokerFacts,
+  type BrokerInside,
   type ConsumerEvents,
   type ConsumerLine,
   type ConsumerOptions,
@@ -136,7 +138,9 @@ export class RocketmqDriver implements Driver {
           (await this.#ask(address, RequestCode.GET_BROKER_RUNTIME_INFO, {})).body,
         )
         const version = runtime['brokerVersionDesc'] ?? null
-        return { name, address, cluster, version, settings: await this.#settings(address), runtime }
+        const settings = await this.#settings(address)
+        const inside = insideOf(runtime)
+        return { name, address, cluster, version, settings, runtime, inside }
       }),
     )
   }
@@ -268,6 +272,25 @@ function refused(answer: Command, what: string, address: string): MqError {
     remark: answer.remark ?? '',
     hint: 'the broker’s log may say more',
   })
+}
+
+/** Our own broker says what its process does; Apache's says nothing of the kind. */
+function insideOf(runtime: KvTable): BrokerInside {
+  const figure = (key: string) => {
+    const text = runtime[key]
+    const value = Number(text)
+    return text === undefined || text === '' || !Number.isFinite(value) ? null : value
+  }
+  return {
+    pid: figure(RuntimeKey.pid),
+    gcCount: figure(RuntimeKey.gcCount),
+    gcPauseMs: figure(RuntimeKey.gcPauseMs),
+    eventLoopP99Ms: figure(RuntimeKey.eventLoopP99Ms),
+    eventLoopMaxMs: figure(RuntimeKey.eventLoopMaxMs),
+    fsyncCount: figure(RuntimeKey.fsyncCount),
+    fsyncTotalMs: figure(RuntimeKey.fsyncTotalMs),
+    fsyncMaxMs: figure(RuntimeKey.fsyncMaxMs),
+  }
 }
 
 /** Address, process and a random number: what makes the unique ids of one producer its own. */
