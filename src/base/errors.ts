@@ -34,6 +34,8 @@ export const errorTable = {
     'illegal property {name}: {why}',
     'names and values are text of at least one character without 0x01 and 0x02',
   ),
+  MESSAGE_ILLEGAL: row(ExitCode.usage, false, 'this message cannot be sent: {why}', '{hint}'),
+  CLIENT_CLOSED: row(ExitCode.failed, false, 'this {what} is closed', 'open another one'),
   NAMESRV_UNREACHABLE: row(
     ExitCode.unreachable,
     true,

@@ -1,0 +1,157 @@
+/** A message as a producer sends it, and its wire form. */
+import { deflateSync } from 'node:zlib'
+import { MqError } from '../base/errors.ts'
+import { type MessageQueue } from '../protocol/bodies/message-queue.ts'
+import { faultOfGroup, faultOfTopic, isClosedToSend } from '../protocol/names.ts'
+import {
+  PROPERTIES_BYTES_MAX,
+  type Properties,
+  PropertyName,
+  encodeProperties,
+  noProperties,
+} from '../protocol/properties.ts'
+import { SysFlag } from '../protocol/sys-flag.ts'
+
+export interface OutgoingMessage {
+  readonly topic: string
+  /** Text is sent as UTF-8. At least one byte. */
+  readonly body: Uint8Array | string
+  /** The tag that consumers filter by. */
+  readonly tags?: string
+  /** What the message can be found by: a list, or one text with keys separated by blanks. */
+  readonly keys?: string | readonly string[]
+  /** Headers of the user's own. */
+  readonly properties?: Readonly<Record<string, string>>
+  /** A number of the user's own, stored beside the body. */
+  readonly flag?: number
+  /** Messages with the same key go to the same queue, in the order in which they are sent. */
+  readonly orderKey?: string
+  /** The queue to send to, instead of one chosen here. */
+  readonly queue?: Pick<MessageQueue, 'brokerName' | 'queueId'>
+  /** 1 … 18: 1 s, 5 s, 10 s … 2 h. */
+  readonly delayLevel?: number
+  /** Milliseconds until consumers see it. */
+  readonly delayMs?: number
+  /** Milliseconds since 1970 from when consumers see it. */
+  readonly deliverAtMs?: number
+  /** False: the broker may answer before the message is flushed or replicated. Default true. */
+  readonly waitStored?: boolean
+  /** The unique id; made up when not given. */
+  readonly messageId?: string
+}
+
+/** Largest body before compression; also the default limit of brokers. */
+export const BODY_BYTES_MAX = 4 * 1024 * 1024
+const TOPIC_LENGTH_MAX = 127
+
+/** Names that have a field of their own in `OutgoingMessage`. */
+const reserved: ReadonlyMap<string, string> = new Map([
+  [PropertyName.tags, 'tags'],
+  [PropertyName.keys, 'keys'],
+  [PropertyName.uniqKey, 'messageId'],
+  [PropertyName.wait, 'waitStored'],
+])
+
+export interface PreparedMessage {
+  readonly topic: string
+  readonly messageId: string
+  readonly body: Buffer
+  readonly sysFlag: number
+  readonly flag: number
+  readonly waitStored: boolean
+  /** In wire form. */
+  readonly properties: string
+}
+
+/** Checks a message and writes its properties. Throws MESSAGE_ILLEGAL, NAME_ILLEGAL, PROPERTY_ILLEGAL. */
+export function prepareMessage(
+  message: OutgoingMessage,
+  messageId: string,
+  compressAboveBytes: number | null,
+): PreparedMessage {
+  checkTopic(message.topic)
+  const body =
+    typeof message.body === 'string' ? Buffer.from(message.body, 'utf8') : viewOf(message.body)
+  if (body.length === 0) throw illegal('the body is empty', 'give it at least one byte')
+  if (body.length > BODY_BYTES_MAX) {
+    throw illegal(
+      `the body has ${body.length} bytes, at most ${BODY_BYTES_MAX} are allowed`,
+      'split it, or store it elsewhere and send where it is',
+    )
+  }
+  const properties = encodeProperties(propertiesOf(message, messageId))
+  const propertiesBytes = Buffer.byteLength(properties, 'utf8')
+  if (propertiesBytes > PROPERTIES_BYTES_MAX) {
+    throw illegal(
+      `its properties have ${propertiesBytes} bytes, at most ${PROPERTIES_BYTES_MAX} are allowed`,
+      'move what is long into the body',
+    )
+  }
+  const compress = compressAboveBytes !== null && body.length >= compressAboveBytes
+  return {
+    topic: message.topic,
+    messageId,
+    body: compress ? deflateSync(body, { level: 5 }) : body,
+    sysFlag: compress ? SysFlag.compressed | SysFlag.compressionZlib : 0,
+    flag: message.flag ?? 0,
+    waitStored: message.waitStored ?? true,
+    properties,
+  }
+}
+
+/** Throws NAME_ILLEGAL for a topic that no client may send to. */
+export function checkTopic(topic: string): void {
+  let why = faultOfTopic(topic)
+  if (why === null && topic.length > TOPIC_LENGTH_MAX) {
+    why = `it has ${topic.length} characters, at most ${TOPIC_LENGTH_MAX} are allowed`
+  }
+  if (why === null && isClosedToSend(topic)) why = 'it belongs to the system'
+  if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'topic', name: quoted(topic), why })
+}
+
+/** Throws NAME_ILLEGAL. */
+export function checkGroup(group: string): void {
+  const why = faultOfGroup(group)
+  if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'group', name: quoted(group), why })
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name)
+}
+
+function propertiesOf(message: OutgoingMessage, messageId: string): Properties {
+  const properties = noProperties()
+  for (const [name, value] of Object.entries(message.properties ?? {})) {
+    const field = reserved.get(name)
+    if (field !== undefined) {
+      throw new MqError('PROPERTY_ILLEGAL', { name, why: `it is set by ${field}` })
+    }
+    properties[name] = value
+  }
+  const keys = typeof message.keys === 'string' ? message.keys : (message.keys ?? []).join(' ')
+  if (keys !== '') properties[PropertyName.keys] = keys
+  if (message.tags !== undefined && message.tags !== '') {
+    properties[PropertyName.tags] = message.tags
+  }
+  if (message.orderKey !== undefined) properties[PropertyName.orderKey] = message.orderKey
+  if (message.delayLevel !== undefined && message.delayLevel !== 0) {
+    properties[PropertyName.delay] = String(message.delayLevel)
+  }
+  if (message.delayMs !== undefined) {
+    properties[PropertyName.timerDelayMs] = String(Math.ceil(message.delayMs))
+  }
+  if (message.deliverAtMs !== undefined) {
+    properties[PropertyName.timerDeliverMs] = String(Math.ceil(message.deliverAtMs))
+  }
+  properties[PropertyName.uniqKey] = messageId
+  properties[PropertyName.wait] = String(message.waitStored ?? true)
+  return properties
+}
+
+function viewOf(body: Uint8Array): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+}
+
+export function illegal(why: string, hint: string): MqError {
+  return new MqError('MESSAGE_ILLEGAL', { why, hint })
+}
