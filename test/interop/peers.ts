@@ -426,6 +426,7 @@ export class JavaPeer {
     { call: string; resolve: (value: unknown) => void; reject: (error: Error) => void }
   >()
   #nextId = 1
+  #ended: Error | null = null
   readonly chatter: string[] = []
 
   private constructor(child: ChildProcess, home: string) {
@@ -461,6 +462,7 @@ export class JavaPeer {
     createInterface({ input: child.stderr }).on('line', onLine)
     child.on('exit', (code) => {
       const error = new Error(`the JVM ended (${code}): ${peer.chatter.slice(-20).join('\n')}`)
+      peer.#ended = error
       for (const waiting of peer.#waiting.values()) waiting.reject(error)
       peer.#waiting.clear()
     })
@@ -483,6 +485,7 @@ export class JavaPeer {
 
   /** Runs one call of java/*.java and answers its result. Throws PeerFailure. */
   call<T = unknown>(call: string, request: Record<string, unknown> = {}): Promise<T> {
+    if (this.#ended) return Promise.reject(this.#ended)
     const id = this.#nextId++
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { call, resolve: resolve as (value: unknown) => void, reject })
