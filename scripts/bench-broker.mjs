@@ -1,0 +1,141 @@
+#!/usr/bin/env node
+/**
+ * Our broker and Apache's, alternately, under the same load: the ratio, with its spread.
+ *
+ *   npm run bench:broker -- [--pairs 5] [--seconds 30] [--warm 60] [--flush async|sync] [--dir DIR]
+ *
+ * Both brokers live for the whole comparison; the one that is not measured is stopped (SIGSTOP), so
+ * that it costs nothing. Pairs run ABBA (ours, Apache's, Apache's, ours …), so that a machine that
+ * grows slower favours nobody. The Apache side is warmed under load before the first pair. Only
+ * ratios of one run mean anything: the same broker gives different absolute rates an hour apart.
+ * The latency is service time, of a closed loop.
+ */
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { describe, generate } from './light-generator.mjs'
+import {
+  machineLine,
+  median,
+  sleep,
+  spread,
+  startApache,
+  startMqctl,
+  writeBack,
+} from './bench-peers.mjs'
+
+const { values } = parseArgs({
+  options: {
+    pairs: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '30' },
+    warm: { type: 'string', default: '60' },
+    flush: { type: 'string', default: 'async' },
+    dir: { type: 'string', default: tmpdir() },
+    processes: { type: 'string', default: '2' },
+    outstanding: { type: 'string', default: '80' },
+    size: { type: 'string', default: '500' },
+    queues: { type: 'string', default: '8' },
+    heap: { type: 'string', default: '4g' },
+    json: { type: 'boolean', default: false },
+  },
+})
+
+const say = (text) => process.stderr.write(`${text}\n`)
+const directory = fs.mkdtempSync(path.join(values.dir, 'mqctl-bench-'))
+
+async function measure(side, seconds) {
+  side.resume()
+  await sleep(500)
+  const result = await generate({
+    host: side.host,
+    port: side.port,
+    topic: 'bench_broker',
+    processes: Number(values.processes),
+    outstanding: Number(values.outstanding),
+    sizeBytes: Number(values.size),
+    queues: Number(values.queues),
+    warmupMs: 2000,
+    measureMs: seconds * 1000,
+    brokerPid: side.pid,
+  })
+  writeBack()
+  side.pause()
+  return result
+}
+
+async function compare() {
+  const sides = []
+  try {
+    say(machineLine(directory))
+    const apache = await startApache({ directory, flush: values.flush, heap: values.heap })
+    sides.push(apache)
+    const ours = await startMqctl({ directory, flush: values.flush })
+    sides.push(ours)
+    for (const side of [ours, apache]) say(`${side.version}: ${side.flags}`)
+    say(
+      `load: ${values.processes} processes × 1 connection × ${values.outstanding} outstanding, ` +
+        `${values.size} B, ${values.queues} queues, SEND_MESSAGE_V2 with JSON headers`,
+    )
+    ours.pause()
+    say(`warming Apache's for ${values.warm} s, ours for a moment`)
+    await measure(apache, Number(values.warm))
+    await measure(ours, 5)
+    const pairs = []
+    for (let i = 0; i < Number(values.pairs); i++) {
+      const order = i % 2 === 0 ? [ours, apache] : [apache, ours]
+      const pair = {}
+      for (const side of order) {
+        pair[side.name] = await measure(side, Number(values.seconds))
+        say(`pair ${i + 1} ${side.name.padEnd(6)} ${describe(pair[side.name])}`)
+      }
+      pairs.push(pair)
+    }
+    return { ours, apache, pairs }
+  } finally {
+    for (const side of sides) await side.stop()
+    fs.rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+const { ours, apache, pairs } = await compare()
+const ratios = (of) => pairs.map((pair) => of(pair.mqctl) / of(pair.apache))
+const summary = {
+  flush: values.flush,
+  versions: [ours.version, apache.version],
+  pairs: pairs.length,
+  secondsEach: Number(values.seconds),
+  rate: {
+    mqctl: median(pairs.map((pair) => pair.mqctl.ratePerSecond)),
+    apache: median(pairs.map((pair) => pair.apache.ratePerSecond)),
+    ratios: ratios((r) => r.ratePerSecond),
+  },
+  brokerCpuUsPerMessage: {
+    mqctl: median(pairs.map((pair) => pair.mqctl.brokerCpuUsPerMessage)),
+    apache: median(pairs.map((pair) => pair.apache.brokerCpuUsPerMessage)),
+    ratios: ratios((r) => r.brokerCpuUsPerMessage),
+  },
+  serviceTimeP99Ms: {
+    mqctl: median(pairs.map((pair) => pair.mqctl.serviceTimeMs.p99)),
+    apache: median(pairs.map((pair) => pair.apache.serviceTimeMs.p99)),
+    ratios: ratios((r) => r.serviceTimeMs.p99),
+  },
+  rssBytes: {
+    mqctl: Math.max(...pairs.map((pair) => pair.mqctl.brokerRssBytes)),
+    apache: Math.max(...pairs.map((pair) => pair.apache.brokerRssBytes)),
+  },
+  failures: pairs.flatMap((pair) => [pair.mqctl.failuresByCode, pair.apache.failuresByCode]),
+}
+if (values.json) process.stdout.write(`${JSON.stringify({ ...summary, runs: pairs })}\n`)
+else {
+  const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+  process.stdout.write(
+    [
+      `rate         ${spread(summary.rate.ratios)} × Apache's (${summary.rate.mqctl.toLocaleString('en')} and ${summary.rate.apache.toLocaleString('en')} msg/s)`,
+      `broker CPU   ${spread(summary.brokerCpuUsPerMessage.ratios)} × Apache's (${summary.brokerCpuUsPerMessage.mqctl.toFixed(2)} and ${summary.brokerCpuUsPerMessage.apache.toFixed(2)} µs a message)`,
+      `p99          ${spread(summary.serviceTimeP99Ms.ratios)} × Apache's (${summary.serviceTimeP99Ms.mqctl.toFixed(2)} and ${summary.serviceTimeP99Ms.apache.toFixed(2)} ms, service time only)`,
+      `RSS          ${mib(summary.rssBytes.mqctl)} and ${mib(summary.rssBytes.apache)}`,
+      '',
+    ].join('\n'),
+  )
+}
