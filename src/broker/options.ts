@@ -6,7 +6,6 @@ import {
   type OptionValues,
   duration,
   optionTable,
-  parseSettings,
   resolveOptions,
   text,
   toggle,
@@ -14,7 +13,6 @@ import {
 } from '../base/options.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import { type StoreSettings, storeOptions } from '../store/options.ts'
-import type { RuntimeProbe } from './runtime-probe.ts'
 
 const addressPattern = /^(?:\[[^\]]+\]|[^:;\s]+):\d{1,5}$/
 const namesrvPattern = /^(?:(?:\[[^\]]+\]|[^:;\s]+):\d{1,5}(?:;|$))*$/
@@ -44,11 +42,6 @@ export const brokerOptions = optionTable({
     patternText: 'HOST:PORT;HOST:PORT …',
     rocketmq: 'namesrvAddr',
     summary: 'name servers to register with',
-  }),
-  storeRoot: text({
-    default: '',
-    rocketmq: 'storePathRootDir',
-    summary: 'directory of messages and configuration; made when missing',
   }),
   clusterName: text({
     default: 'DefaultCluster',
@@ -180,9 +173,8 @@ export type StoreOptionValues = OptionValues<typeof storeOptions>
 
 /** What a broker is started with; everything else has a default. */
 export interface BrokerOptions extends Partial<BrokerOptionValues> {
-  readonly store?: Partial<StoreOptionValues>
-  /** Lets GET_BROKER_RUNTIME_INFO tell how the process does. */
-  readonly runtime?: RuntimeProbe
+  /** The store's root directory, made when missing, and its options. */
+  readonly store?: { readonly dir?: string } & Partial<StoreOptionValues>
 }
 
 /**
@@ -207,11 +199,10 @@ const wildcards: ReadonlySet<string> = new Set(['0.0.0.0', '::', ''])
  * CONFIG_INVALID.
  */
 export function brokerSettings(options: BrokerOptions, boundPort?: number): BrokerSettings {
-  const { store, runtime: _runtime, ...own } = options
+  const { store: { dir = '', ...storeOwn } = {}, ...own } = options
   const values = resolveOptions(brokerOptions, own, 'broker')
   const fault = faultOfTopic(values.brokerName) ?? faultOfTopic(values.clusterName)
   if (fault !== null) throw invalid('brokerName', fault, nameText)
-  if (values.storeRoot === '') throw invalid('storeRoot', 'is missing', 'name a directory')
   const advertised = values.advertise === '' ? values.host : values.advertise
   if (wildcards.has(advertised)) {
     throw invalid(
@@ -223,7 +214,7 @@ export function brokerSettings(options: BrokerOptions, boundPort?: number): Brok
   const host = advertised.includes(':') ? `[${advertised}]` : advertised
   const port = boundPort ?? values.port
   const advertisedAddress = `${host}:${port}`
-  const storeValues = resolveOptions(storeOptions, store, 'store')
+  const storeValues = resolveOptions(storeOptions, storeOwn, 'store')
   return Object.seal({
     ...values,
     advertisedAddress,
@@ -232,25 +223,10 @@ export function brokerSettings(options: BrokerOptions, boundPort?: number): Brok
     maxMessageSizeBytes: storeValues.messageBytesMax,
     store: Object.freeze({
       ...storeValues,
-      dir: values.storeRoot,
+      dir,
       storeHost: advertisedAddress,
     }),
   })
-}
-
-/**
- * Reads `key=value` texts for broker and store together; keys are ours or RocketMQ's. Throws
- * MqError CONFIG_INVALID.
- */
-export function parseBrokerOptions(settings: readonly string[], where = '--set'): BrokerOptions {
-  const values = parseSettings({ ...brokerOptions, ...storeOptions }, settings, where)
-  const own: Record<string, unknown> = {}
-  const store: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(values)) {
-    const target = Object.hasOwn(brokerOptions, name) ? own : store
-    target[name] = value
-  }
-  return { ...(own as Partial<BrokerOptionValues>), store: store }
 }
 
 type Writable<Values> = { -readonly [Name in keyof Values]: Values[Name] }

@@ -19,6 +19,8 @@ import type { BrokerSettings } from './options.ts'
 import type { Topic, TopicChange, TopicTable } from './topics.ts'
 
 const TICK_MS = 500
+/** The broker serves while a name server does not answer. */
+const START_MS_MAX = 1_500
 const RETRY_MS_MIN = 1_000
 const RETRY_MS_MAX = 10_000
 const UNREGISTER_TIMEOUT_MS = 1_000
@@ -75,12 +77,22 @@ export class Registration {
     }))
   }
 
-  /** Resolves when each name server has answered once or failed once; goes on with all of them. */
-  async start(): Promise<void> {
+  /**
+   * Resolves when each name server has answered once or failed once, but soon in any case; goes on
+   * with all of them.
+   */
+  start(): Promise<void> {
     this.#stopTick = this.#clock.every(TICK_MS, () => {
       this.#tick()
     })
-    await Promise.all(this.#servers.map((server) => this.#register(server)))
+    const all = Promise.all(this.#servers.map((server) => this.#register(server)))
+    return new Promise((resolve) => {
+      const stop = this.#clock.after(START_MS_MAX, resolve)
+      void all.then(() => {
+        stop()
+        resolve()
+      })
+    })
   }
 
   /** Addresses of the name servers that know this broker now. */

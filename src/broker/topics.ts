@@ -246,6 +246,12 @@ export class TopicTable {
     return true
   }
 
+  /** Counts as changed, so that name servers take what is registered next: what clients may do changed. */
+  touch(): void {
+    this.#bumpVersion()
+    this.#saver.saveSoon()
+  }
+
   /** Resolves once the table as it is now is on the disk. */
   save(): Promise<void> {
     return this.#saver.save()

@@ -1,0 +1,49 @@
+/**
+ * Requests for what this broker does not do yet. They are refused with a remark that says so; none
+ * of them is answered as if it had been done.
+ *
+ * What official clients make of it:
+ * - LOCK_BATCH_MQ: an orderly consumer may use a queue only after it locked it here, so it consumes
+ *   nothing rather than out of order, logs the remark, and asks again every half second.
+ * - CONSUMER_SEND_MSG_BACK: a consumer whose listener failed sends the message again itself, with a
+ *   delay level, which the write path refuses as well; it then keeps the message, hands it to the
+ *   listener again after 5 s, and does not report progress beyond it. Nothing spins, nothing is lost.
+ * - END_TRANSACTION: comes one-way, behind a half message that was refused.
+ */
+import { ResponseCode } from '../../protocol/codes.ts'
+import { requestCodeName } from '../../protocol/codes.ts'
+import { respond } from '../../protocol/command.ts'
+import type { RequestHandler } from '../context.ts'
+
+function notBuilt(what: string): RequestHandler {
+  return (_context, _connection, command) =>
+    respond(
+      command,
+      ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+      `${requestCodeName(command.code)}: ${what}`,
+    )
+}
+
+export const sendBack = notBuilt(
+  'retry and dead letters are not available on this broker yet; the message stays unacknowledged and the consumer keeps it',
+)
+
+export const lockQueues = notBuilt(
+  'ordered consumption is not available on this broker yet; use a concurrent listener',
+)
+
+export const transactions = notBuilt('transactions are not available on this broker yet')
+
+export const popConsumption = notBuilt(
+  'POP consumption is not available on this broker yet; leave clientRebalance=true',
+)
+
+export const requestReply = notBuilt('request-reply is not available on this broker yet')
+
+export const recall = notBuilt('recall of messages is not available on this broker yet')
+
+export const followers = notBuilt('followers are not available on this broker yet')
+
+export const accessControl = notBuilt('access control is not available on this broker yet')
+
+export const staticTopics = notBuilt('static topics are not available on this broker yet')
