@@ -1,0 +1,221 @@
+import { Flags } from '@oclif/core'
+import { MqError, messageOf } from '../src/base/errors.ts'
+import { ExitCode } from '../src/base/exit-codes.ts'
+import { formatCount, formatDurationMs } from '../src/base/units.ts'
+import { BrokerCommand } from '../src/cli/broker-command.ts'
+import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cli/flags.ts'
+import { MessageFormat } from '../src/cli/message-format.ts'
+import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
+import { inputKinds, messagesFrom } from '../src/cli/message-source.ts'
+import { ProgressLine } from '../src/cli/progress.ts'
+import { RECEIPTS_MAX, sendAll, type SendOutcome } from '../src/cli/send-all.ts'
+import { renderTable } from '../src/cli/table.ts'
+import type { Terminal } from '../src/cli/terminal.ts'
+import { parseTimeMs } from '../src/cli/time.ts'
+import type { OutgoingMessage } from '../src/client/outgoing-message.ts'
+import { Producer, type SendReceipt } from '../src/client/producer.ts'
+
+export interface Produced {
+  readonly topic: string
+  readonly sent: number
+  readonly failed: number
+  readonly tookMs: number
+  readonly messages: readonly SendReceipt[]
+  /** Receipts beyond the first 100,000. */
+  readonly messagesOmitted?: number
+}
+
+/** Sends under way at once. */
+const WINDOW = 64
+
+const LISTED_MAX = 20
+
+export default class Produce extends BrokerCommand<Produced> {
+  static override summary = 'Send messages: an argument, files, or stdin.'
+  static override description = `Without BODY and --file, each line of stdin is a message. A --file is one message unless --input
+or --format says how to split it. What the broker acknowledges is printed; when a message fails, the
+exit code is 1 (3 when nobody answered).`
+  static override args = {
+    topic: argument({ description: 'The topic.', required: true }),
+    body: argument({ description: 'The message; stdin or --file when missing.' }),
+  }
+  static override flags = {
+    file: Flags.string({
+      summary: 'Read from this file; - is stdin; repeatable.',
+      helpValue: '<path>',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    input: Flags.option({
+      summary: 'How to split files and stdin.',
+      options: inputKinds,
+      exclusive: ['format'],
+    })(),
+    format: Flags.string({
+      char: 'f',
+      summary: 'Read fields by a format, as in "%k %v\\n"; see mqctl help formats.',
+      helpValue: '<format>',
+    }),
+    key: Flags.string({
+      summary: 'A key that the message can be found by; repeatable.',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    tag: Flags.string({ summary: 'The tag that consumers filter by.' }),
+    header: pairFlag({
+      char: 'H',
+      summary: 'A property; repeatable.',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    'order-key': Flags.string({ summary: 'Messages with the same key go to one queue, in order.' }),
+    queue: wholeFlag({ summary: 'Send to this queue.', dependsOn: ['broker'], max: 65_535 }),
+    broker: Flags.string({ summary: 'Send to this broker.', dependsOn: ['queue'] }),
+    count: wholeFlag({
+      char: 'c',
+      summary: 'BODY: send it this many times; else: stop after this many.',
+      min: 1,
+    }),
+    rate: rateFlag({ summary: 'At most this many, as in 100/s.' }),
+    group: Flags.string({ char: 'g', summary: 'Producer group.' }),
+    oneway: Flags.boolean({ summary: 'Do not wait for acknowledgements.' }),
+    delay: durationFlag({
+      summary: 'Deliver later; the embedded broker refuses it for now.',
+      exclusive: ['delay-level', 'at'],
+    }),
+    'delay-level': wholeFlag({ summary: 'The same by RocketMQ’s 18 levels.', min: 1, max: 18 }),
+    at: Flags.string({ summary: 'The same by time; see mqctl help time.', helpValue: '<time>' }),
+    txn: Flags.option({
+      summary: 'As a transaction: not available yet.',
+      options: ['commit', 'rollback', 'unknown'] as const,
+    })(),
+  }
+  static override examples = [
+    '<%= config.bin %> produce orders "hello" --key A-1 --tag paid -H source=web',
+    'echo hi | <%= config.bin %> produce orders',
+    `printf 'k1 v1\\nk2 v2\\n' | <%= config.bin %> produce orders --format '%k %v\\n'`,
+    '<%= config.bin %> produce orders --file order.json --file other.json',
+    '<%= config.bin %> produce orders --input ndjson < messages.ndjson',
+    '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',
+  ]
+
+  async run(): Promise<Produced> {
+    const { args, flags } = await this.parse(Produce)
+    if (flags.txn !== undefined) {
+      throw new MqError('NOT_BUILT', {
+        what: '--txn (transactions)',
+        hint: 'send it as an ordinary message',
+      })
+    }
+    const source = {
+      body: args.body,
+      files: flags.file ?? [],
+      input: flags.input,
+      format: flags.format === undefined ? null : MessageFormat.compile(flags.format),
+    }
+    if (args.body !== undefined && source.files.length > 0) {
+      throw new MqError('USAGE', { what: 'BODY and --file are two sources for one message' })
+    }
+    const deliverAtMs =
+      flags.at === undefined ? undefined : parseTimeMs(flags.at, this.world.clock.wallMs())
+    const { broker, queue, oneway, rate = null } = flags
+    const common = {
+      topic: args.topic,
+      ...(flags['order-key'] === undefined ? {} : { orderKey: flags['order-key'] }),
+      ...(flags['delay-level'] === undefined ? {} : { delayLevel: flags['delay-level'] }),
+      ...(flags.delay === undefined ? {} : { delayMs: flags.delay }),
+      ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
+      ...(broker === undefined || queue === undefined
+        ? {}
+        : { queue: { brokerName: broker, queueId: queue } }),
+    }
+    const fill = (message: Incoming): OutgoingMessage => {
+      const tags = message.tags ?? flags.tag
+      return {
+        ...common,
+        body: message.body,
+        keys: [...message.keys, ...(flags.key ?? [])],
+        properties: { ...message.properties, ...Object.fromEntries(flags.header ?? []) },
+        ...(tags === undefined ? {} : { tags }),
+      }
+    }
+    const repeat = args.body === undefined ? 1 : (flags.count ?? 1)
+    const limit = args.body === undefined ? (flags.count ?? null) : null
+    const messages = outgoing(messagesFrom(source), fill, repeat, limit)
+
+    return this.connect(flags, async (client) => {
+      const group = flags.group === undefined ? {} : { group: flags.group }
+      const producer = Producer.over(client, { sendTimeoutMs: flags.timeout, ...group })
+      const progress = new ProgressLine(this.world.clock, this.terminal, this.quiet)
+      const startMs = this.world.clock.monotonicMs()
+      const outcome = await sendAll(producer, messages, {
+        clock: this.world.clock,
+        signal: this.claimInterrupts(),
+        window: flags['order-key'] === undefined ? WINDOW : 1,
+        rateHz: rate,
+        oneway,
+        onProgress: ({ sent, failed }) => {
+          progress.update(() => `${formatCount(sent)} sent, ${formatCount(failed)} failed`)
+        },
+      })
+      progress.end()
+      await producer.close()
+      return this.#showOutcome(args.topic, outcome, this.world.clock.monotonicMs() - startMs)
+    })
+  }
+
+  #showOutcome(topic: string, outcome: SendOutcome, tookMs: number): Promise<Produced> {
+    const { sent, failed, receipts, error } = outcome
+    if (sent === 0 && failed > 0) throw error
+    if (failed > 0) {
+      this.warn(`${failed} messages failed, the first one: ${messageOf(error)}`)
+      this.exitWith(ExitCode.failed)
+    }
+    const result = {
+      topic,
+      sent,
+      failed,
+      tookMs: Math.round(tookMs),
+      messages: receipts,
+      ...(sent > RECEIPTS_MAX ? { messagesOmitted: sent - RECEIPTS_MAX } : {}),
+    }
+    return this.show(result, { rows: () => receipts, text: producedText })
+  }
+}
+
+async function* outgoing(
+  messages: AsyncIterable<Incoming>,
+  fill: (message: Incoming) => OutgoingMessage,
+  repeat: number,
+  limit: number | null,
+): AsyncGenerator<OutgoingMessage> {
+  let count = 0
+  for await (const message of messages) {
+    // Brokers take no empty message; an empty line is the usual end of a file.
+    if (message.body.length === 0 && limit === null && repeat === 1) continue
+    const filled = fill(message)
+    for (let copy = 0; copy < repeat; copy += 1) yield filled
+    count += 1
+    if (limit !== null && count >= limit) return
+  }
+}
+
+function producedText(result: Produced, terminal: Terminal): string {
+  const { topic, sent, tookMs, messages } = result
+  const rate = sent > 1 && tookMs > 0 ? ` (${formatCount((sent * 1_000) / tookMs)}/s)` : ''
+  const noun = sent === 1 ? 'message' : 'messages'
+  const head = `sent ${sent} ${noun} to ${topic} in ${formatDurationMs(tookMs)}${rate}`
+  if (messages.length === 0 || messages.length > LISTED_MAX) return head
+  const table = renderTable(
+    terminal,
+    [
+      { head: 'MESSAGE ID' },
+      { head: 'BROKER' },
+      { head: 'QUEUE', align: 'right' },
+      { head: 'OFFSET', align: 'right' },
+      { head: 'STATUS' },
+    ],
+    messages.map((row) => [row.messageId, row.broker, row.queueId, row.queueOffset, row.status]),
+  )
+  return `${head}\n\n${table}`
+}

@@ -1,0 +1,81 @@
+/**
+ * Sends a stream of messages with a bounded number under way, so that a pipe is neither one message
+ * a round trip nor all of it in memory. Messages of one order key go one after the other.
+ */
+import type { OutgoingMessage } from '../client/outgoing-message.ts'
+import type { Producer, SendReceipt } from '../client/producer.ts'
+import { sleep } from '../world/node-clock.ts'
+import type { Clock } from '../world/clock.ts'
+
+export interface SendAllOptions {
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Sends that may be under way at once; 1 keeps the order also across retries. */
+  readonly window: number
+  /** Messages a second; null: as fast as answers come. */
+  readonly rateHz: number | null
+  readonly oneway: boolean
+  /** Called after each message, in the order of answers. */
+  readonly onProgress: (totals: SendTotals) => void
+}
+
+export interface SendTotals {
+  readonly sent: number
+  readonly failed: number
+}
+
+export interface SendOutcome extends SendTotals {
+  /** In the order of the input; the first `RECEIPTS_MAX`. */
+  readonly receipts: readonly SendReceipt[]
+  /** The first failure, of `failed`. */
+  readonly error: unknown
+}
+
+/** A report of more than this would be larger than most of what it reports. */
+export const RECEIPTS_MAX = 100_000
+
+export async function sendAll(
+  producer: Producer,
+  messages: AsyncIterable<OutgoingMessage>,
+  options: SendAllOptions,
+): Promise<SendOutcome> {
+  const receipts: SendReceipt[] = []
+  const underWay = new Set<Promise<void>>()
+  const startMs = options.clock.monotonicMs()
+  let index = 0
+  let sent = 0
+  let failed = 0
+  let error: unknown = null
+
+  const send = async (message: OutgoingMessage, at: number) => {
+    try {
+      if (options.oneway) await producer.sendOneway(message)
+      else {
+        const receipt = await producer.send(message)
+        if (at < RECEIPTS_MAX) receipts[at] = receipt
+      }
+      sent += 1
+    } catch (reason) {
+      failed += 1
+      error ??= reason
+    }
+    options.onProgress({ sent, failed })
+  }
+
+  for await (const message of messages) {
+    if (options.rateHz !== null) {
+      const dueMs = startMs + (index / options.rateHz) * 1_000
+      const waitMs = dueMs - options.clock.monotonicMs()
+      if (waitMs > 0) await sleep(options.clock, waitMs)
+    }
+    if (options.signal.aborted) break
+    const sending = send(message, index).finally(() => underWay.delete(sending))
+    underWay.add(sending)
+    index += 1
+    if (underWay.size >= options.window) await Promise.race(underWay)
+    // The first failure of all means that the rest will hardly do better.
+    if (failed > 0 && sent === 0) break
+  }
+  await Promise.all(underWay)
+  return { sent, failed, receipts: receipts.filter(Boolean), error }
+}
