@@ -125,6 +125,20 @@ export const errorTable = {
   ),
   START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
   SCENARIO_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
+  TARGET_GONE: row(
+    ExitCode.unreachable,
+    false,
+    '{what} is not there',
+    'name a process that runs with --pid, --unit or --port; without one the host alone is judged',
+  ),
+  NOT_LINUX: row(
+    ExitCode.unreachable,
+    false,
+    'this host cannot be judged: {why}',
+    'run mqctl tune-os collect on a Linux host and judge its file here with --facts',
+  ),
+  TUNING_REFUSED: row(ExitCode.failed, false, '{what}', '{hint}'),
+  TUNING_NOT_PERMITTED: row(ExitCode.unreachable, false, '{what}', '{hint}'),
   INTERRUPTED: row(ExitCode.interrupted, false, 'interrupted', 'what was done until then is kept'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -162,6 +162,10 @@ export interface Mount {
   readonly source: string
   readonly options: string
   readonly device: string
+  /** The part of the file system that is mounted: not `/` for a bind mount or an own control group. */
+  readonly root: string
+  /** Options of the file system itself, such as `data=ordered`. */
+  readonly superOptions: string
 }
 
 /** /proc/self/mountinfo. Spaces and the like in paths are written as octal escapes. */
@@ -180,6 +184,8 @@ export function parseMounts(mountinfo: string): Mount[] {
       options: front[5] ?? '',
       type: back[0] ?? '',
       source: plain(back[1] ?? ''),
+      root: plain(front[3] ?? ''),
+      superOptions: back[2] ?? '',
     })
   }
   return mounts
