@@ -1,0 +1,214 @@
+/** Single messages: by id, by key, by position. */
+import { MqError } from '../base/errors.ts'
+import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
+import {
+  type DirectConsumeResult,
+  decodeDirectConsumeResult,
+} from '../protocol/bodies/consumer-running-info.ts'
+import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import { decodeOffsetId, decodeUniqueId } from '../protocol/message-id.ts'
+import { retryTopicOf } from '../protocol/names.ts'
+import { decodeAnswer, responseCodeOf } from './answers.ts'
+import type { MqClient } from './client.ts'
+import { type BrokerAddress, type ClusterView, askEach, valuesOf } from './cluster-view.ts'
+import { TOOLS_GROUP } from './group-admin.ts'
+import type { QueueAccess } from './queue-access.ts'
+import { type ReceivedMessage, receivedMessages } from './received-message.ts'
+import { type TopicAdmin, mastersOf } from './topic-admin.ts'
+
+export interface KeyQuery {
+  /** Default 64, which is also Apache's limit for each broker. */
+  readonly limit?: number
+  /** Store time, milliseconds since 1970; default from the beginning. */
+  readonly fromMs?: number
+  /** Default: to the end. */
+  readonly toMs?: number
+}
+
+const MESSAGES_MAX = 64
+/** A query over a large index takes its time. */
+const QUERY_TIMEOUT_MS = 15_000
+
+export class MessageAdmin {
+  readonly #client: MqClient
+  readonly #cluster: ClusterView
+  readonly #topics: TopicAdmin
+  readonly #queues: QueueAccess
+
+  constructor(client: MqClient, cluster: ClusterView, topics: TopicAdmin, queues: QueueAccess) {
+    this.#client = client
+    this.#cluster = cluster
+    this.#topics = topics
+    this.#queues = queues
+  }
+
+  /**
+   * By either id. The unique id is looked for in `topic`, or, when that is not given, in the topics
+   * of all brokers. Throws MESSAGE_NOT_FOUND.
+   */
+  async get(id: string, topic?: string): Promise<ReceivedMessage> {
+    const byOffset = await this.#tryOffsetId(id)
+    if (byOffset !== null && (byOffset.messageId === id || byOffset.offsetMessageId === id)) {
+      return byOffset
+    }
+    const topics = topic === undefined ? await this.#topics.names() : [topic]
+    for (const name of topics) {
+      const [found] = await this.byUniqueId(name, id)
+      if (found !== undefined) return found
+    }
+    throw notFound(
+      `id ${id}`,
+      topic === undefined
+        ? 'name its topic with --topic, or check the id'
+        : 'is it in another topic, or already deleted?',
+    )
+  }
+
+  /** The record at the place that an offset id names. Throws USAGE, MESSAGE_NOT_FOUND. */
+  async byOffsetId(id: string): Promise<ReceivedMessage> {
+    const place = decodeOffsetId(id)
+    if (place === null) {
+      throw new MqError('USAGE', { what: `${id} is no offset message id (32 or 56 hex digits)` })
+    }
+    try {
+      return await this.#at(place.storeHost, place.physicalOffset)
+    } catch (error) {
+      if (responseCodeOf(error) === null) throw error
+      throw notFound(`id ${id}`, 'it may be deleted: brokers keep messages for a limited time')
+    }
+  }
+
+  /** All messages with that unique id: several when its sender tried more than once. */
+  byUniqueId(topic: string, id: string): Promise<ReceivedMessage[]> {
+    return this.#query(topic, id, true, {}, (message) => message.messageId === id)
+  }
+
+  /** Messages that carry the key, newest first. Throws TOPIC_NOT_FOUND. */
+  byKey(topic: string, key: string, query: KeyQuery = {}): Promise<ReceivedMessage[]> {
+    return this.#query(
+      topic,
+      key,
+      false,
+      query,
+      (message) => message.topic === topic && message.keys.split(' ').includes(key),
+    )
+  }
+
+  /** Throws MESSAGE_NOT_FOUND. */
+  async at(queue: MessageQueue, queueOffset: number): Promise<ReceivedMessage> {
+    await this.#topics.route(queue.topic)
+    const message = await this.#queues.messageAt(queue, queueOffset, TOOLS_GROUP)
+    if (message !== null) return message
+    throw notFound(
+      `offset ${queueOffset} of queue ${queue.queueId} of ${queue.topic} on ${queue.brokerName}`,
+      `mqctl topic get ${queue.topic} shows the offsets that there are`,
+    )
+  }
+
+  /** Has a member of a group process a message again, and says how that went. */
+  async consumeDirectly(
+    message: ReceivedMessage,
+    group: string,
+    clientId: string,
+  ): Promise<DirectConsumeResult> {
+    const { address } = await this.#masterFor(group)
+    const response = await this.#client.ask(
+      address,
+      RequestCode.CONSUME_MESSAGE_DIRECTLY,
+      {
+        consumerGroup: group,
+        clientId,
+        msgId: message.offsetMessageId,
+        brokerName: message.broker,
+        topic: message.topic,
+      },
+      null,
+      { group },
+      QUERY_TIMEOUT_MS,
+    )
+    return decodeAnswer(address, response, decodeDirectConsumeResult)
+  }
+
+  async #masterFor(group: string): Promise<BrokerAddress> {
+    try {
+      const [master] = mastersOf(await this.#topics.route(retryTopicOf(group)))
+      if (master !== undefined) return master
+    } catch (error) {
+      if (!(error instanceof MqError && error.code === 'TOPIC_NOT_FOUND')) throw error
+    }
+    throw new MqError('GROUP_NOT_FOUND', { group })
+  }
+
+  /** A unique id has the same shape as an offset id: most name a place that is none. */
+  async #tryOffsetId(id: string): Promise<ReceivedMessage | null> {
+    const place = decodeOffsetId(id)
+    if (place === null) return null
+    const brokers = await this.#cluster.brokers()
+    // Only a broker of this cluster is asked: a unique id would send us to any host and port.
+    if (!brokers.some((broker) => broker.address === place.storeHost)) {
+      if (decodeUniqueId(id) !== null) return null
+    }
+    try {
+      return await this.#at(place.storeHost, place.physicalOffset)
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      return null
+    }
+  }
+
+  async #at(address: string, physicalOffset: number): Promise<ReceivedMessage> {
+    const code = RequestCode.VIEW_MESSAGE_BY_ID
+    const response = await this.#client.ask(address, code, { offset: physicalOffset })
+    const brokers = await this.#cluster.brokers()
+    const name = brokers.find((broker) => broker.address === address)?.broker ?? address
+    const [message] = receivedMessages(address, name, response.body ?? Buffer.alloc(0))
+    if (message !== undefined) return message
+    throw new MqError('FRAME_MALFORMED', { address, what: 'the answer holds no message' })
+  }
+
+  async #query(
+    topic: string,
+    key: string,
+    isUniqueId: boolean,
+    query: KeyQuery,
+    isWanted: (message: ReceivedMessage) => boolean,
+  ): Promise<ReceivedMessage[]> {
+    const limit = query.limit ?? MESSAGES_MAX
+    const ext = {
+      topic,
+      key,
+      maxNum: limit,
+      beginTimestamp: Math.floor(query.fromMs ?? 0),
+      endTimestamp: query.toMs === undefined ? '9223372036854775807' : Math.ceil(query.toMs),
+      _UNIQUE_KEY_QUERY: isUniqueId,
+    }
+    const outcomes = await askEach(
+      mastersOf(await this.#topics.route(topic)),
+      async ({ address, broker }) => {
+        try {
+          const response = await this.#client.ask(
+            address,
+            RequestCode.QUERY_MESSAGE,
+            ext,
+            null,
+            { topic },
+            QUERY_TIMEOUT_MS,
+          )
+          return receivedMessages(address, broker, response.body ?? Buffer.alloc(0))
+        } catch (error) {
+          if (responseCodeOf(error) === ResponseCode.QUERY_NOT_FOUND) return []
+          throw error
+        }
+      },
+    )
+    return valuesOf(outcomes)
+      .flat()
+      .filter(isWanted)
+      .sort((a, b) => b.storeTimestamp - a.storeTimestamp)
+      .slice(0, limit)
+  }
+}
+
+function notFound(what: string, hint: string): MqError {
+  return new MqError('MESSAGE_NOT_FOUND', { what, hint })
+}
