@@ -1,0 +1,226 @@
+/**
+ * Which resource was the limit, by name and with the evidence. Rules, in this order; the first that
+ * holds wins: what was refused or full for certain comes before what merely looks busy.
+ *
+ * On a machine where broker and load share few cores the CPU is full before any of them is at its
+ * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
+ */
+import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
+import { HOST_BUSY_MAX } from './validity.ts'
+
+export interface BottleneckInput {
+  readonly host: HostResult
+  readonly processes: readonly ProcessResult[]
+  readonly windowMs: number
+  readonly sent: number
+  readonly acked: number
+  readonly receivedPerSecond: number
+  readonly ackedPerSecond: number
+  /** By the name of the outcome. */
+  readonly errors: Readonly<Record<string, number>>
+  /** Senders that wait for their answers, all producers together. */
+  readonly senders: number
+  readonly meanServiceMs: number | null
+  /** Every broker runs on this host: its processes and disk are what we see. */
+  readonly brokersAreLocal: boolean
+  readonly syncFlush: boolean
+  readonly ceilingShare: number | null
+}
+
+const FLOW_CONTROL_SHARE = 0.01
+const LINK_SHARE = 0.9
+const DISK_BUSY = 0.9
+const ONE_CORE_FULL = 0.95
+const GC_SHARE = 0.1
+const FSYNC_SHARE = 0.7
+const CEILING_SHARE = 0.9
+
+/** Answers with which a broker asks its senders to slow down. */
+const BUSY_NAMES = ['SYSTEM_BUSY', 'FLOW_CONTROL']
+
+export function findBottleneck(input: BottleneckInput): Bottleneck {
+  return (
+    flowControl(input) ??
+    network(input) ??
+    memory(input) ??
+    garbageCollection(input) ??
+    diskFlush(input) ??
+    diskBandwidth(input) ??
+    brokerCpu(input) ??
+    client(input) ??
+    hostCpu(input) ??
+    latencyBound(input)
+  )
+}
+
+function verdict(
+  resource: BottleneckName,
+  confidence: Bottleneck['confidence'],
+  text: string,
+  evidence: readonly string[],
+): Bottleneck {
+  return {
+    resource,
+    confidence,
+    text,
+    evidence: [...evidence],
+    predictedCeiling: null,
+    predictionError: null,
+  }
+}
+
+const percent = (share: number) => `${(share * 100).toFixed(0)} %`
+
+function flowControl(input: BottleneckInput): Bottleneck | null {
+  const refused = BUSY_NAMES.reduce((sum, name) => sum + (input.errors[name] ?? 0), 0)
+  const share = input.sent > 0 ? refused / input.sent : 0
+  if (share < FLOW_CONTROL_SHARE) return null
+  return verdict('flow-control', 'high', 'the broker refused messages to protect itself', [
+    `${refused} of ${input.sent} messages were refused as busy (${percent(share)})`,
+  ])
+}
+
+function network({ host }: BottleneckInput): Bottleneck | null {
+  for (const nic of host.nics) {
+    for (const [direction, share, bytes] of [
+      ['nic-tx', nic.txShare, nic.txBytesPerSecond],
+      ['nic-rx', nic.rxShare, nic.rxBytesPerSecond],
+    ] as const) {
+      if (share === null || share < LINK_SHARE) continue
+      return verdict(direction, 'high', `the link of ${nic.name} is full`, [
+        `${nic.name} carried ${(bytes / 1e6).toFixed(1)} MB/s, ${percent(share)} of its ${((nic.linkBitsPerSecond ?? 0) / 1e6).toFixed(0)} Mbit/s`,
+      ])
+    }
+  }
+  return null
+}
+
+function memory({ host }: BottleneckInput): Bottleneck | null {
+  const swapped = (host.memory?.swapInPages ?? 0) + (host.memory?.swapOutPages ?? 0)
+  if (swapped < 1_000) return null
+  return verdict('memory', 'medium', 'the machine was swapping', [
+    `${swapped} pages went through swap during the window`,
+  ])
+}
+
+function garbageCollection({ processes }: BottleneckInput): Bottleneck | null {
+  for (const process of processes) {
+    if (process.role !== 'broker' || process.gc === null || process.gc.share < GC_SHARE) continue
+    return verdict('gc', 'high', `${process.name} stood still to collect garbage`, [
+      `${process.gc.count} collections took ${process.gc.pauseMs.toFixed(0)} ms, ${percent(process.gc.share)} of the time`,
+    ])
+  }
+  return null
+}
+
+function diskFlush(input: BottleneckInput): Bottleneck | null {
+  if (!input.syncFlush) return null
+  for (const { name, role, fsync } of input.processes) {
+    if (role !== 'broker' || fsync?.meanMs === null || fsync === null) continue
+    const share = (fsync.count * fsync.meanMs) / input.windowMs
+    if (share < FSYNC_SHARE) continue
+    return verdict('disk-flush', 'high', 'the disk was flushing nearly all the time', [
+      `${name}: ${fsync.count} flushes of ${fsync.meanMs.toFixed(2)} ms on average, ${percent(share)} of the time`,
+    ])
+  }
+  const { disk, cpu } = input.host
+  if (disk !== null && disk.utilisation >= DISK_BUSY && (cpu?.busy ?? 1) < HOST_BUSY_MAX) {
+    return verdict('disk-flush', 'medium', 'the disk was busy with flushes', [
+      `${disk.device} was busy ${percent(disk.utilisation)} of the time${disk.flushes === null ? '' : `, ${disk.flushes} flushes reached it`}`,
+    ])
+  }
+  return null
+}
+
+function diskBandwidth({ host }: BottleneckInput): Bottleneck | null {
+  const { disk, cpu } = host
+  if (disk === null || disk.utilisation < DISK_BUSY || (cpu?.busy ?? 1) >= HOST_BUSY_MAX)
+    return null
+  return verdict('disk-bandwidth', 'medium', `${disk.device} was busy nearly all the time`, [
+    `${disk.device}: ${percent(disk.utilisation)} busy, ${(disk.writtenBytesPerSecond / 1e6).toFixed(1)} MB/s written`,
+  ])
+}
+
+function brokerCpu(input: BottleneckInput): Bottleneck | null {
+  for (const process of input.processes) {
+    if (process.role !== 'broker' || process.cores === null) continue
+    const thread = process.busiestThread
+    if (thread === null || thread.cores < ONE_CORE_FULL) continue
+    return verdict(
+      'cpu-broker',
+      'high',
+      `one thread of ${process.name} has a core to itself and needs more`,
+      [
+        `thread ${thread.name} used ${thread.cores.toFixed(2)} cores of ${input.host.cpuCount}`,
+        ...cpuShares(input),
+      ],
+    )
+  }
+  return null
+}
+
+function client(input: BottleneckInput): Bottleneck | null {
+  if (input.ceilingShare !== null && input.ceilingShare > CEILING_SHARE) {
+    return verdict('client', 'high', 'the producers reached what they can do at all', [
+      `${percent(input.ceilingShare)} of their rate against the null target`,
+    ])
+  }
+  if ((input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX) return null
+  for (const { name, role, busiestThread } of input.processes) {
+    if (role !== 'producer' && role !== 'consumer') continue
+    if (busiestThread === null || busiestThread.cores < ONE_CORE_FULL) continue
+    return verdict('client', 'high', `${name} needs more than its core`, [
+      `its busiest thread used ${busiestThread.cores.toFixed(2)} of a core, while the host had room`,
+    ])
+  }
+  return null
+}
+
+function hostCpu(input: BottleneckInput): Bottleneck | null {
+  const { cpu, cpuCount } = input.host
+  if (cpu === null || cpu.busy < HOST_BUSY_MAX) return null
+  return verdict(
+    'cpu-host',
+    'high',
+    input.brokersAreLocal
+      ? `broker and load share ${cpuCount} cores, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
+      : `all ${cpuCount} cores of this load machine are busy: the broker may be able to do more`,
+    [
+      `CPU ${percent(cpu.busy)} busy: ${percent(cpu.user)} user, ${percent(cpu.system)} system, ${percent(cpu.irq)} interrupts, ${percent(cpu.steal)} steal`,
+      ...cpuShares(input),
+    ],
+  )
+}
+
+/** Who took how much of the CPU, the largest first. */
+function cpuShares({ processes }: BottleneckInput): string[] {
+  const known = processes.filter((process) => (process.cores ?? 0) >= 0.01)
+  if (known.length === 0) return []
+  known.sort((a, b) => (b.cores ?? 0) - (a.cores ?? 0))
+  return [
+    known.map(({ name, cores }) => `${name} ${(cores ?? 0).toFixed(2)}`).join(', ') + ' cores',
+  ]
+}
+
+/** A closed model with nothing full: the senders wait, and their number sets the rate (Little's law). */
+function latencyBound(input: BottleneckInput): Bottleneck {
+  const { meanServiceMs, senders, ackedPerSecond } = input
+  if (meanServiceMs === null || ackedPerSecond === 0) {
+    return verdict('none', 'low', 'nothing that is watched was full', [])
+  }
+  const waiting = (ackedPerSecond * meanServiceMs) / 1000
+  if (waiting < senders * 0.8) {
+    return verdict('none', 'low', 'nothing that is watched was full', [
+      `on average ${waiting.toFixed(0)} of ${senders} senders were waiting for an answer`,
+    ])
+  }
+  return verdict(
+    'latency-bound',
+    'medium',
+    'nothing is full: the senders wait for answers, and more of them would send more',
+    [
+      `${senders} senders ÷ ${meanServiceMs.toFixed(2)} ms mean service time = ${((senders * 1000) / meanServiceMs).toFixed(0)} messages a second; measured ${ackedPerSecond.toFixed(0)}`,
+      ...(input.brokersAreLocal ? [] : ['brokers on other machines are not watched']),
+    ],
+  )
+}

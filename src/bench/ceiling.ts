@@ -1,0 +1,87 @@
+/**
+ * What the same producers reach against a target that only acknowledges, for a moment before the
+ * run. The target takes CPU as well, so on a machine where all share few cores the figure is a
+ * lower bound of what the generator could do; its CPU a message is the better yardstick there.
+ */
+import type { Clock } from '../world/clock.ts'
+import { Crew } from './crew.ts'
+import type { ProducerSetup } from './role-messages.ts'
+import { RoleProcess } from './role-process.ts'
+import { MqError } from '../base/errors.ts'
+
+const WARMUP_MS = 600
+const MEASURE_MS = 1_000
+const START_DELAY_MS = 50
+const LISTEN_TIMEOUT_MS = 10_000
+
+export interface Ceiling {
+  readonly perSecond: number
+  readonly cpuUsPerMessage: number
+}
+
+export interface CeilingTimes {
+  readonly warmupMs: number
+  readonly measureMs: number
+}
+
+/** Rejects with MqError START_FAILED. */
+export async function measureCeiling(
+  clock: Clock,
+  producers: readonly ProducerSetup[],
+  times: CeilingTimes = { warmupMs: WARMUP_MS, measureMs: MEASURE_MS },
+): Promise<Ceiling> {
+  const target = new RoleProcess('null-target', 'null-target')
+  try {
+    const port = await listening(clock, target)
+    let acked = 0
+    const crew = await Crew.gather(
+      clock,
+      producers.map((setup) => ({
+        name: `producer-${setup.producer + 1}`,
+        setup: { ...setup, driver: 'null' as const, endpoints: [`127.0.0.1:${port}`] },
+      })),
+      {
+        onTick: (_name, tick) => {
+          if (tick.kind === 'producer-tick') acked += tick.counts.acked
+        },
+        onLost: () => undefined,
+      },
+    )
+    try {
+      const startNs = Number(clock.monotonicNs()) + (START_DELAY_MS + times.warmupMs) * 1e6
+      crew.start({ startNs, endNs: startNs + times.measureMs * 1e6 })
+      const reports = await crew.producerReports(times.warmupMs + times.measureMs + 10_000)
+      let cpuMs = 0
+      for (const report of reports) {
+        if (report === null) continue
+        const { start, end } = report.figures
+        cpuMs += end.cpuUserMs + end.cpuSystemMs - start.cpuUserMs - start.cpuSystemMs
+      }
+      return {
+        perSecond: (acked * 1000) / times.measureMs,
+        cpuUsPerMessage: acked > 0 ? (cpuMs * 1000) / acked : 0,
+      }
+    } finally {
+      crew.end()
+    }
+  } finally {
+    target.end()
+  }
+}
+
+function listening(clock: Clock, target: RoleProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => {
+      reject(new MqError('START_FAILED', { what: 'the null target', why, hint: 'try again' }))
+    }
+    const stop = clock.after(LISTEN_TIMEOUT_MS, () => {
+      fail('it did not listen in time')
+    })
+    target.onEnd = fail
+    target.onReport = (report) => {
+      if (report.kind !== 'listening') return
+      stop()
+      resolve(report.port)
+    }
+  })
+}

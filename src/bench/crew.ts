@@ -1,0 +1,209 @@
+/**
+ * The load processes of one run, together: all are ready before any begins, all know the same
+ * window, and every one gives its last report or is named as lost.
+ */
+import { MqError } from '../base/errors.ts'
+import type { Clock } from '../world/clock.ts'
+import type { Window } from './producer-load.ts'
+import type {
+  ConsumerReport,
+  ConsumerSetup,
+  ConsumerTick,
+  FromRole,
+  ProducerReport,
+  ProducerSetup,
+  ProducerTick,
+} from './role-messages.ts'
+import { RoleProcess, errorOf } from './role-process.ts'
+
+const READY_TIMEOUT_MS = 30_000
+const REPORT_TIMEOUT_MS = 20_000
+
+type Report = ProducerReport | ConsumerReport
+
+export interface CrewEvents {
+  onTick(name: string, tick: ProducerTick | ConsumerTick): void
+  /** A member cannot go on: its line is broken, or the process is gone. Called once for each. */
+  onLost(name: string, why: string): void
+}
+
+interface Member {
+  readonly process: RoleProcess
+  readonly setup: ProducerSetup | ConsumerSetup
+  ready: boolean
+  report: Report | null
+  lost: string | null
+  /** The process can give no report any more. */
+  gone: boolean
+}
+
+export class Crew {
+  readonly #clock: Clock
+  readonly #events: CrewEvents
+  readonly #members: Member[] = []
+  /** Called whenever something changed that somebody may wait for. */
+  #onChange: () => void = () => undefined
+  #failure: Error | null = null
+
+  /** Starts all processes; resolves when all are connected. Rejects with what a role says; nothing runs then. */
+  static async gather(
+    clock: Clock,
+    setups: readonly { readonly name: string; readonly setup: ProducerSetup | ConsumerSetup }[],
+    events: CrewEvents,
+  ): Promise<Crew> {
+    const crew = new Crew(clock, events)
+    for (const { name, setup } of setups) crew.#add(name, setup)
+    try {
+      await crew.#until(
+        () => crew.#failure !== null || crew.#members.every((member) => member.ready),
+        READY_TIMEOUT_MS,
+      )
+      crew.#throwFailure()
+      const late = crew.#members
+        .filter((member) => !member.ready)
+        .map(({ process }) => process.name)
+      if (late.length > 0) {
+        throw new MqError('START_FAILED', {
+          what: late.join(', '),
+          why: `not ready within ${READY_TIMEOUT_MS / 1000} s`,
+          hint: 'the machine may be overloaded',
+        })
+      }
+      return crew
+    } catch (error) {
+      crew.end()
+      throw error
+    }
+  }
+
+  private constructor(clock: Clock, events: CrewEvents) {
+    this.#clock = clock
+    this.#events = events
+  }
+
+  /** Name, kind and pid of every process. */
+  get processes(): { name: string; role: 'producer' | 'consumer'; pid: number | null }[] {
+    return this.#members.map(({ process, setup }) => ({
+      name: process.name,
+      role: setup.kind,
+      pid: process.pid,
+    }))
+  }
+
+  /** Consumers first: they wait for what producers will send. */
+  start(window: Window): void {
+    for (const kind of ['consumer', 'producer'] as const) {
+      for (const member of this.#members) {
+        if (member.setup.kind === kind) member.process.order({ kind: 'start', window })
+      }
+    }
+  }
+
+  halt(): void {
+    for (const { process } of this.#members) process.order({ kind: 'halt' })
+  }
+
+  /** Asks consumers for their progress now. */
+  poll(): void {
+    this.#orderConsumers('poll')
+  }
+
+  /** The producers' last reports in order; null for one that is gone. */
+  async producerReports(timeoutMs: number): Promise<(ProducerReport | null)[]> {
+    const producers = this.#members.filter(({ setup }) => setup.kind === 'producer')
+    await this.#until(() => producers.every(isDone), timeoutMs)
+    return producers.map(({ report }) => (report?.kind === 'producer-report' ? report : null))
+  }
+
+  async consumerReports(): Promise<(ConsumerReport | null)[]> {
+    this.#orderConsumers('finish')
+    const consumers = this.#members.filter(({ setup }) => setup.kind === 'consumer')
+    await this.#until(() => consumers.every(isDone), REPORT_TIMEOUT_MS)
+    return consumers.map(({ report }) => (report?.kind === 'consumer-report' ? report : null))
+  }
+
+  end(): void {
+    for (const { process } of this.#members) process.end()
+  }
+
+  #add(name: string, setup: ProducerSetup | ConsumerSetup): void {
+    const process = new RoleProcess(name, setup.kind)
+    const member: Member = { process, setup, ready: false, report: null, lost: null, gone: false }
+    this.#members.push(member)
+    process.onReport = (report) => {
+      this.#onReport(member, report)
+    }
+    process.onEnd = (why) => {
+      if (!member.ready)
+        this.#failure ??= new MqError('START_FAILED', { what: name, why, hint: '' })
+      this.#lose(member, why)
+    }
+    process.order({ kind: 'setup', setup })
+  }
+
+  #onReport(member: Member, report: FromRole): void {
+    switch (report.kind) {
+      case 'ready':
+        member.ready = true
+        break
+      case 'producer-tick':
+      case 'consumer-tick':
+        this.#events.onTick(member.process.name, report)
+        if (report.broken !== null) this.#lose(member, report.broken)
+        break
+      case 'producer-report':
+      case 'consumer-report':
+        member.report = report
+        if (report.broken !== null) this.#lose(member, report.broken)
+        break
+      case 'failed': {
+        const error = errorOf(member.process.name, report)
+        this.#failure ??= error
+        member.gone = true
+        this.#lose(member, error.message)
+        break
+      }
+      case 'listening':
+    }
+    this.#onChange()
+  }
+
+  #lose(member: Member, why: string): void {
+    if (member.lost === null) {
+      member.lost = why
+      this.#events.onLost(member.process.name, why)
+    }
+    this.#onChange()
+  }
+
+  #orderConsumers(kind: 'poll' | 'finish'): void {
+    for (const { setup, process } of this.#members) {
+      if (setup.kind === 'consumer') process.order({ kind })
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /** Resolves when the condition holds, or after the time-out. */
+  #until(condition: () => boolean, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#clock.after(timeoutMs, () => {
+        this.#onChange = () => undefined
+        resolve()
+      })
+      this.#onChange = () => {
+        if (!condition()) return
+        stop()
+        this.#onChange = () => undefined
+        resolve()
+      }
+      this.#onChange()
+    })
+  }
+}
+
+function isDone(member: Member): boolean {
+  return member.report !== null || member.gone
+}

@@ -1,0 +1,359 @@
+/**
+ * The result of a run: one versioned document from which every report is made. Names carry their
+ * units; a value that could not be had is null, and `unavailable` or a `why` beside it gives the
+ * reason. Fields may be added within a version; none changes its meaning or goes away.
+ */
+import { z } from 'zod'
+
+export const RESULT_SCHEMA_VERSION = 1
+
+const nullable = <T extends z.ZodType>(type: T) => type.nullable()
+const number = z.number()
+const text = z.string()
+
+/** Latency of one kind. A percentile is null when fewer than ten samples lie above it. */
+export const latencySchema = z.object({
+  /** How to read it: what is counted, from when. */
+  label: text,
+  count: number,
+  minMs: number,
+  meanMs: number,
+  p50Ms: nullable(number),
+  p90Ms: nullable(number),
+  p95Ms: nullable(number),
+  p99Ms: nullable(number),
+  p999Ms: nullable(number),
+  p9999Ms: nullable(number),
+  maxMs: number,
+  /** Arrivals before their sending, counted as 0. */
+  negative: number,
+  clamped: number,
+  precisionDigits: number,
+  /** HdrHistogram, compressed, base64, unit nanoseconds. */
+  histogram: text,
+})
+
+const rateSchema = z.object({
+  /** Over the whole window. */
+  meanPerSecond: number,
+  /** Of the whole seconds of the window; null when there is none. */
+  medianPerSecond: nullable(number),
+  minPerSecond: nullable(number),
+  maxPerSecond: nullable(number),
+})
+
+const gcSchema = z.object({
+  count: number,
+  pauseMs: number,
+  /** Of the window, 0 … 1. */
+  share: number,
+  /** Null where only sums are known. */
+  pauseMsMax: nullable(number),
+})
+
+const processSchema = z.object({
+  name: text,
+  role: z.enum(['broker', 'nameserver', 'producer', 'consumer', 'orchestrator']),
+  pid: nullable(number),
+  /** CPU in cores: 1 is one core busy all the time. */
+  cores: nullable(number),
+  userCores: nullable(number),
+  systemCores: nullable(number),
+  busiestThread: nullable(z.object({ name: text, cores: number })),
+  threads: nullable(number),
+  rssBytes: nullable(number),
+  rssPeakBytes: nullable(number),
+  gc: nullable(gcSchema),
+  loop: nullable(z.object({ p99Ms: nullable(number), maxMs: nullable(number), scope: text })),
+  diskReadBytes: nullable(number),
+  diskWrittenBytes: nullable(number),
+  fsync: nullable(z.object({ count: number, meanMs: nullable(number), maxMs: nullable(number) })),
+  /** Why something is null, by field. */
+  unavailable: z.record(text, text),
+})
+
+const nicSchema = z.object({
+  name: text,
+  isLoopback: z.boolean(),
+  rxBytesPerSecond: number,
+  txBytesPerSecond: number,
+  rxPacketsPerSecond: number,
+  txPacketsPerSecond: number,
+  rxDrops: number,
+  txDrops: number,
+  linkBitsPerSecond: nullable(number),
+  rxShare: nullable(number),
+  txShare: nullable(number),
+})
+
+const hostSchema = z.object({
+  name: text,
+  roles: z.array(text),
+  cpuCount: number,
+  cpu: nullable(
+    z.object({
+      user: number,
+      system: number,
+      irq: number,
+      iowait: number,
+      steal: number,
+      idle: number,
+      busy: number,
+    }),
+  ),
+  load1: nullable(number),
+  memory: nullable(
+    z.object({
+      totalBytes: number,
+      availableBytes: number,
+      cachedBytes: number,
+      dirtyBytes: nullable(number),
+      swapUsedBytes: number,
+      swapInPages: nullable(number),
+      swapOutPages: nullable(number),
+    }),
+  ),
+  disk: nullable(
+    z.object({
+      device: text,
+      readBytes: number,
+      writtenBytes: number,
+      readBytesPerSecond: number,
+      writtenBytesPerSecond: number,
+      readsPerSecond: number,
+      writesPerSecond: number,
+      utilisation: number,
+      writeAwaitMs: nullable(number),
+      flushes: nullable(number),
+      flushAwaitMs: nullable(number),
+    }),
+  ),
+  nics: z.array(nicSchema),
+  /** What looking at the host cost, in cores. */
+  samplerCores: number,
+  unavailable: z.record(text, text),
+})
+
+export const bottleneckNames = [
+  'nic-tx',
+  'nic-rx',
+  'disk-bandwidth',
+  'disk-flush',
+  'cpu-broker',
+  'cpu-host',
+  'gc',
+  'memory',
+  'client',
+  'flow-control',
+  'latency-bound',
+  'none',
+] as const
+export type BottleneckName = (typeof bottleneckNames)[number]
+
+const checkSchema = z.object({
+  check: text,
+  value: nullable(number),
+  limit: nullable(number),
+  unit: text,
+  ok: z.boolean(),
+  /** A failed `error` makes the run invalid. */
+  severity: z.enum(['error', 'warning']),
+  text: text,
+})
+
+const seriesRowSchema = z.object({
+  /** Seconds since the start of the window; the row covers the second before it. */
+  t: number,
+  sent: number,
+  acked: number,
+  failed: number,
+  received: number,
+  lag: number,
+  p50Ms: nullable(number),
+  p99Ms: nullable(number),
+  maxMs: nullable(number),
+  host: nullable(
+    z.object({
+      cpuBusy: nullable(number),
+      iowait: nullable(number),
+      steal: nullable(number),
+      availableBytes: nullable(number),
+      diskWrittenBytesPerSecond: nullable(number),
+      diskUtilisation: nullable(number),
+      nicTxBytesPerSecond: number,
+      nicRxBytesPerSecond: number,
+      loopbackBytesPerSecond: number,
+    }),
+  ),
+})
+
+export const resultSchema = z.object({
+  schemaVersion: z.literal(RESULT_SCHEMA_VERSION),
+  kind: z.literal('run'),
+  runId: text,
+  startedAt: text,
+  endedAt: text,
+  tool: z.object({ name: text, version: text, node: text, platform: text }),
+  /** `ok` · `integrity` (12) · `invalid` (13) · `unreachable` (3: the target went away) · `interrupted` (130) */
+  verdict: z.enum(['ok', 'integrity', 'invalid', 'unreachable', 'interrupted']),
+  exitCode: number,
+  /** Why the verdict is what it is; empty for `ok`. */
+  reasons: z.array(text),
+  scenario: z.object({
+    name: text,
+    source: text,
+    hash: text,
+    overrides: z.array(text),
+    resolved: z.record(text, z.unknown()),
+  }),
+  environment: z.object({
+    hosts: z.array(z.record(text, z.unknown())),
+    brokers: z.array(
+      z.object({
+        name: text,
+        address: text,
+        cluster: text,
+        version: nullable(text),
+        pid: nullable(number),
+        isLocal: z.boolean(),
+        settings: z.record(text, text),
+      }),
+    ),
+    target: z.object({ driver: text, endpoints: z.array(text), topic: text, lanes: number }),
+  }),
+  durability: z.object({
+    profile: z.enum(['memory', 'page-cache', 'fsync', 'unknown']),
+    acknowledged: text,
+    verifiedBy: z.enum(['broker', 'declared']),
+  }),
+  phases: z.array(
+    z.object({
+      name: text,
+      startedAt: text,
+      durationMs: number,
+      /** Null for the phase that counts. */
+      excluded: nullable(text),
+    }),
+  ),
+  /** Of the messages sent inside the window; `received` by the time of receipt. */
+  totals: z.object({
+    sent: number,
+    acked: number,
+    failed: number,
+    pending: number,
+    received: number,
+    sentBytes: number,
+    receivedBytes: number,
+    wireBytesSent: number,
+    rates: z.object({ acked: rateSchema, received: rateSchema }),
+    /** By the name of the outcome. */
+    errors: z.record(text, number),
+    /** Requests of consumers that failed and were repeated, whole run. */
+    consumerTroubles: z.record(text, number),
+  }),
+  /** Warm-up, window and drain together. */
+  wholeRun: z.object({
+    sent: number,
+    acked: number,
+    failed: number,
+    pending: number,
+    received: number,
+  }),
+  latency: z.object({
+    /** From the intended send time; null in a closed model, which has none. */
+    response: nullable(latencySchema),
+    service: nullable(latencySchema),
+    endToEnd: nullable(latencySchema),
+    unavailable: z.record(text, text),
+  }),
+  clock: z.object({
+    layout: z.enum(['single', 'multi']),
+    offsetMs: number,
+    uncertaintyMs: number,
+    method: text,
+  }),
+  pacing: z.object({ model: z.enum(['closed', 'open']), text: text }),
+  integrity: z.object({
+    scope: text,
+    lost: nullable(number),
+    duplicated: number,
+    reordered: number,
+    corrupted: number,
+    foreign: number,
+    misplaced: number,
+    unconfirmedStored: number,
+    unverified: number,
+    lostRanges: z.array(z.object({ producer: number, from: number, to: number })),
+    conservation: z.object({
+      sent: number,
+      acked: number,
+      failed: number,
+      pending: number,
+      balanced: z.boolean(),
+      stored: nullable(number),
+      storedExplained: nullable(z.boolean()),
+    }),
+    violations: z.array(text),
+    why: nullable(text),
+  }),
+  lag: z.object({
+    groups: z.array(
+      z.object({
+        name: text,
+        /** Messages not yet received at the end of the window and at their most. */
+        atEnd: number,
+        max: number,
+        /** Time from the end of the window until everything was received; null when it never was. */
+        drainMs: nullable(number),
+      }),
+    ),
+  }),
+  series: z.array(seriesRowSchema),
+  hosts: z.array(hostSchema),
+  processes: z.array(processSchema),
+  client: z.object({
+    loopLagP99Ms: nullable(number),
+    /** CPU of all generators, microseconds a message. */
+    producerCpuUsPerMessage: nullable(number),
+    consumerCpuUsPerMessage: nullable(number),
+    /** What the same generators reach against a target that only acknowledges; null when not measured. */
+    ceiling: nullable(
+      z.object({
+        perSecond: number,
+        producerCpuUsPerMessage: number,
+        share: number,
+        text: text,
+      }),
+    ),
+    payloadCompressRatio: number,
+    strayAnswers: number,
+    senders: text,
+  }),
+  bottleneck: z.object({
+    resource: z.enum(bottleneckNames),
+    confidence: z.enum(['high', 'medium', 'low']),
+    text: text,
+    evidence: z.array(text),
+    predictedCeiling: nullable(number),
+    predictionError: nullable(number),
+  }),
+  efficiency: z.object({
+    brokerCpuUsPerMessage: nullable(number),
+    wireBytesPerMessage: nullable(number),
+    brokerDiskBytesPerMessage: nullable(number),
+  }),
+  validity: z.array(checkSchema),
+  valid: z.boolean(),
+  warnings: z.array(z.object({ check: text, text: text, hint: text })),
+  artifacts: z.array(z.object({ path: text, mediaType: text })),
+})
+
+export type BenchResult = z.infer<typeof resultSchema>
+export type Latency = z.infer<typeof latencySchema>
+export type ProcessResult = z.infer<typeof processSchema>
+export type HostResult = z.infer<typeof hostSchema>
+export type SeriesRow = z.infer<typeof seriesRowSchema>
+export type ValidityCheck = z.infer<typeof checkSchema>
+export type Bottleneck = BenchResult['bottleneck']
+export type Rate = z.infer<typeof rateSchema>
+export type Gc = z.infer<typeof gcSchema>

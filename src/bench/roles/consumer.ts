@@ -1,0 +1,125 @@
+/** Main of a consumer's process: reads its lanes and looks at every message. */
+import { assert } from '../../base/assert.ts'
+import type { ConsumerLine } from '../../drivers/driver.ts'
+import { openDriver } from '../../drivers/open-driver.ts'
+import { RuntimeMonitor } from '../../host/node-runtime.ts'
+import { nodeWorld } from '../../world/node-world.ts'
+import { ConsumerLoad } from '../consumer-load.ts'
+import { loadHistograms } from '../histogram.ts'
+import type { Window } from '../producer-load.ts'
+import type { ConsumerSetup } from '../role-messages.ts'
+import { WindowClock } from '../window-clock.ts'
+import { takeOrders, tell } from './role.ts'
+
+/** How long the broker may hold a pull; the run's end does not wait for it. */
+const HOLD_MS = 10_000
+
+class ConsumerRole {
+  readonly #load: ConsumerLoad
+  readonly #windowClock: WindowClock
+  #line: ConsumerLine | null = null
+
+  static async open(setup: ConsumerSetup): Promise<ConsumerRole> {
+    await loadHistograms()
+    const role = new ConsumerRole(setup)
+    const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
+    const { topic, group, lanes, batch } = setup
+    role.#line = await driver.openConsumer(
+      { topic, group, lanes, batch, holdMs: HOLD_MS },
+      {
+        onMessage: (lane, queueOffset, bytes, start, end) => {
+          role.#load.onMessage(lane, queueOffset, bytes, start, end)
+        },
+        onProgress: (lane, nextOffset, endOffset) => {
+          role.#load.onProgress(lane, nextOffset, endOffset)
+        },
+        onTrouble: (_lane, outcome) => {
+          role.#load.onTrouble(outcome)
+        },
+        onBroken: (why) => {
+          role.#load.onBroken(why)
+        },
+      },
+    )
+    return role
+  }
+
+  private constructor(setup: ConsumerSetup) {
+    const { runId, producers, sendersOfEach, laneCount, sequence, checksum } = setup
+    const lanes = laneCount
+    this.#load = new ConsumerLoad({ runId, producers, sendersOfEach, lanes, sequence, checksum })
+    this.#windowClock = new WindowClock(
+      nodeWorld.clock,
+      new RuntimeMonitor(),
+      (atNs) => {
+        this.tick(atNs)
+      },
+      () => undefined,
+    )
+  }
+
+  start(window: Window): void {
+    assert(this.#line !== null, 'a consumer starts with an open line')
+    this.#load.setWindow(window)
+    this.#windowClock.start(window)
+    this.#load.start(this.#line)
+  }
+
+  halt(): void {
+    this.#windowClock.end()
+  }
+
+  tick(atNs = this.#windowClock.nowNs()): void {
+    const load = this.#load
+    tell({
+      kind: 'consumer-tick',
+      atNs,
+      received: load.received,
+      receivedBytes: load.receivedBytes,
+      latency: load.interval.count > 0 ? load.interval.pack() : null,
+      totalReceived: load.totalReceived,
+      lag: load.lag(),
+      broken: load.broken,
+    })
+    load.received = 0
+    load.receivedBytes = 0
+    load.interval.reset()
+  }
+
+  finish(): void {
+    this.#windowClock.stop()
+    this.tick()
+    tell({
+      kind: 'consumer-report',
+      receipts: this.#load.receipts(),
+      figures: this.#windowClock.figures(),
+      troubles: [...this.#load.troubles],
+      batches: this.#line?.batches ?? 0,
+      broken: this.#load.broken,
+    })
+    this.#line?.close()
+  }
+}
+
+let role: ConsumerRole | null = null
+
+takeOrders(async (order) => {
+  switch (order.kind) {
+    case 'setup':
+      assert(order.setup.kind === 'consumer', 'a consumer gets a consumer’s setup')
+      role = await ConsumerRole.open(order.setup)
+      tell({ kind: 'ready' })
+      return
+    case 'start':
+      role?.start(order.window)
+      return
+    case 'halt':
+      role?.halt()
+      return
+    case 'poll':
+      role?.tick()
+      return
+    case 'finish':
+      role?.finish()
+  }
+})

@@ -1,0 +1,417 @@
+/**
+ * One run from beginning to end. The front door of this room: it takes a scenario and addresses,
+ * and gives a result; where the brokers come from is the caller's business.
+ *
+ *   prepare   topic, lanes, offsets; the load processes start and connect
+ *   ceiling   the same producers against a target that only acknowledges (a moment, optional)
+ *   warm-up   load at full strength; nothing of it is counted
+ *   window    everything counts
+ *   drain     producers are quiet, consumers read to the end
+ *   judge     integrity, validity, the bottleneck; the result
+ *
+ * Interrupted, or with the target gone, it goes on to the end from where it is, with what there is.
+ */
+import { randomBytes } from 'node:crypto'
+import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
+import { openDriver } from '../drivers/open-driver.ts'
+import { type HostWarning, checkBefore } from '../host/checks.ts'
+import { type HostFacts, readHostFacts } from '../host/facts.ts'
+import { openHostProbe } from '../host/host.ts'
+import { HostSampler } from '../host/sampler.ts'
+import type { HostSnapshot } from '../host/snapshot.ts'
+import { sleep } from '../world/node-clock.ts'
+import type { World } from '../world/world.ts'
+import { assembleResult } from './assemble.ts'
+import { type Ceiling, measureCeiling } from './ceiling.ts'
+import { Crew } from './crew.ts'
+import { loadHistograms } from './histogram.ts'
+import { type Plan, planOf } from './plan.ts'
+import type { BenchResult, SeriesRow } from './result.ts'
+import type { ConsumerReport, ProducerReport } from './role-messages.ts'
+import type { LoadedScenario } from './scenario.ts'
+import { Series } from './series.ts'
+import { type InsideMark, type KnownProcess, TargetWatch } from './target-watch.ts'
+
+export interface BenchOptions {
+  readonly loaded: LoadedScenario
+  /** Name servers of the target, HOST:PORT. */
+  readonly endpoints: readonly string[]
+  /** Processes of the target that the caller has started. */
+  readonly known: readonly KnownProcess[]
+  /** Where the brokers keep their data, when it is on this host and the caller knows it. */
+  readonly dataDir: string | null
+  readonly toolVersion: string
+  /** Measure the null target first. */
+  readonly ceiling: boolean
+  /** Ctrl-C: stop, and report what there is. */
+  readonly interrupted: AbortSignal
+  readonly onProgress: (progress: Progress) => void
+}
+
+export type PhaseName = 'prepare' | 'ceiling' | 'warmup' | 'measure' | 'drain'
+
+export interface Progress {
+  readonly phase: PhaseName
+  /** Of the phase. */
+  readonly elapsedMs: number
+  /** Planned; null when it is over when it is over. */
+  readonly totalMs: number | null
+  readonly row: SeriesRow | null
+  readonly totalAcked: number
+  readonly totalReceived: number
+}
+
+/** Everything that a run has gathered, for `assembleResult`. */
+export interface RunRecord {
+  readonly options: BenchOptions
+  readonly plan: Plan
+  readonly driver: Driver
+  readonly lanes: readonly Lane[]
+  readonly facts: readonly BrokerFacts[]
+  readonly hostFacts: HostFacts
+  readonly durability: Durability
+  readonly watch: TargetWatch
+  readonly exclusive: boolean
+  readonly ceiling: Ceiling | null
+  readonly series: Series
+  readonly phases: readonly PhaseRecord[]
+  readonly startedMs: number
+  readonly endedMs: number
+  readonly windowMs: number
+  readonly firstSnapshot: HostSnapshot
+  readonly lastSnapshot: HostSnapshot
+  readonly firstMarks: ReadonlyMap<string, InsideMark>
+  readonly lastMarks: ReadonlyMap<string, InsideMark>
+  readonly samplerCores: number
+  readonly processes: Crew['processes']
+  readonly producerReports: readonly (ProducerReport | null)[]
+  readonly consumerReports: readonly (ConsumerReport | null)[]
+  /** Growth of the target's queues; null when it could not be read. */
+  readonly stored: number | null
+  readonly drained: boolean
+  readonly drainMs: number | null
+  readonly lagAtEnd: number
+  readonly interrupted: boolean
+  /** What was lost on the way: name and why. */
+  readonly lost: readonly string[]
+  readonly warnings: readonly HostWarning[]
+}
+
+export interface PhaseRecord {
+  readonly name: string
+  readonly startedMs: number
+  readonly durationMs: number
+  readonly excluded: string | null
+}
+
+const START_DELAY_MS = 60
+const PROGRESS_MS = 250
+const DRAIN_POLL_MS = 50
+const STORED_WAIT_MS = 2_000
+const INTERRUPTED_DRAIN_MS = 1_000
+/** A stored message is its body and about this much, for the estimate of the disk that is needed. */
+const RECORD_EXTRA_BYTES = 250
+const RATE_ESTIMATE_PER_SECOND = 250_000
+const OPEN_FILES_NEEDED = 1_024
+
+/** Runs it. Rejects with MqError when it could not begin: target unreachable, topic refused … */
+export async function runBench(world: World, options: BenchOptions): Promise<BenchResult> {
+  await loadHistograms()
+  const run = new BenchRun(world, options)
+  try {
+    return await run.run()
+  } finally {
+    await run.close()
+  }
+}
+
+class BenchRun {
+  readonly #world: World
+  readonly #options: BenchOptions
+  readonly #driver: Driver
+  readonly #runId = randomBytes(4)
+  readonly #phases: PhaseRecord[] = []
+  readonly #lost: string[] = []
+  #crew: Crew | null = null
+  #sampler: HostSampler | null = null
+  #createdTopic: string | null = null
+  #stopProgress: () => void = () => undefined
+  /** Aborted when the window must end early. */
+  readonly #early = new AbortController()
+
+  constructor(world: World, options: BenchOptions) {
+    this.#world = world
+    this.#options = options
+    const { target } = options.loaded.scenario
+    this.#driver = openDriver(world, target.driver, options.endpoints)
+    options.interrupted.addEventListener('abort', () => {
+      this.#early.abort()
+    })
+    if (options.interrupted.aborted) this.#early.abort()
+  }
+
+  async close(): Promise<void> {
+    this.#stopProgress()
+    this.#crew?.end()
+    await this.#sampler?.stop()
+    if (this.#createdTopic !== null && this.#options.known.length === 0) {
+      // The topic was made for this run on brokers that go on without it.
+      await this.#driver.deleteTopic(this.#createdTopic).catch(() => undefined)
+    }
+    this.#driver.close()
+  }
+
+  async run(): Promise<BenchResult> {
+    const { loaded, endpoints, interrupted } = this.#options
+    const { scenario } = loaded
+    const clock = this.#world.clock
+    const startedMs = clock.wallMs()
+    this.#progress('prepare', null, null)
+    const facts = await this.#driver.brokerFacts()
+    const plan = planOf(scenario, endpoints, this.#runId)
+    const isNew = await this.#driver.createTopic(plan.topic, scenario.topics.queues)
+    if (isNew) this.#createdTopic = plan.topic
+    const lanes = await this.#driver.lanes(plan.topic)
+    const before = await this.#driver.offsets(plan.topic)
+    const watch = new TargetWatch(this.#driver, facts, this.#options.known)
+    const hostFacts = readHostFacts(this.#diskPath(facts, watch))
+    const durability = this.#durability(facts, hostFacts, watch)
+    const warnings = checkBefore(hostFacts, this.#needs(watch))
+
+    let ceiling: Ceiling | null = null
+    if (this.#options.ceiling && !interrupted.aborted) {
+      this.#progress('ceiling', null, null)
+      ceiling = await measureCeiling(clock, plan.producers)
+    }
+
+    this.#progress('prepare', null, null)
+    const windowLengthMs = scenario.load[0]?.for ?? 0
+    let series = new Series(Number.POSITIVE_INFINITY)
+    const crew = await Crew.gather(clock, plan.members(lanes, before), {
+      onTick: (name, tick) => {
+        if (tick.kind === 'producer-tick') series.onProducerTick(name, tick)
+        else series.onConsumerTick(name, tick)
+      },
+      onLost: (name, why) => {
+        this.#lost.push(`${name}: ${why}`)
+        this.#early.abort()
+      },
+    })
+    this.#crew = crew
+    const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
+    sampler.start(scenario.metrics.interval)
+
+    const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
+    const startNs = beginNs + scenario.warmup.min * 1e6
+    series = new Series(startNs)
+    crew.start({ startNs, endNs: startNs + windowLengthMs * 1e6 })
+    this.#progress('warmup', scenario.warmup.min, series)
+    await this.#until(startNs)
+    this.#endPhase('warm-up', scenario.warmup.min, 'it counts nowhere')
+    const [firstSnapshot, firstMarks] = await Promise.all([sampler.mark(), watch.mark()])
+
+    const phaseName = scenario.load[0]?.as ?? 'measure'
+    this.#progress('measure', windowLengthMs, series)
+    await this.#until(startNs + windowLengthMs * 1e6)
+    const endNs = Math.min(Number(clock.monotonicNs()), startNs + windowLengthMs * 1e6)
+    if (this.#early.signal.aborted) crew.halt()
+    const [lastSnapshot, lastMarks] = await Promise.all([sampler.mark(), watch.mark()])
+    const windowMs = Math.max(0, (endNs - startNs) / 1e6)
+    this.#endPhase(phaseName, windowMs, null)
+
+    const lagAtEnd = series.lag
+    this.#progress('drain', null, series)
+    const drainFromMs = clock.monotonicMs()
+    const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
+    const acked = sumAcked(producerReports, series)
+    const drained = await this.#drain(crew, series, acked)
+    const drainMs = clock.monotonicMs() - drainFromMs
+    this.#endPhase('drain', drainMs, 'nothing is sent; consumers read to the end')
+    const stored = await this.#stored(plan.topic, before, acked)
+    const consumerReports = await crew.consumerReports()
+    await sampler.stop()
+    this.#stopProgress()
+
+    return assembleResult({
+      options: this.#options,
+      plan,
+      driver: this.#driver,
+      lanes,
+      facts,
+      hostFacts,
+      durability,
+      watch,
+      exclusive: isNew,
+      ceiling,
+      series,
+      phases: this.#phases,
+      startedMs,
+      endedMs: clock.wallMs(),
+      windowMs,
+      firstSnapshot,
+      lastSnapshot,
+      firstMarks,
+      lastMarks,
+      samplerCores: sampler.cost().cores,
+      processes: crew.processes,
+      producerReports,
+      consumerReports,
+      stored,
+      drained,
+      drainMs: drained ? drainMs : null,
+      lagAtEnd,
+      interrupted: interrupted.aborted,
+      lost: this.#lost,
+      warnings,
+    })
+  }
+
+  #openSampler(
+    hostFacts: HostFacts,
+    watch: TargetWatch,
+    crew: Crew,
+    series: () => Series,
+  ): HostSampler {
+    const { clock } = this.#world
+    const probe = openHostProbe(clock, { diskPath: hostFacts.disk?.path ?? null })
+    const sampler = new HostSampler(clock, probe, (usage) => {
+      series().onHostUsage(Number(clock.monotonicNs()), usage)
+    })
+    this.#sampler = sampler
+    for (const { pid } of [...crew.processes, ...watch.brokers, ...this.#options.known]) {
+      if (pid !== null) sampler.watch(pid)
+    }
+    sampler.watch(process.pid)
+    return sampler
+  }
+
+  /** Where the brokers' data is on this host; null when it is elsewhere or unknown. */
+  #diskPath(facts: readonly BrokerFacts[], watch: TargetWatch): string | null {
+    if (this.#options.dataDir !== null) return this.#options.dataDir
+    const local = watch.brokers.find((broker) => broker.isLocal)
+    const settings = facts.find(({ address }) => address === local?.address)?.settings
+    return settings?.['storePathCommitLog'] ?? settings?.['storePathRootDir'] ?? null
+  }
+
+  #durability(facts: readonly BrokerFacts[], host: HostFacts, watch: TargetWatch): Durability {
+    const said = this.#driver.durability(facts)
+    if (!watch.allLocal || host.disk?.fileSystem.isMemory !== true) return said
+    return {
+      profile: 'memory',
+      acknowledged: `the message is in memory only: ${host.disk.path} is on ${host.disk.fileSystem.type ?? 'a memory file system'}, where an fsync protects nothing`,
+      verifiedBy: 'broker',
+    }
+  }
+
+  #needs(watch: TargetWatch) {
+    const { scenario } = this.#options.loaded
+    const seconds = (scenario.warmup.min + (scenario.load[0]?.for ?? 0)) / 1000
+    const bytes = scenario.message.size + RECORD_EXTRA_BYTES
+    const local = watch.allLocal
+    return {
+      busyProcessCount:
+        scenario.producers.instances +
+        scenario.consumers.instances +
+        (local ? watch.brokers.length : 0),
+      diskBytes: local ? seconds * RATE_ESTIMATE_PER_SECOND * bytes : 0,
+      openFiles: OPEN_FILES_NEEDED,
+    }
+  }
+
+  /** Waits for a moment on the monotonic clock, or until the window must end early. */
+  #until(atNs: number): Promise<void> {
+    const { clock } = this.#world
+    const { signal } = this.#early
+    return new Promise((resolve) => {
+      if (signal.aborted) {
+        resolve()
+        return
+      }
+      const stop = clock.after(Math.max(0, (atNs - Number(clock.monotonicNs())) / 1e6), () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      const onAbort = () => {
+        stop()
+        resolve()
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  /** Lets the consumers read on; true when they have reached the end of every lane. */
+  async #drain(crew: Crew, series: Series, acked: number): Promise<boolean> {
+    const { scenario } = this.#options.loaded
+    if (scenario.consumers.instances === 0) return true
+    if (this.#lost.length > 0) return false
+    const { clock } = this.#world
+    const timeoutMs = this.#options.interrupted.aborted
+      ? INTERRUPTED_DRAIN_MS
+      : scenario.drain.timeout
+    const endMs = clock.monotonicMs() + timeoutMs
+    let received = -1
+    let movedMs = clock.monotonicMs()
+    for (;;) {
+      crew.poll()
+      await sleep(clock, DRAIN_POLL_MS)
+      const nowMs = clock.monotonicMs()
+      if (series.totalReceived > received) movedMs = nowMs
+      received = series.totalReceived
+      if (received >= acked && series.lag === 0) return true
+      if (nowMs - movedMs >= scenario.drain.idle && series.lag === 0) return true
+      if (nowMs >= endMs || this.#lost.length > 0) return false
+    }
+  }
+
+  /** How much the target's queues grew; null when it does not say. */
+  async #stored(
+    topic: string,
+    before: readonly LaneOffsets[],
+    acked: number,
+  ): Promise<number | null> {
+    if (before.length === 0) return null
+    const { clock } = this.#world
+    const endMs = clock.monotonicMs() + STORED_WAIT_MS
+    const sum = (offsets: readonly LaneOffsets[]) =>
+      offsets.reduce((total, { endOffset }) => total + endOffset, 0)
+    for (;;) {
+      try {
+        const stored = sum(await this.#driver.offsets(topic)) - sum(before)
+        // A broker may show a message in its queue a moment after it has acknowledged it.
+        if (stored >= acked || clock.monotonicMs() > endMs) return stored
+      } catch {
+        return null
+      }
+      await sleep(clock, DRAIN_POLL_MS)
+    }
+  }
+
+  #endPhase(name: string, durationMs: number, excluded: string | null): void {
+    const startedMs = this.#world.clock.wallMs() - durationMs
+    this.#phases.push({ name, startedMs, durationMs, excluded })
+  }
+
+  #progress(phase: PhaseName, totalMs: number | null, series: Series | null): void {
+    const { clock } = this.#world
+    const fromMs = clock.monotonicMs()
+    const tell = () => {
+      this.#options.onProgress({
+        phase,
+        elapsedMs: clock.monotonicMs() - fromMs,
+        totalMs,
+        row: series?.lastRow ?? null,
+        totalAcked: series?.totalAcked ?? 0,
+        totalReceived: series?.totalReceived ?? 0,
+      })
+    }
+    this.#stopProgress()
+    this.#stopProgress = clock.every(PROGRESS_MS, tell)
+    tell()
+  }
+}
+
+/** Acknowledged in the whole run; of a producer that died, what it last told. */
+function sumAcked(reports: readonly (ProducerReport | null)[], series: Series): number {
+  if (reports.includes(null)) return series.totalAcked
+  return reports.reduce((sum, report) => sum + (report?.acked ?? 0), 0)
+}

@@ -1,0 +1,69 @@
+/**
+ * The brokers of a run as seen from beside them: which processes of this host they are, what they
+ * say of themselves, and, for a JVM, what its counters show.
+ */
+import type { BrokerFacts, Driver } from '../drivers/driver.ts'
+import { type JvmGc, readJvmGc } from '../host/jvm-perfdata.ts'
+import { isLocalHost, listenerPid, processName } from '../host/listener-process.ts'
+
+/** A process that the caller has started and knows. */
+export interface KnownProcess {
+  readonly name: string
+  readonly role: 'broker' | 'nameserver'
+  readonly pid: number
+  /** HOST:PORT that it serves. */
+  readonly address: string
+}
+
+export interface WatchedBroker {
+  readonly name: string
+  readonly address: string
+  readonly isLocal: boolean
+  readonly pid: number | null
+}
+
+/** What a broker's inside was at one moment. */
+export interface InsideMark {
+  readonly facts: BrokerFacts
+  readonly jvmGc: JvmGc | null
+}
+
+export class TargetWatch {
+  readonly brokers: readonly WatchedBroker[]
+  readonly #driver: Driver
+
+  constructor(driver: Driver, facts: readonly BrokerFacts[], known: readonly KnownProcess[]) {
+    this.#driver = driver
+    this.brokers = facts.map(({ name, address, inside }) => {
+      const colon = address.lastIndexOf(':')
+      const isLocal = isLocalHost(address.slice(0, colon))
+      const started = known.find((process) => process.address === address)
+      const pid =
+        started?.pid ??
+        (isLocal ? (listenerPid(Number(address.slice(colon + 1))) ?? inside.pid) : null)
+      return { name, address, isLocal, pid }
+    })
+  }
+
+  get allLocal(): boolean {
+    return this.brokers.length > 0 && this.brokers.every((broker) => broker.isLocal)
+  }
+
+  /** By address; empty when the brokers do not answer. */
+  async mark(): Promise<ReadonlyMap<string, InsideMark>> {
+    const marks = new Map<string, InsideMark>()
+    let facts: BrokerFacts[]
+    try {
+      facts = await this.#driver.brokerFacts()
+    } catch {
+      // A broker that is gone or too busy says nothing; the result then has no figures of its inside.
+      return marks
+    }
+    for (const broker of facts) {
+      const pid = this.brokers.find(({ address }) => address === broker.address)?.pid ?? null
+      const isJvm = pid !== null && broker.inside.gcCount === null && processName(pid) === 'java'
+      marks.set(broker.address, { facts: broker, jvmGc: isJvm ? readJvmGc(pid) : null })
+    }
+    return marks
+  }
+}

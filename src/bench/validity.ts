@@ -1,0 +1,134 @@
+/**
+ * Whether a run may be believed, before anybody looks at its numbers. A failed check of severity
+ * `error` makes the run invalid (exit 13): its numbers then say something else than they seem to.
+ */
+import type { Scenario } from './scenario-schema.ts'
+import type { HostResult, ProcessResult, ValidityCheck } from './result.ts'
+
+export interface ValidityInput {
+  readonly scenario: Scenario
+  readonly acked: number
+  readonly ackedPerSecond: number
+  readonly host: HostResult
+  readonly processes: readonly ProcessResult[]
+  readonly ceilingPerSecond: number | null
+  readonly negativeEndToEnd: number
+  readonly endToEndCount: number
+}
+
+/** A generator that is this busy, in cores, while the host has room, is what limits the rate. */
+const GENERATOR_CORES_MAX = 0.95
+/** Above this share of all CPUs the host itself is full, and nobody in particular is to blame. */
+export const HOST_BUSY_MAX = 0.9
+const STEAL_WARN = 0.02
+
+export function checkValidity(input: ValidityInput): ValidityCheck[] {
+  const { limits, checks } = { limits: input.scenario.validity, checks: [] as ValidityCheck[] }
+  checks.push({
+    check: 'samples',
+    value: input.acked,
+    limit: limits.minSamples,
+    unit: 'messages',
+    ok: input.acked >= limits.minSamples,
+    severity: 'error',
+    text:
+      input.acked === 0
+        ? 'no message was acknowledged'
+        : `${input.acked} messages were acknowledged; a result needs ${limits.minSamples}`,
+  })
+  checks.push(...stealChecks(input.host, limits.maxSteal))
+  checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
+  if (input.ceilingPerSecond !== null) {
+    checks.push(ceilingCheck(input, input.ceilingPerSecond, limits.maxCeiling))
+  }
+  if (input.endToEndCount > 0) {
+    const share = input.negativeEndToEnd / input.endToEndCount
+    checks.push({
+      check: 'negative-end-to-end',
+      value: share,
+      limit: 0,
+      unit: 'share',
+      ok: input.negativeEndToEnd === 0,
+      severity: 'error',
+      text: `${input.negativeEndToEnd} messages seem to have arrived before they were sent`,
+    })
+  }
+  return checks
+}
+
+function stealChecks(host: HostResult, maxSteal: number): ValidityCheck[] {
+  const steal = host.cpu?.steal ?? null
+  if (steal === null) return []
+  const text = `the hypervisor kept ${(steal * 100).toFixed(1)} % of the CPU time to itself`
+  const check = 'steal'
+  const hard = { check, value: steal, limit: maxSteal, unit: 'share', ok: steal <= maxSteal, text }
+  if (steal > STEAL_WARN && steal <= maxSteal) {
+    return [{ ...hard, limit: STEAL_WARN, ok: false, severity: 'warning' }]
+  }
+  return [{ ...hard, severity: 'error' }]
+}
+
+function generatorsOf(processes: readonly ProcessResult[]): readonly ProcessResult[] {
+  return processes.filter((process) => process.role === 'producer')
+}
+
+function busiest(processes: readonly ProcessResult[]): { name: string; cores: number } | null {
+  let best: { name: string; cores: number } | null = null
+  for (const { name, cores, busiestThread } of processes) {
+    // The loop is one thread; garbage collection helps out on others.
+    const busy = busiestThread?.cores ?? cores
+    if (busy !== null && busy > (best?.cores ?? -1)) best = { name, cores: busy }
+  }
+  return best
+}
+
+function generatorCpu(input: ValidityInput): ValidityCheck {
+  const best = busiest(generatorsOf(input.processes))
+  const hostFull = (input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX
+  const busy = best !== null && best.cores >= GENERATOR_CORES_MAX
+  return {
+    check: 'generator-cpu',
+    value: best?.cores ?? null,
+    limit: GENERATOR_CORES_MAX,
+    unit: 'cores',
+    ok: !busy,
+    severity: hostFull ? 'warning' : 'error',
+    text:
+      best === null
+        ? 'the CPU of the generators is not known'
+        : `the busiest producer thread (${best.name}) used ${best.cores.toFixed(2)} of a core`,
+  }
+}
+
+function loopLag(input: ValidityInput, maxLoopLagMs: number): ValidityCheck {
+  let worst: number | null = null
+  for (const { loop } of generatorsOf(input.processes)) {
+    if (loop?.p99Ms !== null && loop?.p99Ms !== undefined) worst = Math.max(worst ?? 0, loop.p99Ms)
+  }
+  const ok = worst === null || worst <= maxLoopLagMs
+  return {
+    check: 'generator-loop-lag',
+    value: worst,
+    limit: maxLoopLagMs,
+    unit: 'ms',
+    ok,
+    severity: 'error',
+    text:
+      worst === null
+        ? 'the event-loop delay of the generators is not known'
+        : `p99 of the producers’ event-loop delay was ${worst.toFixed(1)} ms`,
+  }
+}
+
+function ceilingCheck(input: ValidityInput, ceiling: number, limit: number): ValidityCheck {
+  const share = ceiling > 0 ? input.ackedPerSecond / ceiling : 1
+  return {
+    check: 'generator-ceiling',
+    value: share,
+    limit,
+    unit: 'share',
+    ok: share <= limit,
+    severity: 'error',
+    text: `the run reached ${(share * 100).toFixed(0)} % of what the producers reach against the null target`,
+  }
+}
