@@ -20,7 +20,8 @@ const run = promisify(execFile)
 export const apacheVersion = '5.5.0'
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
-const cache = join(checkout, '.cache', 'peers')
+/** Where peers are kept between runs; not under version control. */
+export const peerCache = join(checkout, '.cache', 'peers')
 const javaSources = fileURLToPath(new URL('java', import.meta.url))
 
 /** A folder that the test owns; removed by `removeFolder`. */
@@ -73,12 +74,12 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 /** The jars' folder; fetched when it is not there. Throws with the reason. */
 async function fetchJars(): Promise<string> {
-  const jars = join(cache, `rocketmq-${apacheVersion}`)
+  const jars = join(peerCache, `rocketmq-${apacheVersion}`)
   const done = join(jars, '.complete')
   if (fs.existsSync(done)) return jars
   if (!isRunnable('mvn', '-v')) throw new Error('Maven (mvn) is not installed')
   fs.mkdirSync(jars, { recursive: true })
-  const pomFile = join(cache, `rocketmq-${apacheVersion}.xml`)
+  const pomFile = join(peerCache, `rocketmq-${apacheVersion}.xml`)
   fs.writeFileSync(pomFile, pom)
   try {
     await run(
@@ -105,7 +106,7 @@ async function compilePrograms(jars: string): Promise<string> {
     .map((name) => join(javaSources, name))
   const hash = createHash('sha256').update(apacheVersion)
   for (const source of sources) hash.update(fs.readFileSync(source))
-  const classes = join(cache, `classes-${hash.digest('hex').slice(0, 16)}`)
+  const classes = join(peerCache, `classes-${hash.digest('hex').slice(0, 16)}`)
   const done = join(classes, '.complete')
   if (fs.existsSync(done)) return classes
   fs.mkdirSync(classes, { recursive: true })
@@ -273,8 +274,10 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
   const home = temporaryFolder('apache')
   fs.mkdirSync(join(home, 'home', 'conf'), { recursive: true })
   const children: ChildProcess[] = []
+  // A store that outlives the broker needs a clean stop, which takes Apache's some seconds.
+  const signal = options.storeDirectory === undefined ? 'SIGKILL' : 'SIGTERM'
   const end = async (): Promise<void> => {
-    for (const child of children.reverse()) await endProcess(child, 'SIGTERM')
+    for (const child of children.reverse()) await endProcess(child, signal)
     removeFolder(home)
   }
   try {

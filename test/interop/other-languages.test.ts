@@ -1,0 +1,177 @@
+/**
+ * Clients that are not Java on a broker: the official Go client, and the C++ client of the 4.x line
+ * through its Python binding. Each is fetched by its language's own tool and skipped, with the reason
+ * printed, where tool or registry is not reachable.
+ */
+import { execFile } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { apacheClassPath, type Cluster, peerCache, skipBecause } from './peers.ts'
+import { startTarget, targetKind } from './target.ts'
+
+const run = promisify(execFile)
+const here = fileURLToPath(new URL('.', import.meta.url))
+
+type Outcome = { readonly path: string; readonly missing: null } | { readonly missing: string }
+
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.split('\n').slice(0, 3).join(' ').slice(0, 300)
+}
+
+/** Builds go/main.go; the module and its dependencies come through the Go proxy, once. */
+async function buildGo(): Promise<Outcome> {
+  const folder = join(peerCache, 'go')
+  const binary = join(folder, 'peer')
+  try {
+    fs.mkdirSync(folder, { recursive: true })
+    for (const name of ['main.go', 'go.mod'])
+      fs.copyFileSync(join(here, 'go', name), join(folder, name))
+    await run('go', ['mod', 'tidy'], { cwd: folder, timeout: 120_000 })
+    await run('go', ['build', '-o', binary, '.'], { cwd: folder, timeout: 240_000 })
+    return { path: binary, missing: null }
+  } catch (error) {
+    return { missing: reasonOf(error) }
+  }
+}
+
+/** A Python with the binding in an environment of its own; the answer is the interpreter. */
+async function installPython(): Promise<Outcome> {
+  const folder = join(peerCache, 'python')
+  const python = join(folder, 'bin', 'python')
+  try {
+    if (process.platform !== 'linux' || process.arch !== 'x64') {
+      throw new Error(`the binding's native library is for Linux x64, not ${process.platform}`)
+    }
+    if (!fs.existsSync(python)) await run('python3', ['-m', 'venv', folder], { timeout: 60_000 })
+    await run(join(folder, 'bin', 'pip'), ['install', '-q', 'rocketmq==0.4.4'], {
+      timeout: 120_000,
+    })
+    await run(python, ['-c', 'import rocketmq.client'], { timeout: 30_000 })
+    return { path: python, missing: null }
+  } catch (error) {
+    return { missing: reasonOf(error) }
+  }
+}
+
+interface Line {
+  readonly kind: string
+  readonly how?: string
+  readonly mode?: string
+  readonly body?: string
+  readonly status?: number
+  readonly messageId?: string
+  readonly tags?: string
+  readonly keys?: string
+  readonly property?: string
+  readonly queueId?: number
+  readonly queueOffset?: number
+  readonly ms?: number
+}
+
+async function linesOf(command: string, args: readonly string[]): Promise<Line[]> {
+  const { stdout } = await run(command, args, {
+    timeout: 150_000,
+    env: { ...process.env, HOME: peerCache },
+    maxBuffer: 64 << 20,
+  })
+  return stdout
+    .split('\n')
+    .filter((line) => line.startsWith('@'))
+    .map((line) => JSON.parse(line.slice(1)) as Line)
+}
+
+const bodiesOf = (lines: readonly Line[]): string[] => lines.map((line) => line.body ?? '').sort()
+
+function range(count: number, name: string): string[] {
+  return Array.from({ length: count }, (_, i) => `${name} ${i}`)
+}
+
+const [peers, go, python] = await Promise.all([apacheClassPath(), buildGo(), installPython()])
+// Our broker needs no Java; Apache's, to prove these tests, does.
+const noTarget = targetKind === 'apache' ? peers.missing : null
+
+describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`, () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startTarget(peers)
+  })
+
+  afterAll(async () => {
+    await cluster.stop()
+  })
+
+  it.skipIf(skipBecause('official Go client', go.missing))(
+    'serves the official Go client: topic, every kind of send, push with tags, pull',
+    async () => {
+      if (go.missing !== null) return
+      const lines = await linesOf(go.path, [
+        cluster.namesrv,
+        cluster.brokerAddress,
+        cluster.brokerName,
+        'GoTopic',
+      ])
+      expect(lines.at(-1)?.kind).toBe('done')
+      expect(lines.some((line) => line.kind === 'listed')).toBe(true)
+      const sent = lines.filter((line) => line.kind === 'sent')
+      expect(sent).toHaveLength(20 + 10 + 1)
+      expect(new Set(sent.map((line) => line.status))).toEqual(new Set([0]))
+
+      const all = [
+        ...range(20, 'sync'),
+        ...range(10, 'async'),
+        ...range(8, 'batch'),
+        'oneway',
+        'late',
+      ]
+      const pulled = lines.filter((line) => line.how === 'pull')
+      expect(bodiesOf(pulled)).toEqual(all.sort())
+      // Each lies where the answer to its send said, with the id of the answer.
+      for (const line of sent.filter((one) => one.mode !== 'batch')) {
+        const found = pulled.find((one) => one.body === line.body)
+        expect(found).toMatchObject({
+          messageId: line.messageId,
+          queueId: line.queueId,
+          queueOffset: line.queueOffset,
+          property: 'grün',
+        })
+      }
+      for (const line of pulled) expect(line.keys).toContain(`key-${line.tags}`)
+
+      const pushed = lines.filter((line) => line.how === 'push')
+      expect(bodiesOf(pushed)).toEqual(
+        bodiesOf(pulled.filter((line) => line.tags === 'A' || line.tags === 'B')),
+      )
+      // Woken by the message, not by the end of the hold (15 s).
+      expect(lines.find((line) => line.kind === 'woken')?.ms).toBeLessThan(4000)
+    },
+  )
+
+  it.skipIf(skipBecause('C++ client with its Python binding', python.missing))(
+    'serves the C++ client through its Python binding: sends, push with tags, pull',
+    async () => {
+      if (python.missing !== null) return
+      const lines = await linesOf(python.path, [
+        join(here, 'python', 'peer.py'),
+        cluster.namesrv,
+        'PyTopic',
+      ])
+      expect(lines.at(-1)?.kind).toBe('done')
+      const sent = lines.filter((line) => line.kind === 'sent')
+      expect(sent.map((line) => line.status)).toEqual(sent.map(() => 0))
+      const pulled = lines.filter((line) => line.how === 'pull')
+      expect(bodiesOf(pulled)).toEqual([...range(20, 'sync'), 'oneway'].sort())
+      expect(new Set(pulled.map((line) => line.property))).toEqual(new Set(['blue']))
+      for (const line of sent) {
+        const found = pulled.find((one) => one.body === line.body)
+        expect(found).toMatchObject({ messageId: line.messageId })
+      }
+      const pushed = lines.filter((line) => line.how === 'push')
+      expect(bodiesOf(pushed)).toEqual(range(20, 'sync').sort())
+    },
+  )
+})
