@@ -1,0 +1,336 @@
+/**
+ * The broker: one event loop, one log. This file puts the parts together and takes them apart; what
+ * happens to a message stands in `write-path.ts` and `read-path.ts`, who answers what in `dispatch.ts`.
+ *
+ *   start   bind the port → open the store (lock, recover) → load the tables → serve → register
+ *   stop    unregister → no new connections → answer what is held and owed → save → close the store
+ */
+import { MqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Command } from '../protocol/command.ts'
+import { decodeHost } from '../protocol/host.ts'
+import type { Connection, ConnectionHandler } from '../remoting/connection.ts'
+import { RemotingServer } from '../remoting/server.ts'
+import { ConfigFile } from '../store/config-file.ts'
+import { resolveOptions, type OptionValues } from '../base/options.ts'
+import { storeOptions } from '../store/options.ts'
+import { Store, type StoreHooks } from '../store/store.ts'
+import type { World } from '../world/world.ts'
+import { ClientRegistry } from './clients.ts'
+import { ConsumerOffsets } from './consumer-offsets.ts'
+import type { BrokerContext } from './context.ts'
+import { Dispatch } from './dispatch.ts'
+import { GroupTable } from './groups.ts'
+import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
+import { ReadPath } from './read-path.ts'
+import { Registration } from './registration.ts'
+import type { RuntimeProbe } from './runtime-probe.ts'
+import { BrokerStats } from './stats.ts'
+import { TopicTable } from './topics.ts'
+import { WritePath, storeHostOf } from './write-path.ts'
+
+/** Time-outs of held pulls, slow disks and the like are looked at this often. */
+const TICK_MS = 50
+/** A table that could not be written is tried again this often. */
+const TABLE_RETRY_MS = 5_000
+/** How long a stop waits for answers that the disk still owes. */
+const DRAIN_MS_MAX = 10_000
+
+export interface BrokerStart extends BrokerOptions {
+  /** The store's root directory, made when missing, and its options. */
+  readonly store: { readonly dir: string } & Partial<OptionValues<typeof storeOptions>>
+}
+
+export interface RunningBroker {
+  readonly port: number
+  /** `host:port` that clients are told. */
+  readonly address: string
+  readonly context: BrokerContext
+  /** Stops cleanly: everything acknowledged is on the disk. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a broker and resolves when it serves. Rejects with MqError: PORT_TAKEN, STORE_IN_USE,
+ * STORE_UNWRITABLE, STORE_FORMAT_UNKNOWN, CONFIG_INVALID.
+ */
+export async function startBroker(
+  world: World,
+  options: BrokerStart,
+  logger: Logger,
+  probe: RuntimeProbe | null = null,
+): Promise<RunningBroker> {
+  const broker = new Broker(world, options, logger, probe)
+  try {
+    await broker.start()
+  } catch (error) {
+    await broker.close()
+    throw error
+  }
+  return broker
+}
+
+class Broker implements RunningBroker {
+  readonly #world: World
+  readonly #options: BrokerStart
+  readonly #logger: Logger
+  readonly #probe: RuntimeProbe | null
+  readonly #gate = new Gate()
+  #server: RemotingServer | null = null
+  #fastServer: RemotingServer | null = null
+  #store: Store | null = null
+  #context: BrokerContext | null = null
+  #writePath: WritePath | null = null
+  #readPath: ReadPath | null = null
+  #stopTick: () => void = () => undefined
+  #stopRetry: () => void = () => undefined
+  #closing: Promise<void> | null = null
+
+  constructor(world: World, options: BrokerStart, logger: Logger, probe: RuntimeProbe | null) {
+    this.#world = world
+    this.#options = options
+    this.#logger = logger
+    this.#probe = probe
+  }
+
+  get port(): number {
+    return this.#server?.port ?? 0
+  }
+
+  get address(): string {
+    return this.context.settings.advertisedAddress
+  }
+
+  get context(): BrokerContext {
+    if (this.#context === null) throw new MqError('NOT_RUNNING', { name: 'the broker' })
+    return this.#context
+  }
+
+  async start(): Promise<void> {
+    // The port first: a second broker on it must fail before it touches anybody's files.
+    const { host, port } = brokerSettings(this.#options)
+    const scope = this.#logger.scope('broker')
+    this.#server = await RemotingServer.listen(this.#world, { host, port }, this.#gate, scope)
+    const settings = brokerSettings(this.#options, this.#server.port)
+    await this.#listenFast(settings)
+    const context = await this.#open(settings)
+    this.#gate.open(new Dispatch(context, this.#writePath as WritePath, this.#readPath as ReadPath))
+    this.#stopTick = this.#world.clock.every(TICK_MS, () => {
+      this.#tick()
+    })
+    context.clients.start()
+    context.offsets.start()
+    context.stats.start()
+    this.#stopRetry = this.#world.clock.every(TABLE_RETRY_MS, () => {
+      context.topics.tick()
+      context.groups.tick()
+    })
+    await context.registration.start()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Clients with the VIP channel send to port - 2. It is a convenience: a taken port is said and passed over. */
+  async #listenFast(settings: BrokerSettings): Promise<void> {
+    if (!settings.fastPort || settings.port === 0) return
+    const fastPort = settings.port - 2
+    try {
+      this.#fastServer = await RemotingServer.listen(
+        this.#world,
+        { host: settings.host, port: fastPort },
+        this.#gate,
+        this.#logger.scope('broker'),
+      )
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.#logger.warn('no fast port; clients with the VIP channel cannot send', {
+        port: fastPort,
+        why: error.message,
+      })
+    }
+  }
+
+  async #open(settings: BrokerSettings): Promise<BrokerContext> {
+    const world = this.#world
+    const logger = this.#logger
+    const storeHost = storeHostOf(settings.advertisedAddress)
+    const { dir, ...storeValues } = this.#options.store
+    const store = await Store.open(
+      world,
+      {
+        ...resolveOptions(storeOptions, storeValues, 'store'),
+        dir,
+        storeHost: decodeHost(storeHost, 0, storeHost.length),
+      },
+      this.#hooks(),
+      logger.scope('store'),
+    )
+    this.#store = store
+    const file = (name: string) => new ConfigFile(world.disk, dir, name)
+    const topics = await TopicTable.load(
+      {
+        clock: world.clock,
+        settings,
+        file: file('topics.json'),
+        openQueue: (topic, queueId) => store.queue(topic, queueId),
+        logger: logger.scope('topics'),
+      },
+      storedTopics(store),
+    )
+    const groups = await GroupTable.load({
+      clock: world.clock,
+      settings,
+      file: file('subscriptionGroup.json'),
+      logger: logger.scope('groups'),
+    })
+    const offsets = await ConsumerOffsets.load({
+      clock: world.clock,
+      file: file('consumerOffset.json'),
+      logger: logger.scope('offsets'),
+      flushMs: settings.flushConsumerOffsetMs,
+    })
+    const clients = new ClientRegistry({
+      clock: world.clock,
+      logger: logger.scope('clients'),
+      expiryMs: settings.clientExpiryMs,
+      scanMs: settings.clientScanMs,
+    })
+    clients.notifyEnabled = (group) => groups.get(group)?.notifyConsumerIdsChangedEnable ?? true
+    const registration = new Registration({
+      world,
+      settings,
+      topics,
+      logger: logger.scope('registration'),
+    })
+    topics.onChange = (change) => {
+      registration.onTopicChange(change)
+    }
+    const stats = new BrokerStats(world.clock, settings.clusterName, this.#probe)
+    const context: BrokerContext = {
+      world,
+      settings,
+      store,
+      topics,
+      groups,
+      offsets,
+      clients,
+      registration,
+      stats,
+      logger,
+    }
+    this.#context = context
+    this.#writePath = new WritePath(context, storeHost)
+    this.#readPath = new ReadPath(context)
+    return context
+  }
+
+  #hooks(): StoreHooks {
+    return {
+      onAdvanced: () => {
+        this.#writePath?.answerOwed()
+        // What was answered goes out now, not at the end of the next turn.
+        this.#server?.flushList.flush()
+        this.#fastServer?.flushList.flush()
+      },
+      onLost: (fromOffset, error) => {
+        this.#writePath?.failOwed(
+          fromOffset,
+          `service not available now: the log could not be written: ${error.message}`,
+        )
+      },
+      onDispatched: (queue) => {
+        this.#readPath?.onDispatched(queue)
+      },
+    }
+  }
+
+  #tick(): void {
+    const nowMs = this.#world.clock.monotonicMs()
+    this.#writePath?.tick(nowMs)
+    this.#readPath?.tick(nowMs)
+  }
+
+  async #close(): Promise<void> {
+    const context = this.#context
+    await context?.registration.close()
+    this.#gate.shut()
+    this.#readPath?.close()
+    await this.#drain()
+    this.#stopTick()
+    this.#stopRetry()
+    await Promise.all([this.#server?.close(), this.#fastServer?.close()])
+    context?.clients.stop()
+    context?.stats.stop()
+    try {
+      await context?.offsets.close()
+      await context?.topics.save()
+      await context?.groups.save()
+    } catch (error) {
+      this.#logger.error('a table could not be saved', { error: String(error) })
+    }
+    await this.#store?.close()
+  }
+
+  /** Waits until everybody who sent has been answered, or the disk has had its time. */
+  async #drain(): Promise<void> {
+    const { clock } = this.#world
+    const deadlineMs = clock.monotonicMs() + DRAIN_MS_MAX
+    while ((this.#writePath?.owedCount ?? 0) > 0 && clock.monotonicMs() < deadlineMs) {
+      await new Promise<void>((resolve) => {
+        clock.after(5, resolve)
+      })
+    }
+  }
+}
+
+/**
+ * Between the ports and the dispatch. Clients may connect while the store is still recovering; they are not
+ * read from until the broker serves, and no new request is taken once it stops.
+ */
+class Gate implements ConnectionHandler {
+  #dispatch: Dispatch | null = null
+  #early: { connection: Connection; command: Command }[] = []
+  #shut = false
+
+  open(dispatch: Dispatch): void {
+    this.#dispatch = dispatch
+    const early = this.#early
+    this.#early = []
+    for (const { connection, command } of early) {
+      connection.hold(false)
+      if (!connection.isClosed) dispatch.onCommand(connection, command)
+    }
+  }
+
+  shut(): void {
+    this.#shut = true
+  }
+
+  onFrame(connection: Connection, bytes: Buffer, start: number, end: number): boolean {
+    if (this.#dispatch === null || this.#shut) return false
+    return this.#dispatch.onFrame(connection, bytes, start, end)
+  }
+
+  onCommand(connection: Connection, command: Command): void {
+    if (this.#shut) return
+    if (this.#dispatch === null) {
+      // Its body is a view of a network buffer that stays as it is while we hold it.
+      this.#early.push({ connection, command })
+      connection.hold(true)
+    } else this.#dispatch.onCommand(connection, command)
+  }
+
+  onClose(connection: Connection): void {
+    this.#dispatch?.onClose(connection)
+  }
+}
+
+function* storedTopics(store: Store): Generator<readonly [string, number]> {
+  for (const topic of store.topics()) {
+    const queues = store.queuesOf(topic)
+    yield [topic, queues.reduce((most, queue) => Math.max(most, queue.queueId + 1), 0)] as const
+  }
+}

@@ -1,0 +1,554 @@
+/**
+ * The write path: a send request becomes a record in the log, and once the log has come as far as
+ * the acknowledgement promises, an answer.
+ *
+ *   onFrame     the usual form, read as bytes       (hot)
+ *   onCommand   V1, binary headers, odd JSON        (the same checks, slower reading)
+ *      └─ #accept    checks in Apache's order, appends, notes the reply that is owed
+ *   answerOwed  called when a watermark moved: answers everybody behind it, oldest first
+ *   failOwed    called when staged bytes could not be written
+ *   tick        flush time-outs, and senders that were held because the disk is slow
+ *
+ * Nothing is awaited and nothing is allocated a message. Checks: rocketmq AbstractSendMessageProcessor
+ * (msgCheck), SendMessageProcessor.
+ */
+import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import {
+  Command,
+  CommandFlag,
+  OUR_LANGUAGE,
+  PROTOCOL_VERSION,
+  type SerializeType,
+  extFields,
+} from '../protocol/command.ts'
+import { BatchReader } from '../protocol/batch-body.ts'
+import { encodeHost } from '../protocol/host.ts'
+import { encodeOffsetId, UniqueIdMaker } from '../protocol/message-id.ts'
+import { isClosedToSend, isRetryTopic } from '../protocol/names.ts'
+import { PROPERTIES_BYTES_MAX } from '../protocol/properties.ts'
+import { SendAnswerWriter } from '../protocol/send-answer.ts'
+import { SendRequest } from '../protocol/send-request.ts'
+import { SysFlag } from '../protocol/sys-flag.ts'
+import type { Connection } from '../remoting/connection.ts'
+import { AppendRequest, AppendStatus } from '../store/append.ts'
+import type { BrokerContext } from './context.ts'
+import { OwedReplies } from './owed-replies.ts'
+import type { Topic } from './topic.ts'
+
+/** Staged bytes above which senders are not read from until the disk has caught up. */
+const STAGED_BYTES_HOLD = 8 * 1024 * 1024
+/** Held senders are read again below this. */
+const STAGED_BYTES_RELEASE = 2 * 1024 * 1024
+/** A write or flush that takes longer makes new sends "busy" instead of waiting; Apache's osPageCacheBusyTimeOutMills. */
+const DISK_BUSY_MS = 1_000
+/** SYNC_FLUSH: an answer that waited this long says FLUSH_DISK_TIMEOUT; the message is stored. Apache's syncFlushTimeout. */
+const FLUSH_TIMEOUT_MS = 5_000
+
+const BUSY_REMARK = '[PC_SYNCHRONIZED]broker busy, start flow control for a while'
+
+export class WritePath {
+  readonly #context: BrokerContext
+  readonly #send = new SendRequest()
+  readonly #append = new AppendRequest()
+  readonly #batch = new BatchReader()
+  readonly #owed = new OwedReplies()
+  readonly #answers: SendAnswerWriter
+  readonly #storeHost: Buffer
+  readonly #uniqueIds: UniqueIdMaker
+  /** CLUSTER, MSG_REGION and TRACE_ON, which every stored message carries behind its sender's properties. */
+  readonly #suffix: Buffer
+  readonly #held = new Set<Connection>()
+  #lastTopic: Topic | null = null
+  #diskIsSlow = false
+
+  constructor(context: BrokerContext, storeHost: Buffer) {
+    const { settings, world } = context
+    this.#context = context
+    this.#storeHost = storeHost
+    this.#answers = new SendAnswerWriter(storeHost, settings.regionId, settings.traceOn)
+    this.#uniqueIds = new UniqueIdMaker(
+      storeHost.subarray(0, -4),
+      world.random.below(0x1_0000),
+      world.random.below(0x1_0000_0000),
+    )
+    this.#suffix = Buffer.from(
+      `MSG_REGION\u0001${settings.regionId}\u0002TRACE_ON\u0001${settings.traceOn}\u0002` +
+        `CLUSTER\u0001${settings.clusterName}\u0002`,
+    )
+  }
+
+  /** Replies that wait for the disk. */
+  get owedCount(): number {
+    return this.#owed.size
+  }
+
+  /** True when the frame was a send in its usual form and is taken care of. */
+  onFrame(connection: Connection, bytes: Buffer, start: number, end: number): boolean {
+    if (!SendRequest.mayBe(bytes, start, end)) return false
+    if (!this.#send.scan(bytes, start, end)) return false
+    this.#accept(connection)
+    return true
+  }
+
+  /** A send in any other form; answers by itself. */
+  onCommand(connection: Connection, command: Command): void {
+    if (this.#send.fromCommand(command)) this.#accept(connection)
+    else this.#refuse(connection, ResponseCode.INVALID_PARAMETER, this.#send.fault)
+  }
+
+  /** A watermark moved: answers what the policy now allows. */
+  answerOwed(): void {
+    const { store, stats, world } = this.#context
+    const durable = store.watermarks.confirmed
+    const owed = this.#owed
+    if (owed.firstEnd <= durable) {
+      const nowMs = world.clock.monotonicMs()
+      do {
+        stats.recordPutMs(nowMs - owed.firstAppendedMs)
+        owed.take()
+        this.#acknowledge()
+      } while (owed.firstEnd <= durable)
+    }
+    if (this.#held.size > 0) this.#releaseHeld()
+  }
+
+  /** Bytes from `fromOffset` on could not be written: whoever waits for them is told so. */
+  failOwed(fromOffset: number, remark: string): void {
+    const owed = this.#owed
+    // Once around the ring: the order of those who stay is kept.
+    for (let count = owed.size; count > 0; count--) {
+      const end = owed.firstEnd
+      const appendedMs = owed.firstAppendedMs
+      owed.take()
+      if (owed.connection === null) continue
+      if (end > fromOffset) {
+        this.#answer(owed.connection, ResponseCode.SERVICE_NOT_AVAILABLE, remark)
+        continue
+      }
+      owed.add(
+        owed.connection,
+        owed.opaque,
+        owed.serializeType,
+        owed.queueId,
+        owed.queueOffset,
+        owed.physicalOffset,
+        end,
+        appendedMs,
+        owed.ids,
+      )
+    }
+    this.#releaseHeld()
+  }
+
+  /** Called a few times a second. */
+  tick(nowMs: number): void {
+    const { store } = this.#context
+    const owed = this.#owed
+    this.#diskIsSlow = nowMs - owed.firstAppendedMs > DISK_BUSY_MS
+    // Held senders would wait in silence: read them, so that they are told to slow down.
+    if (this.#diskIsSlow && this.#held.size > 0) this.#releaseHeld(true)
+    // Only what the kernel has may be called stored.
+    const written = store.watermarks.written
+    while (owed.firstEnd <= written && nowMs - owed.firstAppendedMs > FLUSH_TIMEOUT_MS) {
+      owed.take()
+      this.#answerStored(ResponseCode.FLUSH_DISK_TIMEOUT)
+    }
+  }
+
+  /** Forgets a connection that is gone; what it sent is stored all the same. */
+  onClose(connection: Connection): void {
+    this.#held.delete(connection)
+  }
+
+  #accept(connection: Connection): void {
+    const send = this.#send
+    const topic = this.#topicOf(connection)
+    if (topic === null) return
+    let { queueId } = send
+    if (queueId < 0) queueId = this.#context.world.random.below(topic.writeQueueNums)
+    else if (queueId >= Math.max(topic.writeQueueNums, topic.readQueueNums)) {
+      this.#refuse(
+        connection,
+        ResponseCode.INVALID_PARAMETER,
+        `request queueId[${queueId}] is illegal, topic ${topic.name} has ${topic.writeQueueNums} write queues`,
+      )
+      return
+    }
+    const append = this.#append
+    append.queue = topic.queue(queueId)
+    append.queueId = queueId
+    append.topic = topic.bytes
+    append.flag = send.flag
+    append.sysFlag = send.sysFlag
+    append.bornTimestamp = send.bornTimestamp
+    append.bornHost = connection.remoteHost
+    append.reconsumeTimes = send.reconsumeTimes
+    append.suffix = this.#suffix
+    if (send.batch) {
+      this.#appendBatch(connection, topic)
+      return
+    }
+    append.body = send.body
+    append.bodyStart = send.bodyStart
+    append.bodyEnd = send.bodyEnd
+    append.setProperties(send.properties, 0, send.propertiesEnd)
+    if (append.scan.popCheck) this.#dropPopCheck()
+    if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
+    if (!this.#asksForWhatIsThere(connection)) return
+    const { store, stats } = this.#context
+    const status = store.append(append)
+    if (status !== AppendStatus.ok) {
+      this.#refuseAppend(connection, status)
+      return
+    }
+    const { lastAppend } = store
+    stats.onPut(topic, 1, lastAppend.end - lastAppend.physicalOffset)
+    this.#owe(connection, queueId, null)
+  }
+
+  /** Checks that the message asks for nothing that this broker cannot do, and is within the limits. */
+  #asksForWhatIsThere(connection: Connection): boolean {
+    const append = this.#append
+    const { scan } = append
+    if (scan.transaction || (append.sysFlag & SysFlag.transactionMask) !== 0) {
+      this.#refuse(
+        connection,
+        ResponseCode.NO_PERMISSION,
+        'sending transaction message is forbidden: this broker does not serve transactions yet',
+      )
+      return false
+    }
+    if (scan.delayStart >= 0 && this.#delayLevel() > 0) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        'the message asks for a delay level: this broker does not serve delayed messages yet',
+      )
+      return false
+    }
+    if (scan.timer) {
+      this.#refuse(
+        connection,
+        ResponseCode.SYSTEM_ERROR,
+        'the message asks for a delivery time: timer messages are not enabled on this broker',
+      )
+      return false
+    }
+    if ((append.sysFlag & (SysFlag.innerBatch | SysFlag.needUnwrap)) !== 0) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        'inner batches are not served by this broker',
+      )
+      return false
+    }
+    const { settings } = this.#context
+    const bodyBytes = append.bodyEnd - append.bodyStart
+    if (bodyBytes > settings.maxMessageSizeBytes) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        `the body of ${bodyBytes} bytes is larger than maxMessageSize ${settings.maxMessageSizeBytes}`,
+      )
+      return false
+    }
+    if (
+      append.propertiesEnd - append.propertiesStart + append.suffix.length + 1 >
+      PROPERTIES_BYTES_MAX
+    ) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        `the properties are longer than ${PROPERTIES_BYTES_MAX} bytes`,
+      )
+      return false
+    }
+    return true
+  }
+
+  #delayLevel(): number {
+    const { scan, properties } = this.#append
+    return Number(properties.toString('latin1', scan.delayStart, scan.delayEnd)) || 0
+  }
+
+  /** The properties once more without POP_CK, which only a broker may set. */
+  #dropPopCheck(): void {
+    const append = this.#append
+    const text = append.properties.toString('utf8', append.propertiesStart, append.propertiesEnd)
+    const kept = text
+      .split('\u0002')
+      .filter((pair) => pair !== '' && !pair.startsWith('POP_CK\u0001'))
+      .map((pair) => `${pair}\u0002`)
+      .join('')
+    const bytes = Buffer.from(kept)
+    append.setProperties(bytes, 0, bytes.length)
+  }
+
+  /** A message without UNIQ_KEY (old or foreign clients) gets one, so that it can be found by it. */
+  #addUniqueKey(): void {
+    const append = this.#append
+    const own = append.properties.subarray(append.propertiesStart, append.propertiesEnd)
+    const separator = own.length > 0 && own[own.length - 1] !== 2 ? '\u0002' : ''
+    const bytes = Buffer.concat([
+      own,
+      Buffer.from(
+        `${separator}UNIQ_KEY\u0001${this.#uniqueIds.next(this.#context.world.clock.wallMs())}\u0002`,
+      ),
+    ])
+    append.setProperties(bytes, 0, bytes.length)
+  }
+
+  #appendBatch(connection: Connection, topic: Topic): void {
+    const send = this.#send
+    const append = this.#append
+    const { store, stats } = this.#context
+    if (isRetryTopic(topic.name)) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        'batch request does not support retry group',
+      )
+      return
+    }
+    const batchBytes = send.bodyEnd - send.bodyStart
+    if (batchBytes > this.#context.settings.maxMessageSizeBytes) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        `the batch of ${batchBytes} bytes is larger than maxMessageSize ${this.#context.settings.maxMessageSizeBytes}`,
+      )
+      return
+    }
+    // First pass: nothing is stored when one of the messages cannot be.
+    const batch = this.#batch
+    batch.open(send.body, send.bodyStart, send.bodyEnd)
+    let count = 0
+    while (batch.next()) {
+      append.body = send.body
+      append.bodyStart = batch.bodyStart
+      append.bodyEnd = batch.bodyEnd
+      append.setProperties(send.body, batch.propertiesStart, batch.propertiesEnd)
+      if (!this.#asksForWhatIsThere(connection)) return
+      count++
+    }
+    if (batch.fault !== null || count === 0) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        `not a batch: ${batch.fault ?? 'it is empty'}`,
+      )
+      return
+    }
+    const status = store.appendBatch(append, batch, send.body, send.bodyStart, send.bodyEnd)
+    if (status !== AppendStatus.ok) {
+      this.#refuseAppend(connection, status)
+      return
+    }
+    const { lastAppend } = store
+    stats.onPut(topic, lastAppend.count, lastAppend.end - lastAppend.physicalOffset)
+    let ids = ''
+    for (let i = 0; i < lastAppend.count; i++) {
+      const id = encodeOffsetId(this.#storeHost, lastAppend.physicalOffsets[i] ?? 0)
+      ids = i === 0 ? id : `${ids},${id}`
+    }
+    this.#owe(connection, append.queueId, ids)
+  }
+
+  #owe(connection: Connection, queueId: number, ids: string | null): void {
+    const send = this.#send
+    const { store, world } = this.#context
+    const { lastAppend, watermarks } = store
+    if (!send.isOneway) {
+      this.#owed.add(
+        connection,
+        send.opaque,
+        send.serializeType,
+        queueId,
+        lastAppend.queueOffset,
+        lastAppend.physicalOffset,
+        lastAppend.end,
+        world.clock.monotonicMs(),
+        ids,
+      )
+    }
+    if (watermarks.appended - watermarks.written > STAGED_BYTES_HOLD && !this.#diskIsSlow) {
+      this.#held.add(connection)
+      connection.hold(true)
+    }
+  }
+
+  #releaseHeld(always = false): void {
+    const { watermarks } = this.#context.store
+    if (!always && watermarks.appended - watermarks.written > STAGED_BYTES_RELEASE) return
+    for (const connection of this.#held) connection.hold(false)
+    this.#held.clear()
+  }
+
+  /** The topic of the request, made when that is allowed; null when the request was refused. */
+  #topicOf(connection: Connection): Topic | null {
+    const send = this.#send
+    const last = this.#lastTopic
+    if (last !== null && !last.deleted && this.#isNamed(last.bytes)) return last
+    const name = send.topic
+    const topic = this.#context.topics.get(name) ?? this.#makeTopic(connection, name)
+    if (topic === null) return null
+    if (isClosedToSend(name)) {
+      this.#refuse(
+        connection,
+        ResponseCode.NO_PERMISSION,
+        `sending message to topic[${name}] is forbidden`,
+      )
+      return null
+    }
+    this.#lastTopic = topic
+    return topic
+  }
+
+  #isNamed(name: Buffer): boolean {
+    const { bytes, topicStart, topicEnd } = this.#send
+    if (topicEnd - topicStart !== name.length) return false
+    for (let i = 0; i < name.length; i++) if (bytes[topicStart + i] !== name[i]) return false
+    return true
+  }
+
+  #makeTopic(connection: Connection, name: string): Topic | null {
+    const send = this.#send
+    const { topics } = this.#context
+    const made = topics.autoCreate(name, send.defaultTopic, send.defaultTopicQueueNums, 0)
+    if (typeof made !== 'string') return made
+    const illegal = topics.faultOfName(name) !== null
+    this.#refuse(
+      connection,
+      illegal ? ResponseCode.INVALID_PARAMETER : ResponseCode.TOPIC_NOT_EXIST,
+      made,
+    )
+    return null
+  }
+
+  #refuseAppend(connection: Connection, status: AppendStatus): void {
+    this.#context.stats.onPutFailed()
+    switch (status) {
+      case AppendStatus.busy:
+        this.#refuse(connection, ResponseCode.SYSTEM_BUSY, BUSY_REMARK)
+        return
+      case AppendStatus.illegal:
+        this.#refuse(
+          connection,
+          ResponseCode.MESSAGE_ILLEGAL,
+          'the message is too large to be stored',
+        )
+        return
+      case AppendStatus.full:
+        this.#refuse(
+          connection,
+          ResponseCode.SERVICE_NOT_AVAILABLE,
+          'service not available now: the disk is full',
+        )
+        return
+      case AppendStatus.failed:
+        this.#refuse(
+          connection,
+          ResponseCode.SERVICE_NOT_AVAILABLE,
+          'service not available now: the disk failed, see the broker log',
+        )
+        return
+      default:
+        this.#refuse(
+          connection,
+          ResponseCode.SERVICE_NOT_AVAILABLE,
+          'service not available now: the broker is shutting down',
+        )
+    }
+  }
+
+  /** Answers the request being read, unless it wants no answer. */
+  #refuse(connection: Connection, code: number, remark: string): void {
+    const send = this.#send
+    if (send.isOneway) return
+    connection.reply(
+      new Command(
+        code,
+        OUR_LANGUAGE,
+        PROTOCOL_VERSION,
+        send.opaque,
+        CommandFlag.response,
+        remark,
+        extFields(),
+        null,
+        send.serializeType as SerializeType,
+      ),
+    )
+  }
+
+  /** Answers the reply that was taken from the ring: stored, as promised. */
+  #acknowledge(): void {
+    const owed = this.#owed
+    const { connection } = owed
+    if (connection === null || connection.isClosed) return
+    if (owed.ids !== null || owed.serializeType !== 0) {
+      this.#answerStored(ResponseCode.SUCCESS)
+      return
+    }
+    const { out } = connection
+    const at = out.reserve(this.#answers.bytesMax)
+    out.length = this.#answers.write(
+      out.bytes,
+      at,
+      owed.opaque,
+      owed.queueId,
+      owed.queueOffset,
+      owed.physicalOffset,
+    )
+    connection.touch()
+  }
+
+  /** The same answer as a command: batches, binary headers, FLUSH_DISK_TIMEOUT. */
+  #answerStored(code: number): void {
+    const owed = this.#owed
+    const { settings } = this.#context
+    if (owed.connection === null) return
+    this.#answer(owed.connection, code, null, {
+      MSG_REGION: settings.regionId,
+      TRACE_ON: settings.traceOn,
+      msgId: owed.ids ?? encodeOffsetId(this.#storeHost, owed.physicalOffset),
+      queueId: owed.queueId,
+      queueOffset: owed.queueOffset,
+    })
+  }
+
+  #answer(
+    connection: Connection,
+    code: number,
+    remark: string | null,
+    ext: Record<string, string | number | boolean> = {},
+  ): void {
+    connection.reply(
+      new Command(
+        code,
+        OUR_LANGUAGE,
+        PROTOCOL_VERSION,
+        this.#owed.opaque,
+        CommandFlag.response,
+        remark,
+        extFields(ext),
+        null,
+        this.#owed.serializeType as SerializeType,
+      ),
+    )
+  }
+}
+
+/** Codes that the write path answers. */
+export const sendCodes: readonly number[] = [
+  RequestCode.SEND_MESSAGE,
+  RequestCode.SEND_MESSAGE_V2,
+  RequestCode.SEND_BATCH_MESSAGE,
+]
+
+/** The broker's own address as records carry it; loopback when it is a host name. */
+export function storeHostOf(advertisedAddress: string): Buffer {
+  const own = encodeHost(advertisedAddress)
+  if (own !== null) return own
+  const port = Number(/:(\d+)$/.exec(advertisedAddress)?.[1] ?? 0)
+  return encodeHost(`127.0.0.1:${port}`) ?? Buffer.alloc(8)
+}
