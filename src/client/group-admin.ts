@@ -34,6 +34,7 @@ import {
 } from './cluster-view.ts'
 import { checkGroup } from './outgoing-message.ts'
 import type { QueueAccess } from './queue-access.ts'
+import { type QueuePosition, locate } from './queue-position.ts'
 import { type TopicAdmin, mastersOf } from './topic-admin.ts'
 
 export interface GroupSummary {
@@ -70,15 +71,6 @@ export interface GroupLag {
   readonly lagSeconds: number | null
   readonly queues: readonly QueueLag[]
 }
-
-/** Where a reset goes: an end, a queue offset for every queue, or a store time (ms since 1970). */
-export type ResetTarget =
-  | { readonly kind: 'start' }
-  | { readonly kind: 'end' }
-  | { readonly kind: 'offset'; readonly offset: number }
-  | { readonly kind: 'afterStart'; readonly count: number }
-  | { readonly kind: 'beforeEnd'; readonly count: number }
-  | { readonly kind: 'time'; readonly ms: number }
 
 export interface ResetStep {
   readonly topic: string
@@ -304,24 +296,22 @@ export class GroupAdmin {
   }
 
   /** What a reset would do; changes nothing. Throws TOPIC_NOT_FOUND, GROUP_NOT_FOUND. */
-  async planReset(group: string, topic: string, target: ResetTarget): Promise<ResetStep[]> {
+  async planReset(group: string, topic: string, target: QueuePosition): Promise<ResetStep[]> {
     if (!(await this.names(true)).includes(group)) throw new MqError('GROUP_NOT_FOUND', { group })
     const route = await this.#topics.route(topic)
     return inParallel(route.subscribeQueues, WIDTH, async (queue) => {
-      const [from, minOffset, maxOffset] = await Promise.all([
+      const [from, where] = await Promise.all([
         this.#queues.progress(group, queue),
-        this.#queues.minOffset(queue),
-        this.#queues.maxOffset(queue),
+        locate(this.#queues, queue, target),
       ])
-      const wanted = await this.#offsetOf(queue, target, minOffset, maxOffset)
       return {
         topic,
         broker: queue.brokerName,
         queueId: queue.queueId,
         from,
-        to: Math.min(Math.max(wanted, minOffset), maxOffset),
-        minOffset,
-        maxOffset,
+        to: where.offset,
+        minOffset: where.minOffset,
+        maxOffset: where.maxOffset,
       }
     })
   }
@@ -373,28 +363,6 @@ export class GroupAdmin {
     return steps
   }
 
-  async #offsetOf(
-    queue: MessageQueue,
-    target: ResetTarget,
-    minOffset: number,
-    maxOffset: number,
-  ): Promise<number> {
-    switch (target.kind) {
-      case 'start':
-        return minOffset
-      case 'end':
-        return maxOffset
-      case 'offset':
-        return target.offset
-      case 'afterStart':
-        return minOffset + target.count
-      case 'beforeEnd':
-        return maxOffset - target.count
-      case 'time':
-        return this.#queues.offsetAtTime(queue, target.ms)
-    }
-  }
-
   async #mastersOf(topic: string): Promise<BrokerAddress[]> {
     return mastersOf(await this.#topics.route(topic))
   }
@@ -427,6 +395,7 @@ export function isSystemGroup(group: string): boolean {
   return (
     systemGroups.includes(group) ||
     group.startsWith('CID_RMQ_SYS_') ||
+    group.startsWith('CID_ONS') ||
     [
       'SELF_TEST_P_GROUP',
       'SELF_TEST_C_GROUP',
