@@ -8,8 +8,9 @@ import { type Cluster, endProcess, removeFolder, temporaryFolder } from './peers
 
 const run = promisify(execFile)
 
-/** The shipped entry; `npm run build` makes what it needs. */
-export const mqctlBinary = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
+/** The shipped entry (`npm run build` makes what it needs), or another build, such as an installed package. */
+export const mqctlBinary =
+  process.env['MQCTL_TEST_BIN'] ?? fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 
 interface RoleStatus {
   readonly name: string
