@@ -143,7 +143,7 @@ exit code is 1 (3 when nobody answered).`
     const limit = args.body === undefined ? (flags.count ?? null) : null
     const messages = outgoing(messagesFrom(source), fill, repeat, limit)
 
-    return this.connect(flags, async (client) => {
+    return this.connect(flags, async ({ client }) => {
       const group = flags.group === undefined ? {} : { group: flags.group }
       const producer = Producer.over(client, { sendTimeoutMs: flags.timeout, ...group })
       const progress = new ProgressLine(this.world.clock, this.terminal, this.quiet)

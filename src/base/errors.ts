@@ -66,6 +66,12 @@ export const errorTable = {
     'topic {topic} does not exist',
     'mqctl topic list shows what there is; mqctl topic create {topic} makes it',
   ),
+  TOPIC_EXISTS: row(
+    ExitCode.failed,
+    false,
+    'topic {topic} exists already',
+    'mqctl topic alter {topic} changes it; --if-not-exists makes this no error',
+  ),
   GROUP_NOT_FOUND: row(
     ExitCode.failed,
     false,

@@ -5,6 +5,7 @@
  * A command is flags, one call and one rendering: its `run` returns the result of `show`.
  */
 import { Command, type Interfaces } from '@oclif/core'
+import type { LogFields, Logger } from '../base/logger.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { World } from '../world/world.ts'
 import { failureOf, failureText, wantsJson, type FailureContext } from './failure.ts'
@@ -83,6 +84,13 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
     if (this.#verbose) process.stderr.write(`${this.terminal.err.dim(text)}\n`)
   }
 
+  /** Where the rooms below report; shown with `--verbose`. */
+  protected get logger(): Logger {
+    return loggerTo((text) => {
+      this.detail(text)
+    })
+  }
+
   /** Something the user should know although it went well. */
   override warn(input: string | Error): string | Error {
     const text = typeof input === 'string' ? input : input.message
@@ -120,6 +128,14 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
     if (this.#warnings.length === 0 || typeof result !== 'object' || result === null) return text
     return `${jsonText({ ...result, warnings: this.#warnings }, 2)}\n`
   }
+}
+
+function loggerTo(write: (text: string) => void, room = 'client'): Logger {
+  const line = (text: string, fields?: LogFields) => {
+    const pairs = Object.entries(fields ?? {}).map(([key, value]) => `${key}=${String(value)}`)
+    write([`${room}:`, text, ...pairs].join(' '))
+  }
+  return { info: line, warn: line, error: line, scope: (inner) => loggerTo(write, inner) }
 }
 
 /** Prints a failure once and sets the exit code; a signal's code that is already set stays. */

@@ -1,5 +1,5 @@
-/** Which brokers a command talks to, and a client for the time of one call. */
-import { MqClient } from '../client/client.ts'
+/** Which brokers a command talks to, and a hand on it for the time of one call. */
+import { Admin } from '../client/admin.ts'
 import { defaultInstanceName } from '../engine/directories.ts'
 import { runningNameServers } from '../engine/instance.ts'
 import type { World } from '../world/world.ts'
@@ -32,17 +32,17 @@ export function chooseNameServers(
   return { addresses: ['127.0.0.1:9876'], source: 'default' }
 }
 
-/** Gives `use` a client and closes it afterwards, whatever happens. */
-export async function withClient<Result>(
+/** Gives `use` a hand on the cluster and closes it afterwards, whatever happens. */
+export async function withAdmin<Result>(
   world: World,
   nameServers: readonly string[],
   requestTimeoutMs: number,
-  use: (client: MqClient) => Promise<Result>,
+  use: (admin: Admin) => Promise<Result>,
 ): Promise<Result> {
-  const client = new MqClient(world, { nameServers, requestTimeoutMs })
+  const admin = Admin.open(world, { nameServers, requestTimeoutMs })
   try {
-    return await use(client)
+    return await use(admin)
   } finally {
-    client.close()
+    admin.close()
   }
 }

@@ -1,17 +1,21 @@
 /**
- * Reads a topic by position, without a consumer group: all queues of all brokers, merged by store
- * time as long as there is a backlog, as it comes once everything has been read.
+ * Reads a topic by position for people: all queues of all brokers, merged by store time as long as
+ * there is a backlog, as it comes once everything has been read. (`client/topic-reader.ts` is for
+ * programs: it hands over whatever queue answers first.)
  *
  * A queue whose next message is not known yet holds back the others, except when it is at its end:
  * that is what keeps the order.
  */
 import { MqError } from '../base/errors.ts'
 import type { MqClient } from '../client/client.ts'
+import { TOOLS_GROUP } from '../client/group-admin.ts'
 import { QueueAccess } from '../client/queue-access.ts'
+import { locate } from '../client/queue-position.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
+import { tagsOf } from '../protocol/bodies/subscription-data.ts'
 import { sleep } from '../world/node-clock.ts'
-import type { Position, Span } from './position.ts'
+import type { Span } from './position.ts'
 
 export interface ReadOptions {
   readonly topic: string
@@ -25,9 +29,6 @@ export interface ReadOptions {
   readonly onRetry?: (error: MqError) => void
 }
 
-/** Apache's tools pull under this name; every broker has it from the start. */
-export const TOOLS_GROUP = 'TOOLS_CONSUMER'
-
 const HOLD_MS = 10_000
 const RETRY_AFTER_MS = 1_000
 const RETRIES_MAX = 30
@@ -37,16 +38,13 @@ interface Lane {
   offset: number
   /** First offset that is not wanted; null when there is none. */
   readonly end: number | null
-  /** Messages stored at this time or later are not wanted. */
-  readonly endMs: number | null
-  readonly startMs: number | null
   atEnd: boolean
   finished: boolean
   readonly buffer: ReceivedMessage[]
   pulling: Promise<void> | null
 }
 
-export async function* readTopic(
+export async function* readMerged(
   client: MqClient,
   options: ReadOptions,
 ): AsyncGenerator<ReceivedMessage> {
@@ -86,51 +84,20 @@ export async function* readTopic(
   }
 }
 
-/** Where a position lies in one queue. */
-export async function resolvePosition(
-  access: QueueAccess,
-  queue: MessageQueue,
-  position: Position,
-): Promise<number> {
-  switch (position.kind) {
-    case 'start':
-      return access.minOffset(queue)
-    case 'end':
-      return access.maxOffset(queue)
-    case 'offset':
-      return position.offset
-    case 'time':
-      return access.offsetAtTime(queue, position.ms)
-    case 'afterStart':
-      return (await access.minOffset(queue)) + position.count
-    case 'beforeEnd': {
-      const [min, max] = await Promise.all([access.minOffset(queue), access.maxOffset(queue)])
-      return Math.max(min, max - position.count)
-    }
-  }
-}
-
 async function openLane(
   access: QueueAccess,
   queue: MessageQueue,
   { span, exitAtEnd }: ReadOptions,
 ): Promise<Lane> {
-  const { from, to } = span
-  const [offset, end, now] = await Promise.all([
-    resolvePosition(access, queue, from),
-    to === null || to.kind === 'time' ? null : resolvePosition(access, queue, to),
-    exitAtEnd || to?.kind === 'time' ? access.maxOffset(queue) : null,
-  ])
-  const bounds = [end, now].filter((bound) => bound !== null)
-  const last = bounds.length === 0 ? null : Math.min(...bounds)
+  const from = await locate(access, queue, span.from)
+  const to = span.to === null ? null : await locate(access, queue, span.to)
+  const end = to?.offset ?? (exitAtEnd ? from.maxOffset : null)
   return {
     queue,
-    offset,
-    end: last,
-    endMs: to?.kind === 'time' ? to.ms : null,
-    startMs: from.kind === 'time' ? from.ms : null,
+    offset: from.offset,
+    end,
     atEnd: false,
-    finished: last !== null && offset >= last,
+    finished: end !== null && from.offset >= end,
     buffer: [],
     pulling: null,
   }
@@ -178,13 +145,7 @@ async function pullOnce(access: QueueAccess, lane: Lane, tags: string): Promise<
     holdMs: lane.atEnd ? HOLD_MS : 0,
   })
   for (const message of result.messages) {
-    if (lane.end !== null && message.queueOffset >= lane.end) break
-    if (lane.endMs !== null && message.storeTimestamp >= lane.endMs) {
-      lane.finished = true
-      break
-    }
-    // By time, a broker may answer with the last message before it.
-    if (lane.startMs === null || message.storeTimestamp >= lane.startMs) lane.buffer.push(message)
+    if (lane.end === null || message.queueOffset < lane.end) lane.buffer.push(message)
   }
   lane.offset =
     result.status === 'none' ? Math.max(lane.offset, result.nextOffset) : result.nextOffset
@@ -193,9 +154,7 @@ async function pullOnce(access: QueueAccess, lane: Lane, tags: string): Promise<
 }
 
 /** Brokers compare hashes of tags; this compares the tags. */
-export function tagMatcher(expression: string): (message: { readonly tags: string }) => boolean {
-  const text = expression.trim()
-  if (text === '' || text === '*') return () => true
-  const tags = new Set(text.split('||').map((tag) => tag.trim()))
-  return (message) => tags.has(message.tags)
+function tagMatcher(expression: string): (message: ReceivedMessage) => boolean {
+  const tags = new Set(tagsOf(expression))
+  return (message) => tags.size === 0 || tags.has(message.tags)
 }

@@ -1,0 +1,113 @@
+import { BrokerCommand } from '../../src/cli/broker-command.ts'
+import { renderFacts, renderTable } from '../../src/cli/table.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
+import { isoTime } from '../../src/cli/time.ts'
+import { topicArgument } from '../../src/cli/topic-flags.ts'
+import { permText, type TopicDetails } from '../../src/client/topic-admin.ts'
+
+export interface TopicView {
+  readonly name: string
+  readonly type: string
+  readonly perm: string
+  readonly queues: number
+  readonly messages: number
+  readonly groups: readonly string[]
+  readonly brokers: readonly {
+    readonly name: string
+    readonly address: string
+    readonly readQueues: number
+    readonly writeQueues: number
+    readonly perm: string
+    readonly order: boolean
+    readonly attributes: Readonly<Record<string, string>>
+  }[]
+  readonly offsets: readonly {
+    readonly broker: string
+    readonly queueId: number
+    readonly minOffset: number
+    readonly maxOffset: number
+    readonly messages: number
+    readonly lastStoredAt: string | null
+  }[]
+}
+
+export default class TopicGet extends BrokerCommand<TopicView> {
+  static override summary = 'One topic: brokers, queues, offsets, and who consumes it.'
+  static override args = { topic: topicArgument() }
+  static override examples = [
+    '<%= config.bin %> topic get orders',
+    '<%= config.bin %> topic get orders --json | jq .messages',
+  ]
+
+  async run(): Promise<TopicView> {
+    const { args, flags } = await this.parse(TopicGet)
+    const view = viewOf(await this.connect(flags, (admin) => admin.topics.get(args.topic)))
+    return this.show(view, { text: topicText })
+  }
+}
+
+function viewOf(details: TopicDetails): TopicView {
+  const { name, type, perm, queues, messages, groups } = details
+  return {
+    name,
+    type,
+    perm,
+    queues,
+    messages,
+    groups,
+    brokers: details.brokers.map(({ broker, address, config }) => ({
+      name: broker,
+      address,
+      readQueues: config.readQueueNums,
+      writeQueues: config.writeQueueNums,
+      perm: permText(config.perm),
+      order: config.order,
+      attributes: config.attributes,
+    })),
+    offsets: details.offsets.map((row) => ({
+      broker: row.queue.brokerName,
+      queueId: row.queue.queueId,
+      minOffset: row.minOffset,
+      maxOffset: row.maxOffset,
+      messages: row.maxOffset - row.minOffset,
+      lastStoredAt: isoTime(row.lastUpdateTimestamp),
+    })),
+  }
+}
+
+function topicText(view: TopicView, terminal: Terminal): string {
+  const attributes = [
+    ...new Set(
+      view.brokers.flatMap((row) => Object.entries(row.attributes).map((pair) => pair.join('='))),
+    ),
+  ]
+  const facts = renderFacts(terminal, [
+    ['topic', view.name],
+    ['type', view.type],
+    ['permission', view.perm],
+    ['messages', view.messages],
+    ['groups', view.groups.length === 0 ? 'none' : view.groups.join(', ')],
+    ['attributes', attributes.length === 0 ? null : attributes.join(', ')],
+    ['brokers', view.brokers.map(({ name, address }) => `${name} (${address})`).join(', ')],
+  ])
+  const table = renderTable(
+    terminal,
+    [
+      { head: 'BROKER' },
+      { head: 'QUEUE', align: 'right' },
+      { head: 'FIRST', align: 'right' },
+      { head: 'NEXT', align: 'right' },
+      { head: 'MESSAGES', align: 'right' },
+      { head: 'LAST STORED' },
+    ],
+    view.offsets.map((row) => [
+      row.broker,
+      row.queueId,
+      row.minOffset,
+      row.maxOffset,
+      row.messages,
+      row.lastStoredAt,
+    ]),
+  )
+  return `${facts}\n\n${table}`
+}
