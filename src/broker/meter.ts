@@ -27,10 +27,10 @@ export class SampleRing {
     return count - this.#at(this.#counts, back, count)
   }
 
-  /** Growth a second over the same stretch; 0 before the first sample. */
+  /** Growth a second over the same stretch, which counts as one second when it is shorter. */
   ratePerSecond(count: number, nowMs: number, back: number): number {
     const spanMs = nowMs - this.#at(this.#timesMs, back, nowMs)
-    return spanMs <= 0 ? 0 : (this.growth(count, back) * 1000) / spanMs
+    return (this.growth(count, back) * 1000) / Math.max(spanMs, 1000)
   }
 
   #at(values: Float64Array, back: number, otherwise: number): number {
