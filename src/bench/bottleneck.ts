@@ -6,7 +6,7 @@
  * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
  */
 import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
-import { HOST_BUSY_MAX } from './validity.ts'
+import { HOST_BUSY_MAX, otherCores } from './validity.ts'
 
 export interface BottleneckInput {
   readonly host: HostResult
@@ -34,6 +34,7 @@ const ONE_CORE_FULL = 0.95
 const GC_SHARE = 0.1
 const FSYNC_SHARE = 0.7
 const CEILING_SHARE = 0.9
+const OTHERS_SHARE = 0.25
 
 /** Answers with which a broker asks its senders to slow down. */
 const BUSY_NAMES = ['SYSTEM_BUSY', 'FLOW_CONTROL']
@@ -179,6 +180,15 @@ function client(input: BottleneckInput): Bottleneck | null {
 function hostCpu(input: BottleneckInput): Bottleneck | null {
   const { cpu, cpuCount } = input.host
   if (cpu === null || cpu.busy < HOST_BUSY_MAX) return null
+  const others = otherCores(input.host, input.processes) ?? 0
+  if (others > cpuCount * OTHERS_SHARE) {
+    return verdict(
+      'cpu-host',
+      'medium',
+      `all ${cpuCount} cores are busy, and programs that are not part of this run took ${others.toFixed(2)} of them`,
+      cpuShares(input),
+    )
+  }
   return verdict(
     'cpu-host',
     'high',

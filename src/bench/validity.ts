@@ -21,6 +21,20 @@ const GENERATOR_CORES_MAX = 0.95
 /** Above this share of all CPUs the host itself is full, and nobody in particular is to blame. */
 export const HOST_BUSY_MAX = 0.9
 const STEAL_WARN = 0.02
+/** Other programs on this host that take more than this share of it disturb the measurement. */
+const OTHER_SHARE_MAX = 0.1
+
+/** Cores that went to processes which do not belong to the run; null when that cannot be told. */
+export function otherCores(host: HostResult, processes: readonly ProcessResult[]): number | null {
+  if (host.cpu === null) return null
+  let known = 0
+  for (const { cores, unavailable } of processes) {
+    // A broker elsewhere takes nothing here; one of this host that we cannot see spoils the sum.
+    if (cores === null && unavailable['process']?.includes('another host') !== true) return null
+    known += cores ?? 0
+  }
+  return Math.max(0, (host.cpu.user + host.cpu.system) * host.cpuCount - known)
+}
 
 export function checkValidity(input: ValidityInput): ValidityCheck[] {
   const { limits, checks } = { limits: input.scenario.validity, checks: [] as ValidityCheck[] }
@@ -38,6 +52,19 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
   })
   checks.push(...stealChecks(input.host, limits.maxSteal))
   checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
+  const others = otherCores(input.host, input.processes)
+  if (others !== null) {
+    const limit = input.host.cpuCount * OTHER_SHARE_MAX
+    checks.push({
+      check: 'other-load',
+      value: others,
+      limit,
+      unit: 'cores',
+      ok: others <= limit,
+      severity: 'warning',
+      text: `processes that are not part of this run used ${others.toFixed(2)} of ${input.host.cpuCount} cores`,
+    })
+  }
   if (input.ceilingPerSecond !== null) {
     checks.push(ceilingCheck(input, input.ceilingPerSecond, limits.maxCeiling))
   }
@@ -106,13 +133,15 @@ function loopLag(input: ValidityInput, maxLoopLagMs: number): ValidityCheck {
     if (loop?.p99Ms !== null && loop?.p99Ms !== undefined) worst = Math.max(worst ?? 0, loop.p99Ms)
   }
   const ok = worst === null || worst <= maxLoopLagMs
+  // On a full host everybody waits for a CPU, the generators too: then it is the host that is full.
+  const hostFull = (input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX
   return {
     check: 'generator-loop-lag',
     value: worst,
     limit: maxLoopLagMs,
     unit: 'ms',
     ok,
-    severity: 'error',
+    severity: hostFull ? 'warning' : 'error',
     text:
       worst === null
         ? 'the event-loop delay of the generators is not known'

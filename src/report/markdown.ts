@@ -1,0 +1,64 @@
+/** The report as Markdown, for a pull request or a page. */
+import type { BenchResult } from '../bench/result.ts'
+import {
+  type Table,
+  headline,
+  hostLines,
+  latencyNotes,
+  latencyTable,
+  limitLines,
+  processNotes,
+  processTable,
+  summaryLines,
+  warningLines,
+} from './sections.ts'
+
+/** Markdown with a final newline. */
+export function markdownReport(result: BenchResult): string {
+  const parts: string[] = [`# ${escaped(headline(result))}`]
+  if (result.reasons.length > 0)
+    parts.push(result.reasons.map((reason) => `- **${escaped(reason)}**`).join('\n'))
+  parts.push(labelled(summaryLines(result)))
+  const latency = latencyTable(result)
+  if (latency.rows.length > 0)
+    parts.push(table(latency), ...latencyNotes(result).map((note) => `*${escaped(note)}*`))
+  parts.push(
+    table(processTable(result)),
+    ...processNotes(result).map((note) => `*${escaped(note)}*`),
+  )
+  parts.push(labelled([...hostLines(result), ...limitLines(result)]))
+  const warnings = warningLines(result)
+  if (warnings.length > 0) {
+    parts.push(
+      warnings
+        .map(
+          ({ text, hint }) =>
+            `- warning: ${escaped(text)}${hint === null ? '' : ` (${escaped(hint)})`}`,
+        )
+        .join('\n'),
+    )
+  }
+  const { tool, startedAt, scenario } = result
+  parts.push(
+    `${tool.name} ${tool.version}, Node ${tool.node}, ${tool.platform}; ${startedAt}; scenario hash ${scenario.hash}`,
+  )
+  return `${parts.join('\n\n')}\n`
+}
+
+function labelled(rows: readonly [label: string, text: string][]): string {
+  return table({ heads: ['', ''], rightFrom: 2, rows })
+}
+
+function table({ heads, rightFrom, rows }: Table): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`
+  const rule = heads.map((_, index) => (index >= rightFrom ? '---:' : '---'))
+  return [line(heads), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')
+}
+
+/** Text that Markdown and HTML take for nothing but text. */
+function escaped(text: string): string {
+  return text
+    .replace(/[&<>]/g, (letter) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[letter] ?? letter)
+    .replace(/[\\`*_{}[\]|]/g, (letter) => `\\${letter}`)
+    .replace(/\s*\n\s*/g, ' ')
+}

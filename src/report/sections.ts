@@ -1,0 +1,285 @@
+/**
+ * What a report says, as titled tables and lines; `text.ts` and `markdown.ts` only lay them out.
+ * Pure functions of a saved result.
+ */
+import type { BenchResult, Latency, ProcessResult } from '../bench/result.ts'
+import { bytesPerSecond, cores, decimalBytes, grouped, milliseconds, percent } from './figures.ts'
+
+export interface Table {
+  readonly heads: readonly string[]
+  /** Columns from this one on are aligned right. */
+  readonly rightFrom: number
+  readonly rows: readonly (readonly string[])[]
+}
+
+/** One line: `ok · pressure-80x500 · 30a1b2c3`, then why when it is not ok. */
+export function headline(result: BenchResult): string {
+  const { name } = result.scenario
+  const words: Readonly<Record<BenchResult['verdict'], string>> = {
+    ok: 'OK',
+    integrity: 'INTEGRITY VIOLATED',
+    invalid: 'INVALID',
+    unreachable: 'TARGET LOST',
+    interrupted: 'INTERRUPTED',
+  }
+  return `${words[result.verdict]} · ${name} · run ${result.runId} · exit ${result.exitCode}`
+}
+
+/** Label and text of the lines at the top. */
+export function summaryLines(result: BenchResult): [label: string, text: string][] {
+  const { totals, durability, environment, client } = result
+  const { acked, received } = totals.rates
+  const lines: [string, string][] = [
+    ['produced', rateText(acked, totals.acked, windowSeconds(result))],
+  ]
+  if (result.lag.groups.length > 0) {
+    lines.push(['consumed', rateText(received, totals.received, windowSeconds(result))])
+  }
+  lines.push(['failed', failedText(result)])
+  lines.push(['integrity', integrityText(result)])
+  lines.push(['load', client.senders])
+  lines.push([
+    'acknowledged',
+    `${durability.acknowledged} (${durability.profile}${durability.verifiedBy === 'broker' ? ', read back from the broker' : ''})`,
+  ])
+  const versions = environment.brokers.map(
+    (broker) =>
+      `${broker.name} ${broker.address}${broker.version === null ? '' : ` ${broker.version}`}`,
+  )
+  if (versions.length > 0)
+    lines.push([
+      'target',
+      `${versions.join(', ')}; topic ${environment.target.topic}, ${environment.target.lanes} queues`,
+    ])
+  for (const { atEnd, max, drainMs } of result.lag.groups) {
+    const drained =
+      drainMs === null
+        ? 'never read to the end'
+        : `read to the end ${milliseconds(drainMs)} ms after it`
+    lines.push([
+      'lag',
+      `${grouped(atEnd)} messages at the end of the window, at most ${grouped(max)}; ${drained}`,
+    ])
+  }
+  return lines
+}
+
+function windowSeconds(result: BenchResult): number {
+  const counted = result.phases.find((phase) => phase.excluded === null)
+  return (counted?.durationMs ?? 0) / 1000
+}
+
+function rateText(
+  rate: BenchResult['totals']['rates']['acked'],
+  count: number,
+  seconds: number,
+): string {
+  const spread =
+    rate.minPerSecond === null || rate.maxPerSecond === null
+      ? ''
+      : `; single seconds ${grouped(rate.minPerSecond)} … ${grouped(rate.maxPerSecond)}`
+  return `${grouped(rate.meanPerSecond)} msg/s (${grouped(count)} in ${seconds.toFixed(1)} s${spread})`
+}
+
+function failedText({ totals }: BenchResult): string {
+  const codes = Object.entries(totals.errors).map(([name, count]) => `${name} ${grouped(count)}`)
+  const pending = totals.pending > 0 ? `, ${grouped(totals.pending)} without an answer` : ''
+  return `${grouped(totals.failed)} of ${grouped(totals.sent)}${pending}${codes.length > 0 ? ` (${codes.join(', ')})` : ''}`
+}
+
+function integrityText({ integrity, wholeRun }: BenchResult): string {
+  if (integrity.violations.length > 0) return integrity.violations.join('; ')
+  const { stored, acked } = integrity.conservation
+  const growth =
+    stored === null ? '' : `; queues grew by ${grouped(stored)} for ${grouped(acked)} acknowledged`
+  if (integrity.why !== null) return `not judged: ${integrity.why}${growth}`
+  const extra =
+    integrity.unconfirmedStored > 0
+      ? `; ${grouped(integrity.unconfirmedStored)} without acknowledgement were stored all the same`
+      : ''
+  return `nothing lost, duplicated, reordered or corrupted in ${grouped(wholeRun.received)} messages${growth}${extra}`
+}
+
+export function latencyTable({ latency }: BenchResult): Table {
+  const rows: [string, Latency | null][] = [
+    ['service', latency.service],
+    ['end to end', latency.endToEnd],
+  ]
+  return {
+    heads: ['latency, ms', 'p50', 'p90', 'p95', 'p99', 'p99.9', 'p99.99', 'max', 'samples'],
+    rightFrom: 1,
+    rows: rows.flatMap(([name, one]) =>
+      one === null
+        ? []
+        : [
+            [
+              name,
+              ...[
+                one.p50Ms,
+                one.p90Ms,
+                one.p95Ms,
+                one.p99Ms,
+                one.p999Ms,
+                one.p9999Ms,
+                one.maxMs,
+              ].map(milliseconds),
+              grouped(one.count),
+            ],
+          ],
+    ),
+  }
+}
+
+/** What must be known to read the latencies. */
+export function latencyNotes({ latency }: BenchResult): string[] {
+  const notes: string[] = []
+  if (latency.service !== null) notes.push(latency.service.label)
+  const hasGap = [latency.service, latency.endToEnd].some(
+    (one) => one !== null && (one.p9999Ms === null || one.p999Ms === null),
+  )
+  if (hasGap) notes.push('- : fewer than ten samples lie above that percentile')
+  return notes
+}
+
+export function processTable(result: BenchResult): Table {
+  return {
+    heads: [
+      'process',
+      'pid',
+      'cores',
+      'user',
+      'sys',
+      'busiest thread',
+      'rss',
+      'GCs',
+      'GC ms',
+      'GC share',
+      'loop p99 ms',
+      'written',
+      'fsyncs',
+    ],
+    rightFrom: 1,
+    rows: result.processes.map(processRow),
+  }
+}
+
+function processRow(process: ProcessResult): string[] {
+  const { gc, loop, fsync, busiestThread } = process
+  return [
+    process.name,
+    process.pid === null ? '-' : String(process.pid),
+    cores(process.cores),
+    cores(process.userCores),
+    cores(process.systemCores),
+    busiestThread === null ? '-' : busiestThread.cores.toFixed(2),
+    process.rssBytes === null ? '-' : decimalBytes(process.rssBytes),
+    gc === null ? '-' : grouped(gc.count),
+    gc === null ? '-' : milliseconds(gc.pauseMs),
+    gc === null ? '-' : percent(gc.share),
+    milliseconds(loop?.p99Ms ?? null),
+    process.diskWrittenBytes === null ? '-' : decimalBytes(process.diskWrittenBytes),
+    fsync === null
+      ? '-'
+      : `${grouped(fsync.count)}${fsync.meanMs === null ? '' : ` × ${milliseconds(fsync.meanMs)} ms`}`,
+  ]
+}
+
+/** Why a column has no value for some process. */
+export function processNotes({ processes }: BenchResult): string[] {
+  const notes = new Set<string>()
+  for (const { name, role, unavailable } of processes) {
+    if (role !== 'broker') continue
+    for (const [what, why] of Object.entries(unavailable)) notes.add(`${name}, ${what}: ${why}`)
+  }
+  return [...notes]
+}
+
+/** Label and text of the lines about the machine. */
+export function hostLines(result: BenchResult): [label: string, text: string][] {
+  const lines: [string, string][] = []
+  for (const host of result.hosts) {
+    const { cpu, memory, disk } = host
+    lines.push([
+      'cpu',
+      cpu === null
+        ? 'n/a'
+        : `${percent(cpu.busy)} of ${host.cpuCount} cores busy: ${percent(cpu.user)} user, ${percent(cpu.system)} system, ${percent(cpu.irq)} interrupts, ${percent(cpu.steal)} steal; ${percent(cpu.iowait)} waiting for I/O`,
+    ])
+    if (memory !== null) {
+      lines.push([
+        'memory',
+        `${decimalBytes(memory.availableBytes)} available of ${decimalBytes(memory.totalBytes)}, ${decimalBytes(memory.cachedBytes)} page cache${memory.dirtyBytes === null ? '' : `, ${decimalBytes(memory.dirtyBytes)} not yet written`}`,
+      ])
+    }
+    lines.push([
+      'disk',
+      disk === null
+        ? (host.unavailable['disk'] ?? 'n/a')
+        : `${disk.device}: ${bytesPerSecond(disk.writtenBytesPerSecond)} written in ${grouped(disk.writesPerSecond)} writes/s, ${bytesPerSecond(disk.readBytesPerSecond)} read, busy ${percent(disk.utilisation)}${disk.flushes === null ? '' : `, ${grouped(disk.flushes)} flushes${disk.flushAwaitMs === null ? '' : ` of ${milliseconds(disk.flushAwaitMs)} ms`}`}`,
+    ])
+    const busy = host.nics.filter(
+      (nic) =>
+        nic.rxPacketsPerSecond +
+          nic.txPacketsPerSecond +
+          nic.rxBytesPerSecond +
+          nic.txBytesPerSecond >
+        0,
+    )
+    for (const nic of busy) {
+      const link = nic.isLoopback
+        ? 'loopback'
+        : nic.linkBitsPerSecond === null
+          ? 'link speed unknown'
+          : `${percent(Math.max(nic.txShare ?? 0, nic.rxShare ?? 0))} of ${(nic.linkBitsPerSecond / 1e6).toFixed(0)} Mbit/s`
+      lines.push([
+        'network',
+        `${nic.name} (${link}): out ${bytesPerSecond(nic.txBytesPerSecond)}, ${grouped(nic.txPacketsPerSecond)} packets/s; in ${bytesPerSecond(nic.rxBytesPerSecond)}, ${grouped(nic.rxPacketsPerSecond)} packets/s`,
+      ])
+    }
+  }
+  return lines
+}
+
+/** What was the limit, and what the generator could have done. */
+export function limitLines(result: BenchResult): [label: string, text: string][] {
+  const { bottleneck, client, efficiency } = result
+  const lines: [string, string][] = [
+    ['limit', `${bottleneck.resource} (${bottleneck.confidence} confidence): ${bottleneck.text}`],
+  ]
+  for (const evidence of bottleneck.evidence) lines.push(['', evidence])
+  const costs = [
+    ['broker', efficiency.brokerCpuUsPerMessage],
+    ['producers', client.producerCpuUsPerMessage],
+    ['consumers', client.consumerCpuUsPerMessage],
+  ] as const
+  const known = costs.flatMap(([name, us]) => (us === null ? [] : [`${name} ${us.toFixed(2)} µs`]))
+  if (known.length > 0)
+    lines.push([
+      'cost',
+      `CPU a message: ${known.join(', ')}${efficiency.wireBytesPerMessage === null ? '' : `; ${grouped(efficiency.wireBytesPerMessage)} bytes on the wire`}`,
+    ])
+  if (client.ceiling !== null) {
+    lines.push([
+      'generator',
+      `${grouped(client.ceiling.perSecond)} msg/s against the null target (${client.ceiling.producerCpuUsPerMessage.toFixed(2)} µs of CPU a message); this run reached ${percent(client.ceiling.share)} of it`,
+    ])
+  }
+  return lines
+}
+
+/** Failed checks first, then what the machine gives to think about. */
+export function warningLines(result: BenchResult): { text: string; hint: string | null }[] {
+  return [
+    ...result.validity
+      .filter((check) => !check.ok)
+      .map(({ text, limit, unit }) => ({
+        text: `${text}${limit === null ? '' : ` (limit ${limitText(limit, unit)})`}`,
+        hint: null,
+      })),
+    ...result.warnings.map(({ text, hint }) => ({ text, hint })),
+  ]
+}
+
+function limitText(limit: number, unit: string): string {
+  return unit === 'share' ? percent(limit) : `${Number(limit.toPrecision(3))} ${unit}`
+}
