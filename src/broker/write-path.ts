@@ -242,13 +242,13 @@ export class WritePath {
       )
       return false
     }
-    const { settings } = this.#context
+    const bodyBytesMax = this.#context.store.settings.messageBytesMax
     const bodyBytes = append.bodyEnd - append.bodyStart
-    if (bodyBytes > settings.maxMessageSizeBytes) {
+    if (bodyBytes > bodyBytesMax) {
       this.#refuse(
         connection,
         ResponseCode.MESSAGE_ILLEGAL,
-        `the body of ${bodyBytes} bytes is larger than maxMessageSize ${settings.maxMessageSizeBytes}`,
+        `the body of ${bodyBytes} bytes is larger than maxMessageSize ${bodyBytesMax}`,
       )
       return false
     }
@@ -311,11 +311,11 @@ export class WritePath {
       return
     }
     const batchBytes = send.bodyEnd - send.bodyStart
-    if (batchBytes > this.#context.settings.maxMessageSizeBytes) {
+    if (batchBytes > this.#context.store.settings.messageBytesMax) {
       this.#refuse(
         connection,
         ResponseCode.MESSAGE_ILLEGAL,
-        `the batch of ${batchBytes} bytes is larger than maxMessageSize ${this.#context.settings.maxMessageSizeBytes}`,
+        `the batch of ${batchBytes} bytes is larger than maxMessageSize ${this.#context.store.settings.messageBytesMax}`,
       )
       return
     }
