@@ -7,7 +7,7 @@
  */
 import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
-import type { Command} from '../protocol/command.ts';
+import type { Command } from '../protocol/command.ts'
 import { CommandFlag } from '../protocol/command.ts'
 import { FrameError, decodeFrame, encodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'

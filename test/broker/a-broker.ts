@@ -8,7 +8,7 @@ import type { ConsumerData } from '../../src/protocol/bodies/consumer-data.ts'
 import { encodeHeartbeatData } from '../../src/protocol/bodies/heartbeat-data.ts'
 import { tagSubscription } from '../../src/protocol/bodies/subscription-data.ts'
 import { RequestCode } from '../../src/protocol/codes.ts'
-import type { Command} from '../../src/protocol/command.ts';
+import type { Command } from '../../src/protocol/command.ts'
 import { type ExtValues, request } from '../../src/protocol/command.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
 import type { Connection } from '../../src/remoting/connection.ts'
