@@ -301,7 +301,7 @@ export class GroupAdmin {
     const route = await this.#topics.route(topic)
     return inParallel(route.subscribeQueues, WIDTH, async (queue) => {
       const [from, where] = await Promise.all([
-        this.#queues.progress(group, queue),
+        this.#queues.progress(group, queue, true),
         locate(this.#queues, queue, target),
       ])
       return {

@@ -81,10 +81,18 @@ export class QueueAccess {
     return timeMs < 0 ? null : timeMs
   }
 
-  /** The next queue offset that a group will process; null when it never reported one. */
-  async progress(group: string, queue: MessageQueue): Promise<number | null> {
+  /**
+   * The next queue offset that a group will process; null when it never reported one. Brokers say 0
+   * instead while a queue is young, unless `exact` is asked for.
+   */
+  async progress(group: string, queue: MessageQueue, exact = false): Promise<number | null> {
     const code = RequestCode.QUERY_CONSUMER_OFFSET
-    const ext = { consumerGroup: group, topic: queue.topic, queueId: queue.queueId }
+    const ext = {
+      consumerGroup: group,
+      topic: queue.topic,
+      queueId: queue.queueId,
+      setZeroIfNotFound: exact ? false : null,
+    }
     const address = this.#client.masterOf(queue.brokerName)
     const response = await this.#client.remoting.invoke(
       address,
