@@ -35,6 +35,8 @@ export const QUEUE_OFFSET_AT = 20
 export const PHYSICAL_OFFSET_AT = 28
 /** Longest topic of a V1 record. */
 export const TOPIC_BYTES_V1_MAX = 127
+/** Longest topic of any record: those of retries and dead letters. */
+export const RETRY_TOPIC_BYTES_MAX = 255
 
 const NOTHING = Buffer.alloc(0)
 
@@ -197,6 +199,21 @@ export class RecordView {
   #bad(fault: string): RecordVerdict {
     this.fault = fault
     return RecordVerdict.bad
+  }
+
+  /**
+   * The store time in the first bytes of a record that should stand at `physicalOffset` (84 bytes
+   * are enough for any), without looking at the rest; −1 when they are no record's.
+   */
+  static storeTimeOf(bytes: Buffer, physicalOffset: number): number {
+    if (bytes.length < 84) return -1
+    const magic = bytes.readInt32BE(4)
+    if (magic !== MAGIC_V1 && magic !== MAGIC_V2) return -1
+    if (!fitsI64(bytes, PHYSICAL_OFFSET_AT)) return -1
+    if (readI64(bytes, PHYSICAL_OFFSET_AT) !== physicalOffset) return -1
+    const v6 = (bytes.readInt32BE(36) & SysFlag.bornHostV6) !== 0
+    const at = 48 + (v6 ? HOST_V6_BYTES : HOST_V4_BYTES)
+    return fitsI64(bytes, at) ? readI64(bytes, at) : -1
   }
 
   /**

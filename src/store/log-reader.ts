@@ -1,0 +1,243 @@
+/**
+ * Reading the log: from the tail by copying, and older parts through a cache of large blocks.
+ * Bytes that come from the disk are checked (header, position, checksum of the body) before anyone
+ * gets them: a record that rotted is skipped, counted and named, never served wrong.
+ */
+import type { Logger } from '../base/logger.ts'
+import { RecordVerdict, RecordView } from '../protocol/record.ts'
+import type { Clock } from '../world/clock.ts'
+import { BlockCache, type ReadGate } from './block-cache.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { StoreSettings } from './options.ts'
+import type { Segment, Segments } from './segments.ts'
+import type { Tail } from './tail.ts'
+import type { Watermarks } from './watermarks.ts'
+
+/**
+ * Where the answer to a pull is put together: bytes are written at `length`, after `reserve` made
+ * room for them (which may replace `bytes`).
+ */
+export interface ReplyBuffer {
+  readonly bytes: Buffer
+  length: number
+  reserve(count: number): number
+}
+
+export const CopyResult = {
+  ok: 0,
+  /** Not in memory: `load` it and try again. */
+  absent: 1,
+  /** There is no valid record of this size at this place. */
+  bad: 2,
+} as const
+export type CopyResult = (typeof CopyResult)[keyof typeof CopyResult]
+
+const BLOCK_BYTES = 256 * 1024
+/** Enough of a record to know its size, and to reach its store time with IPv6 hosts. */
+export const HEADER_BYTES = 128
+const COMPLAINT_INTERVAL_MS = 30_000
+
+export class LogReader {
+  /** Records that were found damaged while being read. */
+  badRecords = 0
+  /** Position of the last of them; −1 when there was none. */
+  lastBadOffset = -1
+  /** Position of the last record that `copyRecord` took from older data; callers may reset it to −1. */
+  coldOffset = -1
+  readonly #segments: Segments
+  readonly #tail: Tail
+  readonly #watermarks: Watermarks
+  readonly #files: OpenFiles
+  readonly #gate: ReadGate
+  readonly #cache: BlockCache
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #view = new RecordView()
+  #complainedMs = -Infinity
+
+  constructor(
+    settings: StoreSettings,
+    segments: Segments,
+    tail: Tail,
+    watermarks: Watermarks,
+    files: OpenFiles,
+    gate: ReadGate,
+    clock: Clock,
+    logger: Logger,
+  ) {
+    this.#segments = segments
+    this.#tail = tail
+    this.#watermarks = watermarks
+    this.#files = files
+    this.#gate = gate
+    this.#clock = clock
+    this.#logger = logger
+    this.#cache = new BlockCache(BLOCK_BYTES, settings.cacheBytes, files, gate)
+  }
+
+  /** Copies the record to the end of `target` when it is in memory. */
+  copyRecord(physicalOffset: number, size: number, target: ReplyBuffer): CopyResult {
+    const chunk = this.#tail.find(physicalOffset)
+    if (chunk !== null && physicalOffset + size <= chunk.end) {
+      const at = target.reserve(size)
+      const from = physicalOffset - chunk.start
+      chunk.bytes.copy(target.bytes, at, from, from + size)
+      target.length = at + size
+      return CopyResult.ok
+    }
+    return this.#copyOld(physicalOffset, size, target)
+  }
+
+  #copyOld(physicalOffset: number, size: number, target: ReplyBuffer): CopyResult {
+    const segment = this.#segments.find(physicalOffset)
+    const end = physicalOffset + size
+    if (segment === null || end > segment.end || end > this.#watermarks.written) {
+      return this.#bad(physicalOffset, 'it lies outside of the log')
+    }
+    const start = target.reserve(size)
+    let at = start
+    let position = physicalOffset
+    while (position < end) {
+      const inSegment = position - segment.from
+      const key = Math.floor(inSegment / BLOCK_BYTES)
+      const block = this.#cache.get(segment, key)
+      const from = inSegment - key * BLOCK_BYTES
+      const to = Math.min(BLOCK_BYTES, from + end - position)
+      if (block === null || to > block.validBytes) return CopyResult.absent
+      block.bytes.copy(target.bytes, at, from, to)
+      at += to - from
+      position += to - from
+    }
+    const view = this.#view
+    const verdict = view.check(target.bytes, start, at, true)
+    if (verdict !== RecordVerdict.ok || view.size !== size) {
+      return this.#bad(physicalOffset, verdict === RecordVerdict.bad ? view.fault : 'size')
+    }
+    if (view.physicalOffset !== physicalOffset) return this.#bad(physicalOffset, 'position')
+    target.length = at
+    this.coldOffset = physicalOffset
+    return CopyResult.ok
+  }
+
+  /** Reads the blocks of [physicalOffset, +size) into the cache, and the next ones when reading goes forward. */
+  async load(physicalOffset: number, size: number): Promise<void> {
+    const segment = this.#segments.find(physicalOffset)
+    if (segment === null) return
+    const last = Math.floor((physicalOffset + size - 1 - segment.from) / BLOCK_BYTES)
+    const loads: Promise<void>[] = []
+    for (let key = Math.floor((physicalOffset - segment.from) / BLOCK_BYTES); key <= last; key++) {
+      const block = this.#cache.get(segment, key)
+      const valid = this.#validBytes(segment.from + key * BLOCK_BYTES, segment.end)
+      if (block === null || block.validBytes < valid) {
+        loads.push(this.#loadBlock(physicalOffset, key, valid))
+      }
+    }
+    this.readAhead(physicalOffset + size - 1)
+    await Promise.all(loads)
+  }
+
+  /** Starts to read the two blocks behind the one of `physicalOffset` when the one before it was read too. */
+  readAhead(physicalOffset: number): void {
+    const segment = this.#segments.find(physicalOffset)
+    if (segment === null) return
+    const key = Math.floor((physicalOffset - segment.from) / BLOCK_BYTES)
+    if (key > 0 && !this.#cache.has(segment, key - 1)) return
+    for (let ahead = key + 1; ahead <= key + 2; ahead++) {
+      const start = segment.from + ahead * BLOCK_BYTES
+      if (start + BLOCK_BYTES > Math.min(this.#watermarks.written, segment.end)) return
+      if (this.#cache.has(segment, ahead)) continue
+      // A read ahead that fails is tried again by the read that needs it.
+      this.#loadBlock(physicalOffset, ahead, BLOCK_BYTES).catch(() => undefined)
+    }
+  }
+
+  #validBytes(blockStart: number, segmentEnd: number): number {
+    return Math.min(BLOCK_BYTES, Math.min(this.#watermarks.written, segmentEnd) - blockStart)
+  }
+
+  async #loadBlock(physicalOffset: number, key: number, validBytes: number): Promise<void> {
+    const segment = this.#segments.find(physicalOffset)
+    if (segment === null || validBytes <= 0) return
+    await this.#cache.load(segment, key, segment.path, key * BLOCK_BYTES, validBytes)
+  }
+
+  /** The bytes from `physicalOffset` on, at most `length`, fewer at the end of a segment or of the log. */
+  async readBytes(physicalOffset: number, length: number): Promise<Buffer> {
+    const chunk = this.#tail.find(physicalOffset)
+    if (chunk !== null) {
+      const from = physicalOffset - chunk.start
+      const to = Math.min(from + length, chunk.end - chunk.start)
+      return Buffer.from(chunk.bytes.subarray(from, to))
+    }
+    const segment = this.#segments.find(physicalOffset)
+    if (segment === null) return Buffer.alloc(0)
+    const end = Math.min(physicalOffset + length, segment.end, this.#watermarks.written)
+    if (end <= physicalOffset) return Buffer.alloc(0)
+    const target = Buffer.allocUnsafeSlow(end - physicalOffset)
+    await this.#gate.enter()
+    try {
+      const file = await this.#files.acquire(segment.path)
+      try {
+        const count = await new Promise<number>((resolve, reject) => {
+          const position = physicalOffset - segment.from
+          file.read(target, 0, target.length, position, (error, bytesRead) => {
+            if (error) reject(error)
+            else resolve(bytesRead)
+          })
+        })
+        return target.subarray(0, count)
+      } finally {
+        this.#files.release(segment.path, file)
+      }
+    } finally {
+      this.#gate.leave()
+    }
+  }
+
+  /** The whole, valid record that starts at the position, or null. */
+  async recordAt(physicalOffset: number): Promise<Buffer | null> {
+    if (physicalOffset < this.#segments.first.from) return null
+    const view = this.#view
+    const isHere = (bytes: Buffer) =>
+      view.check(bytes, 0, bytes.length, true) === RecordVerdict.ok &&
+      view.physicalOffset === physicalOffset
+    const start = await this.readBytes(physicalOffset, 4096)
+    if (start.length < 8) return null
+    const verdict = view.check(start, 0, start.length, true)
+    if (verdict !== RecordVerdict.partial) {
+      return isHere(start) ? start.subarray(0, view.size) : null
+    }
+    const segment = this.#segments.find(physicalOffset)
+    if (segment === null || physicalOffset + view.size > segment.end) return null
+    const whole = await this.readBytes(physicalOffset, view.size)
+    return isHere(whole) ? whole : null
+  }
+
+  /** Store time of the record at the position, ms; −1 when it is not there. */
+  async storeTimeAt(physicalOffset: number): Promise<number> {
+    if (physicalOffset < this.#segments.first.from) return -1
+    const bytes = await this.readBytes(physicalOffset, HEADER_BYTES)
+    return RecordView.storeTimeOf(bytes, physicalOffset)
+  }
+
+  /** The segment's file is about to go away. */
+  forget(segment: Segment): void {
+    this.#cache.drop(segment)
+    this.#files.drop(segment.path)
+  }
+
+  #bad(physicalOffset: number, why: string): CopyResult {
+    this.badRecords++
+    this.lastBadOffset = physicalOffset
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs - this.#complainedMs >= COMPLAINT_INTERVAL_MS) {
+      this.#complainedMs = nowMs
+      this.#logger.error('a damaged record is skipped', {
+        physicalOffset,
+        why,
+        badRecords: this.badRecords,
+      })
+    }
+    return CopyResult.bad
+  }
+}

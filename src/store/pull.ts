@@ -1,0 +1,145 @@
+/**
+ * The read path of a pull: units of a consume queue → records of the log → one reply, undecoded.
+ * Nothing here waits: when something is not in memory the scan stops and says what it misses.
+ */
+import { readI64 } from '../base/i64.ts'
+import type { ConsumeQueues } from './consume-queues.ts'
+import { UnitCursor } from './consume-queues.ts'
+import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
+import { HOLE_SIZE, type Queue, UNIT_BYTES } from './queue.ts'
+import type { Segments } from './segments.ts'
+
+/** The names of Apache's GetMessageStatus. */
+export type PullStatus =
+  | 'FOUND'
+  | 'NO_MATCHED_MESSAGE'
+  | 'MESSAGE_WAS_REMOVING'
+  | 'OFFSET_FOUND_NULL'
+  | 'OFFSET_OVERFLOW_BADLY'
+  | 'OFFSET_OVERFLOW_ONE'
+  | 'OFFSET_TOO_SMALL'
+  | 'NO_MATCHED_LOGIC_QUEUE'
+  | 'NO_MESSAGE_IN_QUEUE'
+
+export interface PullOutcome {
+  readonly status: PullStatus
+  /** Where the next pull should begin. */
+  readonly nextBeginOffset: number
+  readonly minOffset: number
+  readonly maxOffset: number
+  /** Messages that were added to the reply, and their bytes. */
+  readonly count: number
+  readonly bytes: number
+}
+
+/** Says by its tag code whether a message is wanted; null wants all. */
+export type Accept = ((tagsCode: number) => boolean) | null
+
+/** Apache's table of answers for offsets outside of the queue; null when the offset is inside. */
+export function outsideOf(queue: Queue, offset: number): PullOutcome | null {
+  const { minOffset, maxOffset } = queue
+  const answer = (status: PullStatus, nextBeginOffset: number): PullOutcome => ({
+    status,
+    nextBeginOffset,
+    minOffset,
+    maxOffset,
+    count: 0,
+    bytes: 0,
+  })
+  if (maxOffset === 0) return answer('NO_MESSAGE_IN_QUEUE', 0)
+  if (offset < minOffset) return answer('OFFSET_TOO_SMALL', minOffset)
+  if (offset === maxOffset) return answer('OFFSET_OVERFLOW_ONE', offset)
+  if (offset > maxOffset) return answer('OFFSET_OVERFLOW_BADLY', maxOffset)
+  return null
+}
+
+export class PullScan {
+  /** After `scan` returned null: the queue offset whose unit is missing, or −1. */
+  missingUnit = -1
+  /** … or the record that is missing. */
+  missingRecord = -1
+  missingSize = 0
+  readonly #queues: ConsumeQueues
+  readonly #log: LogReader
+  readonly #segments: Segments
+  readonly #unitsMax: number
+  readonly #cursor = new UnitCursor()
+
+  constructor(queues: ConsumeQueues, log: LogReader, segments: Segments, unitsMax: number) {
+    this.#queues = queues
+    this.#log = log
+    this.#segments = segments
+    this.#unitsMax = unitsMax
+  }
+
+  /**
+   * Adds messages from `offset` on to `target`, up to `messagesMax` and `bytesMax`; the first one is
+   * always added. Null when the disk is needed first: then `target` is as it was. With `partial`
+   * what was found until then is answer enough.
+   */
+  scan(
+    queue: Queue,
+    offset: number,
+    messagesMax: number,
+    bytesMax: number,
+    accept: Accept,
+    target: ReplyBuffer,
+    partial: boolean,
+  ): PullOutcome | null {
+    const outside = outsideOf(queue, offset)
+    if (outside) return outside
+    const cursor = this.#cursor
+    const { minOffset, maxOffset } = queue
+    const logStart = this.#segments.first.from
+    const lengthBefore = target.length
+    const last = Math.min(maxOffset, offset + Math.max(this.#unitsMax, messagesMax))
+    let next = offset
+    let count = 0
+    let bytes = 0
+    let removed = false
+    let unitsLeft = 0
+    this.missingUnit = this.missingRecord = this.#log.coldOffset = -1
+    while (next < last) {
+      if (unitsLeft === 0) {
+        if (!this.#queues.locate(queue, next, cursor)) {
+          this.missingUnit = next
+          break
+        }
+        unitsLeft = cursor.count
+      }
+      const size = cursor.bytes.readInt32BE(cursor.at + 8)
+      if (size === HOLE_SIZE || size <= 0) {
+        next++
+      } else if (accept !== null && !accept(cursor.bytes.readInt32BE(cursor.at + 16))) {
+        next++
+      } else if (count > 0 && (count >= messagesMax || bytes + size > bytesMax)) {
+        break
+      } else {
+        const physicalOffset = readI64(cursor.bytes, cursor.at)
+        if (physicalOffset < logStart) removed = true
+        else {
+          const copied = this.#log.copyRecord(physicalOffset, size, target)
+          if (copied === CopyResult.absent) {
+            this.missingRecord = physicalOffset
+            this.missingSize = size
+            break
+          }
+          if (copied === CopyResult.ok) {
+            count++
+            bytes += size
+          }
+        }
+        next++
+      }
+      cursor.at += UNIT_BYTES
+      unitsLeft--
+    }
+    if ((this.missingUnit >= 0 || this.missingRecord >= 0) && !(partial && count > 0)) {
+      target.length = lengthBefore
+      return null
+    }
+    if (this.#log.coldOffset >= 0) this.#log.readAhead(this.#log.coldOffset)
+    const status = count > 0 ? 'FOUND' : removed ? 'MESSAGE_WAS_REMOVING' : 'NO_MATCHED_MESSAGE'
+    return { status, nextBeginOffset: next, minOffset, maxOffset, count, bytes }
+  }
+}

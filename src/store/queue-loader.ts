@@ -1,0 +1,297 @@
+/**
+ * Finds the consume queues that are on the disk: where each begins and ends. Runs before the log is
+ * scanned, for thousands of queues, so it reads little: one block a queue in the common case.
+ *
+ * `limit` is a position of the log up to which the units are known to be on the disk. Units behind it
+ * are taken away (recovery puts them again from the log); after a crash they may be torn, missing in
+ * between, or left over. Unit n is valid when it has a size and a position below the limit, and that
+ * is true for a prefix of the queue and false behind it.
+ */
+import path from 'node:path'
+import { fitsI64, readI64 } from '../base/i64.ts'
+import type { Logger } from '../base/logger.ts'
+import { faultOfTopic } from '../protocol/names.ts'
+import { PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT } from '../protocol/record.ts'
+import type { Disk, DiskFile } from '../world/disk.ts'
+import { readSpan, syncFile } from '../world/disk.ts'
+import type { ConsumeQueues } from './consume-queues.ts'
+import type { OpenFiles } from './open-files.ts'
+import { HOLE_SIZE, type Queue, UNIT_BYTES } from './queue.ts'
+import type { Segments } from './segments.ts'
+import { correctMinOffset } from './retention.ts'
+
+const PARALLEL = 8
+const BLOCK_UNITS = 3_200
+/** Units at the end that may be checked against the log before the queue counts as damaged. */
+const CHECKED_UNITS_MAX = 64
+
+export interface QueueLoaderParts {
+  readonly disk: Disk
+  readonly queues: ConsumeQueues
+  readonly files: OpenFiles
+  readonly segments: Segments
+  readonly logger: Logger
+}
+
+export interface LoadedQueues {
+  /** A queue whose files cannot be what a broker left: all have to be built again. */
+  readonly damaged: string | null
+  /** Behind the last record that any unit points to; −1 when there is none. */
+  readonly endPhysicalOffset: number
+}
+
+export class QueueLoader {
+  readonly #parts: QueueLoaderParts
+  #damaged: string | null = null
+  #endPhysicalOffset = -1
+  #found: { topic: string; queueId: number }[] | null = null
+
+  constructor(parts: QueueLoaderParts) {
+    this.#parts = parts
+  }
+
+  /** Opens all queues up to `limit` (Infinity: as far as their units go). `tidy` takes away what lies behind. */
+  async load(limit: number, tidy: boolean): Promise<LoadedQueues> {
+    this.#damaged = null
+    this.#endPhysicalOffset = -1
+    this.#found ??= await this.#find()
+    const found = this.#found
+    let next = 0
+    const work = async () => {
+      for (let item = found[next++]; item; item = found[next++]) {
+        await this.#loadQueue(item.topic, item.queueId, limit, tidy)
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL }, work))
+    return { damaged: this.#damaged, endPhysicalOffset: this.#endPhysicalOffset }
+  }
+
+  /** Removes all files of all queues and forgets their offsets. */
+  async clear(): Promise<void> {
+    const { queues, disk } = this.#parts
+    for (const topic of queues.topics()) await queues.remove(topic)
+    await disk.removeTree(queues.dir)
+    await disk.makeDirectory(queues.dir)
+    this.#found = []
+  }
+
+  async #find(): Promise<{ topic: string; queueId: number }[]> {
+    const { disk, queues } = this.#parts
+    const found: { topic: string; queueId: number }[] = []
+    for (const topic of await disk.list(queues.dir)) {
+      if (!topic.isDirectory || faultOfTopic(topic.name) !== null) continue
+      for (const entry of await disk.list(path.join(queues.dir, topic.name))) {
+        if (!entry.isDirectory || !/^\d{1,9}$/.test(entry.name)) continue
+        found.push({ topic: topic.name, queueId: Number(entry.name) })
+      }
+    }
+    return found
+  }
+
+  async #loadQueue(topic: string, queueId: number, limit: number, tidy: boolean): Promise<void> {
+    const { queues, disk } = this.#parts
+    const queue = queues.queue(topic, queueId)
+    const dir = queues.dirOf(queue)
+    const { unitsPerFile } = queues
+    queues.startAt(queue, 0)
+    queue.firstFileOffset = queue.lastFileOffset = -1
+    const names = (await disk.list(dir)).filter((entry) => !entry.isDirectory)
+    const starts: number[] = []
+    for (const { name } of names) {
+      const first = Number(name) / UNIT_BYTES
+      const before = starts[starts.length - 1]
+      const follows =
+        before === undefined ? first % unitsPerFile === 0 : first === before + unitsPerFile
+      if (!/^\d{20}$/.test(name) || !Number.isSafeInteger(first) || !follows) {
+        this.#damaged ??= `${dir} holds ${name}`
+        return
+      }
+      starts.push(first)
+    }
+    const oldest = starts[0]
+    if (oldest === undefined) return
+    let end = -1
+    let kept = starts.length
+    while (kept > 0 && end < 0) {
+      end = await this.#endInFile(queue, starts[kept - 1] ?? 0, limit, kept === starts.length)
+      if (this.#damaged !== null) return
+      if (end < 0) kept--
+    }
+    if (end >= 0 && tidy) end = await this.#checkAgainstLog(queue, oldest, end)
+    if (tidy) kept = await this.#tidy(queue, starts, end)
+    if (end < 0 || kept === 0) return
+    queue.firstFileOffset = oldest
+    queue.lastFileOffset = starts[kept - 1] ?? oldest
+    queues.startAt(queue, end)
+    queue.minOffset = oldest
+    await this.#findMin(queue)
+    const last = await this.#unit(queue, end - 1)
+    if (last && last.size !== HOLE_SIZE) {
+      this.#endPhysicalOffset = Math.max(this.#endPhysicalOffset, last.physicalOffset + last.size)
+    }
+  }
+
+  /** Offset behind the last valid unit of the file that starts at `first`; −1 when it has none. */
+  async #endInFile(queue: Queue, first: number, limit: number, last: boolean): Promise<number> {
+    const { queues, files } = this.#parts
+    const at = queues.pathOf(queue, first)
+    const fileBytes = queues.unitsPerFile * UNIT_BYTES
+    const file = await files.acquire(at)
+    try {
+      const sizeBytes = await file.sizeBytes()
+      if (sizeBytes !== fileBytes) {
+        if (sizeBytes > fileBytes || !last) {
+          this.#damaged ??= `${at} has ${sizeBytes} bytes, expected ${fileBytes}`
+          return -1
+        }
+        await file.truncate(fileBytes)
+      }
+      let low = 0
+      let high = queues.unitsPerFile
+      // Most queues end in the first block of their last file; then this is the only read.
+      let step = Math.min(BLOCK_UNITS, high)
+      while (low < high) {
+        const block = await readSpan(file, low * UNIT_BYTES, step * UNIT_BYTES)
+        const count = validUnits(block, limit)
+        if (count < step) {
+          low += count
+          break
+        }
+        low += step
+        // Full so far: look for the block where it ends.
+        let far = high
+        while (far - low > BLOCK_UNITS) {
+          const middle = low + Math.floor((far - low) / 2)
+          const unit = await readSpan(file, middle * UNIT_BYTES, UNIT_BYTES)
+          if (validUnits(unit, limit) === 1) low = middle + 1
+          else far = middle
+        }
+        high = far
+        step = Math.min(BLOCK_UNITS, high - low)
+      }
+      return low > 0 ? first + low : -1
+    } finally {
+      files.release(at, file)
+    }
+  }
+
+  /** Steps back over units at the end that do not point to their own record. */
+  async #checkAgainstLog(queue: Queue, oldest: number, end: number): Promise<number> {
+    let checked = 0
+    for (let offset = end - 1; offset >= oldest; offset--) {
+      const unit = await this.#unit(queue, offset)
+      if (
+        unit &&
+        (unit.size === HOLE_SIZE || (await this.#pointsToItsRecord(queue, offset, unit)))
+      ) {
+        return offset + 1
+      }
+      if (++checked > CHECKED_UNITS_MAX) {
+        this.#damaged ??= `${this.#parts.queues.dirOf(queue)} does not fit the log`
+        return -1
+      }
+    }
+    return -1
+  }
+
+  async #pointsToItsRecord(
+    queue: Queue,
+    offset: number,
+    unit: { physicalOffset: number; size: number },
+  ): Promise<boolean> {
+    const { segments, files } = this.#parts
+    const segment = segments.find(unit.physicalOffset)
+    // A record that retention has taken cannot be looked at; its unit is older than the checkpoint.
+    if (segment === null) return unit.physicalOffset < segments.first.from
+    const file = await files.acquire(segment.path)
+    try {
+      const header = await readSpan(file, unit.physicalOffset - segment.from, 36)
+      if (header.length < 36) return false
+      return (
+        header.readInt32BE(0) === unit.size &&
+        header.readInt32BE(12) === queue.queueId &&
+        fitsI64(header, QUEUE_OFFSET_AT) &&
+        readI64(header, QUEUE_OFFSET_AT) === offset &&
+        fitsI64(header, PHYSICAL_OFFSET_AT) &&
+        readI64(header, PHYSICAL_OFFSET_AT) === unit.physicalOffset
+      )
+    } finally {
+      files.release(segment.path, file)
+    }
+  }
+
+  /** Zeroes what lies behind `end` in its file and removes the files behind it; returns how many stay. */
+  async #tidy(queue: Queue, starts: readonly number[], end: number): Promise<number> {
+    const { queues, files, disk } = this.#parts
+    let kept = starts.length
+    while (kept > 0 && (starts[kept - 1] ?? 0) >= end) {
+      kept--
+      const at = queues.pathOf(queue, starts[kept] ?? 0)
+      files.drop(at)
+      await disk.remove(at)
+    }
+    if (kept < starts.length) await disk.syncDirectory(queues.dirOf(queue))
+    const first = starts[kept - 1]
+    if (first !== undefined && end < first + queues.unitsPerFile) {
+      const at = queues.pathOf(queue, first)
+      const file = await files.acquire(at)
+      try {
+        await zeroBehind(file, (end - first) * UNIT_BYTES, queues.unitsPerFile * UNIT_BYTES)
+      } finally {
+        files.release(at, file)
+      }
+    }
+    return kept
+  }
+
+  /** Skips holes at the head and units whose records are gone. */
+  async #findMin(queue: Queue): Promise<void> {
+    const logStart = this.#parts.segments.first.from
+    const first = await this.#unit(queue, queue.minOffset)
+    if (first && first.size !== HOLE_SIZE && first.physicalOffset >= logStart) return
+    await correctMinOffset(queue, Math.max(1, logStart), async (_queue, offset) => {
+      const unit = await this.#unit(queue, offset)
+      return unit === null || unit.size === HOLE_SIZE ? -1 : Math.max(1, unit.physicalOffset)
+    })
+  }
+
+  async #unit(
+    queue: Queue,
+    offset: number,
+  ): Promise<{ physicalOffset: number; size: number } | null> {
+    const { queues, files } = this.#parts
+    const at = queues.pathOf(queue, offset)
+    const file = await files.acquire(at)
+    try {
+      const position = (offset % queues.unitsPerFile) * UNIT_BYTES
+      const bytes = await readSpan(file, position, UNIT_BYTES)
+      if (validUnits(bytes, Infinity) === 0) return null
+      return { physicalOffset: readI64(bytes, 0), size: bytes.readInt32BE(8) }
+    } finally {
+      files.release(at, file)
+    }
+  }
+}
+
+/** How many units at the start of the block are valid. */
+function validUnits(block: Buffer, limit: number): number {
+  const count = Math.floor(block.length / UNIT_BYTES)
+  for (let i = 0; i < count; i++) {
+    const at = i * UNIT_BYTES
+    if (block.readInt32BE(at + 8) <= 0 || !fitsI64(block, at)) return i
+    const physicalOffset = readI64(block, at)
+    if (physicalOffset < 0 || physicalOffset >= limit) return i
+  }
+  return count
+}
+
+/** Makes every byte from `position` on zero, without writing them. */
+export async function zeroBehind(
+  file: DiskFile,
+  position: number,
+  fileBytes: number,
+): Promise<void> {
+  await file.truncate(position)
+  await file.truncate(fileBytes)
+  await syncFile(file)
+}

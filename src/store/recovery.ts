@@ -1,0 +1,283 @@
+/**
+ * What happens before a store serves: finds out how it was left, how far the log goes, and puts into
+ * consume queues and index what they miss.
+ *
+ * 1. `mqctl.durable` says from where on the log has to be read (everything before it is on the disk
+ *    with its queues and index), and below which end nothing may be cut. When it does not fit Apache's
+ *    `checkpoint`, an Apache broker had the directory since, and the start is found Apache's way.
+ * 2. Consume queues and index are opened up to that position; what lies behind it is taken away. When
+ *    they are missing or do not add up, all is built again from the start of the log.
+ * 3. The log is read from there: every whole, valid record that stands where it says is dispatched.
+ *    At a bad record below the durable end the next valid one is looked for: what lies between is
+ *    named, and stays. Beyond the durable end the first bad record is where the log ends; the bytes
+ *    behind it are zeroed.
+ * 4. The log is synced, so that nothing is visible that a power cut could take away again.
+ */
+import path from 'node:path'
+import { MqError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Clock } from '../world/clock.ts'
+import type { Disk } from '../world/disk.ts'
+import { readSpan, syncFile } from '../world/disk.ts'
+import { type CheckpointFile, type CheckpointValues, recoverFromMs } from './checkpoint.ts'
+import type { ConsumeQueues } from './consume-queues.ts'
+import type { DurableEnd, DurableRead, DurableState } from './durable-end.ts'
+import type { KeyIndex } from './key-index.ts'
+import { LogScan } from './log-scan.ts'
+import type { AbortMark } from './marks.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { StoreSettings } from './options.ts'
+import { QueueLoader, zeroBehind } from './queue-loader.ts'
+import type { Segment, Segments } from './segments.ts'
+
+export interface BadRegion {
+  readonly physicalOffset: number
+  readonly bytes: number
+  readonly why: string
+}
+
+export interface RecoveryReport {
+  /** The store was closed before; nothing had to be repaired. */
+  readonly clean: boolean
+  /** Another broker had the directory since this one closed it, or always. */
+  readonly foreign: boolean
+  readonly logEnd: number
+  /** Of the last record; ms, 0 when the log is empty. */
+  readonly lastStoreTimestamp: number
+  readonly scannedFrom: number
+  readonly scannedBytes: number
+  /** Records that were read and put into queues and index where they were missing. */
+  readonly records: number
+  readonly durationMs: number
+  /** Bytes of a torn tail that were cut, and where; 0 and −1 when there was none. */
+  readonly cutBytes: number
+  readonly cutFrom: number
+  /** Damaged places below the durable end; the first hundred. */
+  readonly bad: readonly BadRegion[]
+  readonly badCount: number
+  /** Why queues and index were built again from the whole log; null when they were not. */
+  readonly rebuilt: string | null
+  /** What is known to be on the disk from before the scan, for the next checkpoint to start from. */
+  readonly state: DurableState
+}
+
+export interface RecoveryParts {
+  readonly settings: StoreSettings
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly segments: Segments
+  readonly queues: ConsumeQueues
+  readonly index: KeyIndex | null
+  readonly files: OpenFiles
+  readonly checkpoint: CheckpointFile
+  readonly durable: DurableEnd
+  readonly abort: AbortMark
+  readonly logger: Logger
+}
+
+const NO_CHECKPOINT: CheckpointValues = {
+  physicMs: 0,
+  logicsMs: 0,
+  indexMs: 0,
+  confirmedOffset: 0,
+}
+
+export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
+  const { settings, disk, clock, segments, queues, index, files, logger } = parts
+  const startMs = clock.monotonicMs()
+  await disk.makeDirectory(segments.dir)
+  await disk.makeDirectory(queues.dir)
+  const durable = await parts.durable.read()
+  const checkpoint = (await parts.checkpoint.read()) ?? NO_CHECKPOINT
+  const aborted = await parts.abort.isThere()
+  await segments.load()
+  const own = durable !== null && isOwn(durable, checkpoint)
+  const clean = !aborted && (own ? durable.state.clean : true)
+  if (own) refuseMissingLog(settings.dir, segments, durable.state)
+  if (segments.list.length === 0) await segments.makeFirst(0)
+  const durableEnd = Math.min(durable?.state.durableEnd ?? 0, segments.last.end)
+
+  // Where to start, and the queues up to there.
+  const loader = new QueueLoader({ disk, queues, files, segments, logger })
+  let rebuilt: string | null = null
+  let from: number
+  if (own) {
+    from = Math.max(segments.first.from, durable.state.dispatchedEnd)
+    const { damaged } = await loader.load(from, !clean)
+    if (damaged !== null) rebuilt = damaged
+    else if (queues.sumOfMax !== durable.state.sumOfMax) rebuilt = 'consume queues are incomplete'
+  } else {
+    const { damaged, endPhysicalOffset } = await loader.load(Infinity, false)
+    const untilMs = recoverFromMs(checkpoint)
+    const starts = clean
+      ? await firstSegmentWhere(parts, (segment) => segment.from <= endPhysicalOffset)
+      : await firstSegmentWhere(parts, (_segment, ms) => ms > 0 && ms <= untilMs)
+    from = starts.from
+    if (damaged !== null) rebuilt = damaged
+    else rebuilt = (await loader.load(from, true)).damaged
+  }
+  if (index !== null) {
+    const position = own && rebuilt === null ? durable.state.index : null
+    const complete = await index.load(clean, position, checkpoint.indexMs)
+    if (!complete) rebuilt ??= 'the key index is incomplete'
+  }
+  if (rebuilt !== null) {
+    logger.warn('consume queues and index are built again from the log', { why: rebuilt })
+    from = segments.first.from
+    await loader.clear()
+    await index?.clear()
+  }
+  const state: DurableState = {
+    clean: false,
+    durableEnd,
+    dispatchedEnd: from,
+    sumOfMax: queues.sumOfMax,
+    checkpoint,
+    index: index?.position ?? { name: '', unitCount: 0 },
+  }
+
+  // The log from there on.
+  const scan = new LogScan({ settings, segments, queues, index, files, clock, logger })
+  const indexedTo = index?.endPhysicalOffset ?? -1
+  const logEnd = await scan.run(from, durableEnd, own, index === null ? Infinity : indexedTo)
+  const cutBytes = clean && own ? 0 : await cut(parts, logEnd)
+  if (logEnd === segments.last.end) await segments.makeAfterLast()
+  await syncLog(parts, Math.min(durableEnd, from), logEnd)
+
+  const report: RecoveryReport = {
+    clean,
+    foreign: !own,
+    logEnd,
+    lastStoreTimestamp: Math.max(scan.lastStoreTimestamp, own ? checkpoint.physicMs : 0),
+    scannedFrom: from,
+    scannedBytes: logEnd - from,
+    records: scan.records,
+    durationMs: clock.monotonicMs() - startMs,
+    cutBytes,
+    cutFrom: cutBytes > 0 ? logEnd : -1,
+    bad: scan.bad,
+    badCount: scan.badCount,
+    rebuilt,
+    state: { ...state, durableEnd: logEnd },
+  }
+  say(report, logger)
+  return report
+}
+
+function isOwn(durable: DurableRead, checkpoint: CheckpointValues): boolean {
+  return durable.checkpoints.some(
+    (known) =>
+      known.physicMs === checkpoint.physicMs &&
+      known.logicsMs === checkpoint.logicsMs &&
+      known.indexMs === checkpoint.indexMs,
+  )
+}
+
+function refuseMissingLog(dir: string, segments: Segments, state: DurableState): void {
+  const last = segments.list[segments.list.length - 1]
+  if (state.durableEnd <= (last?.end ?? 0)) return
+  throw new MqError('STORE_DAMAGED', {
+    path: dir,
+    what: `the log was on the disk up to byte ${state.durableEnd}, but its files end at ${last?.end ?? 0}`,
+    hint: 'files of commitlog are missing: bring them back, or start with an empty directory',
+  })
+}
+
+/** The newest segment whose first record is valid and fits; the oldest one when there is none. */
+async function firstSegmentWhere(
+  parts: RecoveryParts,
+  fits: (segment: Segment, storeTimestamp: number) => boolean,
+): Promise<Segment> {
+  const { segments } = parts
+  for (let i = segments.list.length - 1; i > 0; i--) {
+    const segment = segments.list[i]
+    if (!segment) continue
+    const ms = await LogScan.firstStoreTimestamp(parts.files, segment)
+    if (ms >= 0 && fits(segment, ms)) return segment
+  }
+  return segments.first
+}
+
+/** Makes everything behind the end zero, so that nothing stale can come back to life. Returns the bytes that were not. */
+async function cut(parts: RecoveryParts, logEnd: number): Promise<number> {
+  const { segments, files } = parts
+  let bytes = 0
+  for (const segment of segments.list) {
+    if (segment.end <= logEnd) continue
+    const file = await files.acquire(segment.path)
+    try {
+      const start = Math.max(0, logEnd - segment.from)
+      const used = await usedBytes(segment, file, start)
+      bytes += used
+      if (used > 0 || start > 0) await zeroBehind(file, start, segment.sizeBytes)
+    } finally {
+      files.release(segment.path, file)
+    }
+  }
+  const behind = segments.list.filter((segment) => segment.from >= logEnd)
+  for (const segment of behind) files.drop(segment.path)
+  await segments.removeBehind(logEnd)
+  return bytes
+}
+
+const LOOK_BYTES = 1024 * 1024
+/** So many zeros in a row count as the end of what was written. */
+const ZEROS_BYTES = 4 * LOOK_BYTES
+
+/** Distance from `start` to the last byte that is not zero, looking until there is a long run of zeros. */
+async function usedBytes(
+  segment: Segment,
+  file: Parameters<typeof readSpan>[0],
+  start: number,
+): Promise<number> {
+  let used = 0
+  for (
+    let at = start;
+    at < segment.sizeBytes && at - start - used < ZEROS_BYTES;
+    at += LOOK_BYTES
+  ) {
+    const bytes = await readSpan(file, at, Math.min(LOOK_BYTES, segment.sizeBytes - at))
+    for (let i = bytes.length - 1; i >= 0; i--) {
+      if (bytes[i] === 0) continue
+      used = at - start + i + 1
+      break
+    }
+  }
+  return used
+}
+
+async function syncLog(parts: RecoveryParts, from: number, logEnd: number): Promise<void> {
+  const { segments, files } = parts
+  for (const segment of segments.list) {
+    if (segment.end <= from || segment.from >= logEnd) continue
+    const file = await files.acquire(segment.path)
+    try {
+      await syncFile(file)
+    } finally {
+      files.release(segment.path, file)
+    }
+  }
+  await parts.disk.syncDirectory(segments.dir)
+  await parts.disk.syncDirectory(path.dirname(segments.dir))
+}
+
+function say(report: RecoveryReport, logger: Logger): void {
+  for (const { physicalOffset, bytes, why } of report.bad) {
+    logger.error('a damaged place in the log is skipped', { physicalOffset, bytes, why })
+  }
+  if (report.cutBytes > 0) {
+    logger.warn('a torn tail of the log was cut', {
+      physicalOffset: report.cutFrom,
+      bytes: report.cutBytes,
+    })
+  }
+  if (report.clean && !report.foreign && report.records === 0) return
+  logger.info('the store was recovered', {
+    clean: report.clean,
+    foreign: report.foreign,
+    scannedFrom: report.scannedFrom,
+    scannedBytes: report.scannedBytes,
+    records: report.records,
+    durationMs: Math.round(report.durationMs),
+  })
+}

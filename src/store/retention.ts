@@ -1,0 +1,184 @@
+/**
+ * What goes when: full files of the log after `fileReservedHours`, at the hours of `deleteWhen`, or
+ * at any hour when the disk is three quarters full; the oldest files before their time when it is
+ * nearly full. At the refuse mark appends are refused until use falls below the mark before it
+ * (hysteresis). What only points to deleted log (consume queue and index files) follows.
+ * Source: apache/rocketmq store/…/DefaultMessageStore.java (CleanCommitLogService,
+ * CleanConsumeQueueService).
+ */
+import type { Logger } from '../base/logger.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Clock } from '../world/clock.ts'
+import type { Disk } from '../world/disk.ts'
+import type { ConsumeQueues } from './consume-queues.ts'
+import type { KeyIndex } from './key-index.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { StoreSettings } from './options.ts'
+import type { Queue } from './queue.ts'
+import type { Segment, Segments } from './segments.ts'
+import type { Watermarks } from './watermarks.ts'
+
+const HOUR_MS = 3_600_000
+
+export interface RetentionParts {
+  readonly settings: StoreSettings
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly segments: Segments
+  readonly queues: ConsumeQueues
+  readonly index: KeyIndex | null
+  readonly files: OpenFiles
+  readonly watermarks: Watermarks
+  readonly onRefuse: (refuse: boolean) => void
+  readonly dropCached: (segment: Segment) => void
+  /** Position of the record that a unit points to; −1 for a hole. */
+  readonly unitPhysicalOffset: (queue: Queue, offset: number) => Promise<number>
+  readonly logger: Logger
+}
+
+export class Retention {
+  /** Used share of the file system, 0 … 1; −1 until it was looked at. */
+  usedRatio = -1
+  totalBytes = 0
+  freeBytes = 0
+  readonly #parts: RetentionParts
+  #refusing = false
+  #nextMs: number
+  #running: Promise<void> | null = null
+  /** Position from which on queues and index were cleaned. */
+  #cleanedTo = 0
+  #complainedMs = -Infinity
+
+  constructor(parts: RetentionParts) {
+    this.#parts = parts
+    this.#nextMs = parts.clock.monotonicMs() + parts.settings.cleanIntervalMs
+  }
+
+  tick(): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (this.#running || nowMs < this.#nextMs) return
+    this.#nextMs = nowMs + this.#parts.settings.cleanIntervalMs
+    void this.clean(false)
+  }
+
+  /** One look: measures the disk and deletes what may go. `now` deletes expired files at any hour. */
+  async clean(now: boolean): Promise<void> {
+    while (this.#running) await this.#running
+    this.#running = this.#clean(now)
+      .catch((error: unknown) => {
+        this.#complain(error)
+      })
+      .finally(() => {
+        this.#running = null
+      })
+    await this.#running
+  }
+
+  async quiet(): Promise<void> {
+    await this.#running
+  }
+
+  /** Measures the disk and decides about refusing; deletes nothing. */
+  async look(): Promise<void> {
+    const { settings, disk, logger, onRefuse } = this.#parts
+    const space = await disk.space(settings.dir)
+    this.totalBytes = space.totalBytes
+    this.freeBytes = space.freeBytes
+    this.usedRatio = space.totalBytes > 0 ? 1 - space.freeBytes / space.totalBytes : 0
+    const percent = this.usedRatio * 100
+    if (!this.#refusing && percent >= settings.diskRefusePercent) {
+      this.#refusing = true
+      logger.error('the disk is full; messages are refused', { usedPercent: Math.round(percent) })
+      onRefuse(true)
+    } else if (this.#refusing && percent < settings.diskCleanForciblyPercent) {
+      this.#refusing = false
+      logger.info('the disk has space again; messages are taken', {
+        usedPercent: Math.round(percent),
+      })
+      onRefuse(false)
+    }
+  }
+
+  async #clean(now: boolean): Promise<void> {
+    await this.look()
+    const { settings, segments, clock } = this.#parts
+    const percent = this.usedRatio * 100
+    const atOnce = settings.cleanForcibly && percent >= settings.diskCleanForciblyPercent
+    const hour = String(new Date(clock.wallMs()).getHours()).padStart(2, '0')
+    const isTime = settings.deleteWhen.split(';').includes(hour)
+    if (now || atOnce || isTime || percent >= settings.diskMaxUsedPercent) {
+      await this.#deleteSegments(atOnce)
+    }
+    if (segments.first.from > this.#cleanedTo) await this.#cleanQueues(segments.first.from)
+  }
+
+  async #deleteSegments(atOnce: boolean): Promise<void> {
+    const { settings, segments, disk, clock, watermarks, dropCached, logger } = this.#parts
+    for (let count = 0; count < settings.deleteFilesMax && segments.list.length > 1; count++) {
+      const { first } = segments
+      // What is not on the disk, or not visible yet, cannot have expired.
+      if (first.end > Math.min(watermarks.flushed, watermarks.dispatched)) return
+      const facts = await disk.facts(first.path)
+      const ageMs = clock.wallMs() - (facts?.modifiedMs ?? 0)
+      if (!atOnce && ageMs < settings.fileReservedHours * HOUR_MS) return
+      dropCached(first)
+      await segments.removeFirst()
+      logger.info('an old segment of the log was deleted', {
+        physicalOffset: first.from,
+        ageHours: Math.floor(ageMs / HOUR_MS),
+        early: atOnce,
+      })
+    }
+  }
+
+  /** Moves the queues' minimum to what is still in the log, and removes files that lie wholly before it. */
+  async #cleanQueues(logStart: number): Promise<void> {
+    const { queues, index, unitPhysicalOffset } = this.#parts
+    for (const queue of [...queues.all()]) {
+      if (queue.deleted) continue
+      await correctMinOffset(queue, logStart, unitPhysicalOffset)
+      while (
+        queue.firstFileOffset >= 0 &&
+        queue.firstFileOffset < queue.lastFileOffset &&
+        queue.firstFileOffset + queues.unitsPerFile <= queue.minOffset
+      ) {
+        await queues.removeFirstFile(queue)
+      }
+    }
+    await index?.removeBefore(logStart)
+    this.#cleanedTo = logStart
+  }
+
+  #complain(error: unknown): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#complainedMs < 30_000) return
+    this.#complainedMs = nowMs
+    this.#parts.logger.error('old files could not be cleaned', { why: messageOf(error) })
+  }
+}
+
+/**
+ * Sets `minOffset` to the first unit whose record lies at or behind `logStart`; to the end of the
+ * queue when there is none, so that offsets go on where they were.
+ */
+export async function correctMinOffset(
+  queue: Queue,
+  logStart: number,
+  unitPhysicalOffset: (queue: Queue, offset: number) => Promise<number>,
+): Promise<void> {
+  let low = queue.minOffset
+  let high = queue.maxOffset
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    // A hole has no position of its own; the next unit that has one decides for it.
+    let probe = middle
+    let physicalOffset = await unitPhysicalOffset(queue, probe)
+    while (physicalOffset < 0 && probe + 1 < high) {
+      probe++
+      physicalOffset = await unitPhysicalOffset(queue, probe)
+    }
+    if (physicalOffset >= logStart) high = middle
+    else low = probe + 1
+  }
+  if (low > queue.minOffset) queue.minOffset = low
+}
