@@ -130,6 +130,12 @@ export const errorTable = {
     'start it with mqctl start {name}',
   ),
   START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
+  OUTPUT_UNWRITABLE: row(
+    ExitCode.failed,
+    false,
+    'cannot write to {path}: {why}',
+    'choose another directory, or make room',
+  ),
   SCENARIO_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
   TARGET_GONE: row(
     ExitCode.unreachable,
