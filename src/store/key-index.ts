@@ -135,9 +135,9 @@ export class KeyIndex {
     return pages > PAGES_MAX || (unfinished !== undefined && unfinished !== null)
   }
 
-  /** Position behind the last indexed record; what lies before is indexed already. */
+  /** Position of the last indexed record; −1 when there is none. What lies before is indexed already. */
   get endPhysicalOffset(): number {
-    return this.#current?.header.endPhysicalOffset ?? 0
+    return this.#current?.header.endPhysicalOffset ?? -1
   }
 
   /** Store time of the newest indexed record, and its position; 0 when there is none. */
@@ -437,6 +437,7 @@ export class KeyIndex {
         position !== null
           ? entry.name > position.name
           : !clean && file.header.endTimestamp > completeMs
+      file.writtenUnits = file.header.unitCount
       if (drop) await this.#disk.remove(file.path)
       else this.#list.push(file)
     }

@@ -615,7 +615,7 @@ export class Store {
     const { watermarks } = this
     const recovery = this.#recovery
     assert(recovery !== null, 'an open store has recovered')
-    if (this.#earliestStoreTimestamp < 0) this.#lookForEarliest()
+    if (this.#earliestStoreTimestamp < 0) this.earliestStoreTime().catch(() => undefined)
     let queues = 0
     for (const _queue of this.#queues.all()) queues++
     return {
@@ -645,15 +645,15 @@ export class Store {
     }
   }
 
-  #lookForEarliest(): void {
+  /** Store time of the oldest message, ms; −1 when there is none. Rejects with the disk's error. */
+  async earliestStoreTime(): Promise<number> {
     const { from } = this.#segments.first
-    if (from >= this.watermarks.written) return
-    this.#reader.storeTimeAt(from).then(
-      (ms) => {
-        if (from === this.#segments.first.from) this.#earliestStoreTimestamp = ms
-      },
-      () => undefined,
-    )
+    if (this.#earliestStoreTimestamp >= 0 || from >= this.watermarks.written) {
+      return this.#earliestStoreTimestamp
+    }
+    const ms = await this.#reader.storeTimeAt(from)
+    if (from === this.#segments.first.from) this.#earliestStoreTimestamp = ms
+    return ms
   }
 
   /** Deletes expired files now, whatever the hour. */
