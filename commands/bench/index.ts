@@ -1,0 +1,167 @@
+import path from 'node:path'
+import { Flags } from '@oclif/core'
+import { ExitCode } from '../../src/base/exit-codes.ts'
+import { MqError } from '../../src/base/errors.ts'
+import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
+import { overridesOf } from '../../src/bench/overrides.ts'
+import { ResultDirectory } from '../../src/bench/result-directory.ts'
+import type { BenchResult } from '../../src/bench/result.ts'
+import { type BenchOptions, type Progress, runBench } from '../../src/bench/run.ts'
+import type { LoadedScenario } from '../../src/bench/scenario.ts'
+import { MqctlCommand } from '../../src/cli/command.ts'
+import { addressesFlag, argument, pairFlag } from '../../src/cli/flags.ts'
+import { ProgressLine } from '../../src/cli/progress-line.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
+import { type ThrowawayEngine, startThrowaway } from '../../src/engine/throwaway.ts'
+import { jsonReport } from '../../src/report/json.ts'
+import { liveLine } from '../../src/report/live.ts'
+import { markdownReport } from '../../src/report/markdown.ts'
+import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
+
+export default class Bench extends MqctlCommand<BenchResult> {
+  static override summary = 'Run a pressure test and say what was the limit.'
+  static override description = `Alone it starts a broker of its own on free ports, beside anything that runs, and puts 2 producers
+with 80 synchronous senders each, 500-byte messages and 2 consumers on it. Every message is checked
+for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ.`
+  static override args = {
+    scenario: argument({
+      description: 'A scenario that ships with mqctl (see bench list), or a file.',
+      default: DEFAULT_SCENARIO,
+    }),
+  }
+  static override flags = {
+    namesrv: addressesFlag({ summary: 'Test the brokers of these name servers.' }),
+    duration: Flags.string({ summary: 'Length of the measured window, as in 30s.' }),
+    warmup: Flags.string({ summary: 'Load before the window, counted nowhere.' }),
+    producers: Flags.string({ summary: 'Producer processes.' }),
+    threads: Flags.string({ summary: 'Concurrent synchronous senders of each producer.' }),
+    consumers: Flags.string({ summary: 'Consumer processes; 0 for none.' }),
+    size: Flags.string({ summary: 'Bytes of a message body, as in 500B or 4KiB.' }),
+    queues: Flags.string({ summary: 'Queues of the topic on each broker.' }),
+    topic: Flags.string({ summary: 'Use this topic instead of one made for the run.' }),
+    flush: Flags.option({
+      summary: 'How the broker of the run flushes.',
+      options: ['async', 'sync'] as const,
+    })(),
+    seed: Flags.string({ summary: 'Seed of the payload.' }),
+    set: pairFlag({
+      summary: 'Any key of the scenario, as in producers.timeout=5s.',
+      multiple: true,
+    }),
+    ceiling: Flags.boolean({
+      summary: 'Measure first what the producers can do at all.',
+      default: true,
+      allowNo: true,
+    }),
+    out: Flags.directory({ summary: 'Write result.json, report.txt and report.md there.' }),
+    'data-dir': Flags.directory({ summary: 'Where the broker of the run keeps its messages.' }),
+  }
+  static override examples = [
+    '<%= config.bin %> bench',
+    '<%= config.bin %> bench --duration 30s --threads 160 --out ./run-1',
+    '<%= config.bin %> bench smoke --json',
+    '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --size 1KiB',
+    '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
+  ]
+
+  async run(): Promise<BenchResult> {
+    const { args, flags } = await this.parse(Bench)
+    const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
+    const loaded = catalogue.load(args.scenario, overridesOf(flags))
+    const out = flags.out ?? loaded.scenario.output.dir
+    const directory = out === null ? null : new ResultDirectory(out)
+    const { driver, endpoints } = loaded.scenario.target
+    const interrupted = this.claimInterrupts()
+    const view = new ProgressLine(this.terminal, this.quiet)
+    const options = {
+      loaded,
+      endpoints,
+      known: [],
+      dataDir: null,
+      toolVersion: this.config.version,
+      ceiling: flags.ceiling,
+      interrupted,
+      onProgress: (progress: Progress) => {
+        const { phase, totalMs } = progress
+        view.show(phase, liveLine(progress, view.widthColumns), totalMs)
+      },
+    }
+    try {
+      const result =
+        driver === 'embedded'
+          ? await this.#onEmbedded(loaded, options, flags['data-dir'])
+          : await runBench(this.world, options)
+      view.end()
+      return await this.#finish(result, directory)
+    } finally {
+      view.end()
+    }
+  }
+
+  async #onEmbedded(
+    { scenario }: LoadedScenario,
+    options: BenchOptions,
+    parent: string | undefined,
+  ): Promise<BenchResult> {
+    const { topology, durability } = scenario.target
+    let engine: ThrowawayEngine | null = null
+    let keep = false
+    try {
+      engine = await startThrowaway(this.world, {
+        brokers: topology.masters,
+        flush: durability === 'fsync' ? 'sync' : 'async',
+        ...(parent === undefined ? {} : { parent }),
+        onRoleEnd: ({ name, how, expected }) => {
+          if (!expected) this.warn(`${name} ended: ${how}`)
+        },
+      })
+      const { namesrv, brokers, nameServers } = engine.status
+      const known = [
+        ...brokers.map((role) => ({ ...role, role: 'broker' as const })),
+        ...nameServers.map((role) => ({ ...role, role: 'nameserver' as const })),
+      ].flatMap(({ name, role, address, pid }) =>
+        pid === null ? [] : [{ name, role, address, pid }],
+      )
+      const { dataDir } = engine
+      const result = await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
+      keep = result.verdict === 'unreachable' || result.verdict === 'integrity'
+      if (keep) this.warn(`the broker's data is kept for a look: ${dataDir}`)
+      return result
+    } finally {
+      await engine?.end(keep)
+    }
+  }
+
+  async #finish(result: BenchResult, directory: ResultDirectory | null): Promise<BenchResult> {
+    let complete = result
+    if (directory !== null) {
+      const files = [
+        { name: 'result.json', mediaType: 'application/json' },
+        { name: 'report.txt', mediaType: 'text/plain' },
+        { name: 'report.md', mediaType: 'text/markdown' },
+      ]
+      const artifacts = files.map(({ name, mediaType }) => ({
+        path: directory.fileOf(name),
+        mediaType,
+      }))
+      complete = { ...result, artifacts }
+      try {
+        directory.write('result.json', jsonReport(complete))
+        directory.write('report.txt', `${textReport(complete)}\n`)
+        directory.write('report.md', markdownReport(complete))
+        this.remark(`written to ${directory.path}`)
+      } catch (error) {
+        if (!(error instanceof MqError)) throw error
+        complete = result
+        this.warn(error.message)
+        this.exitWith(ExitCode.failed)
+      }
+    }
+    this.exitWith(complete.exitCode)
+    return this.show(complete, { text: (shown, terminal) => textReport(shown, paintOf(terminal)) })
+  }
+}
+
+function paintOf({ out }: Terminal): Paint {
+  return { ...noPaint, strong: out.bold, good: out.green.bold, bad: out.red.bold, dim: out.dim }
+}
