@@ -45,6 +45,8 @@ export class ConsumerOffsets {
   readonly #groups = new Map<string, Map<string, Map<number, number>>>()
   /** Resets of which no consumer has heard, in the same shape. */
   readonly #resets = new Map<string, Map<string, Map<number, number>>>()
+  /** Where groups last asked for messages; bounded by the groups and topics that there are. */
+  readonly #pulls = new Map<string, Map<string, Map<number, number>>>()
   readonly #saver: TableSaver
   #pairs = 0
   #dataVersion: DataVersion = initialDataVersion
@@ -108,6 +110,27 @@ export class ConsumerOffsets {
     return this.#set(group, topic, queueId, offset)
   }
 
+  /** Notes where a group asked for messages; kept in memory, told as "in flight". */
+  notePull(group: string, topic: string, queueId: number, offset: number): void {
+    let topics = this.#pulls.get(group)
+    if (topics === undefined) {
+      topics = new Map()
+      this.#pulls.set(group, topics)
+    }
+    let queues = topics.get(topic)
+    if (queues === undefined) {
+      queues = new Map()
+      topics.set(topic, queues)
+    }
+    queues.set(queueId, offset)
+  }
+
+  /** Where the group last asked for messages, at least where it is. */
+  pulled(group: string, topic: string, queueId: number): number {
+    const asked = this.#pulls.get(group)?.get(topic)?.get(queueId) ?? 0
+    return Math.max(asked, this.get(group, topic, queueId) ?? 0)
+  }
+
   /** Sets the offset, and has the next pull answered with it. */
   reset(group: string, topic: string, queueId: number, offset: number): void {
     if (!this.#set(group, topic, queueId, offset)) return
@@ -163,6 +186,7 @@ export class ConsumerOffsets {
     if (topics !== undefined) this.#pairs -= topics.size
     if (this.#groups.delete(group)) this.#dirty = true
     this.#resets.delete(group)
+    this.#pulls.delete(group)
   }
 
   forgetTopic(topic: string): void {
@@ -172,6 +196,7 @@ export class ConsumerOffsets {
       this.#dirty = true
       if (topics.size === 0) this.#groups.delete(group)
     }
+    for (const topics of this.#pulls.values()) topics.delete(topic)
     for (const [group, topics] of this.#resets) {
       if (topics.delete(topic) && topics.size === 0) this.#resets.delete(group)
     }

@@ -27,10 +27,10 @@ export class SampleRing {
     return count - this.#at(this.#counts, back, count)
   }
 
-  /** Growth a second over the same stretch, which counts as one second when it is shorter. */
-  ratePerSecond(count: number, nowMs: number, back: number): number {
+  /** Growth a second over the same stretch, which counts as `spanMsMin` when it is shorter. */
+  ratePerSecond(count: number, nowMs: number, back: number, spanMsMin: number): number {
     const spanMs = nowMs - this.#at(this.#timesMs, back, nowMs)
-    return (this.growth(count, back) * 1000) / Math.max(spanMs, 1000)
+    return (this.growth(count, back) * 1000) / Math.max(spanMs, spanMsMin)
   }
 
   #at(values: Float64Array, back: number, otherwise: number): number {
@@ -44,6 +44,8 @@ export class SampleRing {
 const MINUTE_SAMPLES = 7
 const HOUR_SAMPLES = 7
 const DAY_SAMPLES = 25
+/** A thing that just began to count has no rate of a minute yet. */
+const SPAN_MS_MIN = 10_000
 
 /** What VIEW_BROKER_STATS_DATA tells about one thing over one stretch of time. */
 export interface MeterWindow {
@@ -100,7 +102,7 @@ export class Meter {
     const calls = this.#calls[span].growth(this.calls, back)
     return {
       sum,
-      tps: this.#counts[span].ratePerSecond(this.count, nowMs, back),
+      tps: this.#counts[span].ratePerSecond(this.count, nowMs, back, SPAN_MS_MIN),
       avgpt: calls === 0 ? 0 : sum / calls,
     }
   }

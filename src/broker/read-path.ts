@@ -128,6 +128,7 @@ export class ReadPath {
     if ((header.sysFlag & PullSysFlag.commitOffset) !== 0) {
       offsets.commit(header.consumerGroup, header.topic, header.queueId, header.commitOffset)
     }
+    offsets.notePull(header.consumerGroup, header.topic, header.queueId, header.queueOffset)
     const nowMs = this.#context.world.clock.monotonicMs()
     const holdMs = Math.min(Math.max(header.suspendTimeoutMs, 0), HOLD_MS_MAX)
     return new HeldPull(

@@ -15,11 +15,12 @@ const POOL_CAPACITY = 10_000
 
 type Rate = Parameters<BrokerStats['rate']>[0]
 
-export function runtimeInfo(context: BrokerContext): Record<string, string> {
+export async function runtimeInfo(context: BrokerContext): Promise<Record<string, string>> {
   const { settings, store, stats, world } = context
+  const earliest = await store.earliestStoreTime().catch(() => -1)
   const facts = store.facts()
   const nowMs = world.clock.wallMs()
-  const { minPhysicalOffset, maxPhysicalOffset, earliestStoreTimestamp } = facts
+  const { minPhysicalOffset, maxPhysicalOffset } = facts
   const diskRatio = Math.max(facts.diskUsedRatio, 0)
   const puts = stats.putTotals()
   const gets = stats.getTotals()
@@ -59,7 +60,7 @@ export function runtimeInfo(context: BrokerContext): Record<string, string> {
     [`commitLogDiskRatio_${facts.dir}/commitlog`]: diskRatio,
     consumeQueueDiskRatio: diskRatio,
     commitLogDirCapacity: `Total : ${gib(facts.diskTotalBytes)}, Free : ${gib(facts.diskFreeBytes)}.`,
-    earliestMessageTimeStamp: earliestStoreTimestamp,
+    earliestMessageTimeStamp: earliest,
     dispatchMaxBuffer: 0,
     dispatchBehindBytes: facts.dispatchBehindBytes,
     remainHowManyDataToFlush: `${facts.flushBehindBytes} B`,

@@ -149,7 +149,12 @@ export class BrokerStats {
 
   /** Events a second over the last `seconds`. */
   rate(kind: 'puts' | 'gets' | 'getFound' | 'getMiss', seconds: number): number {
-    return this.#rings[kind].ratePerSecond(this[kind], this.#clock.monotonicMs(), seconds)
+    return this.#rings[kind].ratePerSecond(
+      this[kind],
+      this.#clock.monotonicMs(),
+      seconds,
+      SAMPLE_MS,
+    )
   }
 
   putTotals(): DayTotals {

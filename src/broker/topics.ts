@@ -124,6 +124,14 @@ export class TopicTable {
     return faultOfTopic(name)
   }
 
+  /** The same in Apache's words. */
+  remarkOfName(name: string): string | null {
+    if (faultOfTopic(name) === null) return null
+    if (name.trim() === '') return 'The specified topic is blank.'
+    if (legalLetters.test(name)) return 'The specified topic is longer than topic max length.'
+    return `The specified topic: ${name.slice(0, 255)}, contains illegal characters, allowing only ${legalLetters.source}`
+  }
+
   isSystem(name: string): boolean {
     return isSystemTopicOf(this.#parts.settings, name)
   }
@@ -141,7 +149,7 @@ export class TopicTable {
     const known = this.#topics.get(name)
     if (known !== undefined) return known
     const fault = faultOfTopic(name)
-    if (fault !== null) return `The specified topic is illegal: ${fault}`
+    if (fault !== null) return this.remarkOfName(name) ?? fault
     const { settings } = this.#parts
     const missing = `topic[${name}] not exist, apply first please!`
     if (!settings.autoCreateTopic) return missing
@@ -205,14 +213,11 @@ export class TopicTable {
     for (const config of configs) {
       const known = this.#topics.get(config.topicName)
       const fault =
-        faultOfTopic(config.topicName) ??
-        (this.isSystem(config.topicName) ? 'it is a system topic' : null)
-      if (fault !== null) {
-        throw new Refusal(
-          ResponseCode.INVALID_PARAMETER,
-          `The topic[${config.topicName.slice(0, 255)}] is illegal: ${fault}`,
-        )
-      }
+        this.remarkOfName(config.topicName) ??
+        (this.isSystem(config.topicName)
+          ? `The topic[${config.topicName}] is conflict with system topic.`
+          : null)
+      if (fault !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, fault)
       const wrong = faultOfTopicConfig(config, settings.topicQueuesMax)
       if (wrong !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, wrong)
       const attributes = changedAttributes(known?.attributes ?? null, config.attributes)
@@ -331,6 +336,7 @@ export class TopicTable {
   }
 }
 
+const legalLetters = /^[%|a-zA-Z0-9_-]+$/
 const initialVersionJson = writeJson(dataVersionToJson(initialDataVersion))
 
 /** Whether a topic belongs to a consumer group rather than to an application. */

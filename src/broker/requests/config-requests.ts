@@ -117,8 +117,8 @@ function checkedValue(name: keyof typeof brokerOptions, key: string, value: stri
   }
 }
 
-export const brokerRuntimeInfo: RequestHandler = (context, _connection, command) => {
-  const body = encodeKvTable(runtimeInfo(context))
+export const brokerRuntimeInfo: RequestHandler = async (context, _connection, command) => {
+  const body = encodeKvTable(await runtimeInfo(context))
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 

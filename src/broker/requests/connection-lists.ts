@@ -61,6 +61,8 @@ export const allProducers: RequestHandler = (context, _connection, command) => {
       group,
       context.clients.producers(group).map((member) => ({
         ...connectionOf(member),
+        // With the slash that Java puts before an address.
+        clientAddr: `/${member.connection.remoteAddress}`,
         lastUpdateTimestamp: Math.floor(member.lastSeenWallMs),
       })),
     )

@@ -16,6 +16,7 @@ import {
 import type { MessageQueue } from '../../protocol/bodies/message-queue.ts'
 import { type TopicOffset, encodeTopicStatsTable } from '../../protocol/bodies/topic-stats-table.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
+import { isRetryTopic } from '../../protocol/names.ts'
 import { type Command, respond } from '../../protocol/command.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
 import { Refusal } from '../refusal.ts'
@@ -32,11 +33,11 @@ export function knownTopic(context: BrokerContext, command: Command, field = 'to
   throw new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist`)
 }
 
-/** Topics that a group has progress in or has subscribed to, by name. */
+/** Topics that a group has progress in or has subscribed to, by name; without a retry topic that it never read. */
 export function topicsOfGroup(context: BrokerContext, group: string): string[] {
   const names = new Set(context.offsets.topicsOf(group))
   for (const topic of context.clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
-    names.add(topic)
+    if (!isRetryTopic(topic)) names.add(topic)
   }
   return [...names].sort()
 }
@@ -95,7 +96,7 @@ async function progressIn(
       queue: queueNamed(context, topic.name, queueId),
       brokerOffset,
       consumerOffset,
-      pullOffset: consumerOffset,
+      pullOffset: context.offsets.pulled(group, topic.name, queueId),
       lastTimestamp: Math.max(lastTimestamp, 0),
     })
     if (budget.spent) await budget.nextTurn()
@@ -136,6 +137,7 @@ export const brokerConsumeStats: RequestHandler = async (context, _connection, c
   const budget = new TurnBudget(context.world.clock)
   const groups: [string, ConsumeStats[]][] = []
   let totalDiff = 0
+  let totalInflightDiff = 0
   for (const group of [...context.groups.names()]) {
     const stats: ConsumeStats[] = []
     for (const name of topicsOfGroup(context, group)) {
@@ -143,7 +145,10 @@ export const brokerConsumeStats: RequestHandler = async (context, _connection, c
       if (topic === null || topic.order !== isOrder) continue
       const queues = await progressIn(context, group, topic, budget)
       if (queues === null) continue
-      for (const row of queues) totalDiff += row.brokerOffset - row.consumerOffset
+      for (const row of queues) {
+        totalDiff += row.brokerOffset - row.consumerOffset
+        totalInflightDiff += row.pullOffset - row.consumerOffset
+      }
       stats.push({ queues, consumeTps: getRate(context, name, group) })
     }
     if (stats.length > 0) groups.push([group, stats])
@@ -153,7 +158,7 @@ export const brokerConsumeStats: RequestHandler = async (context, _connection, c
     brokerAddr: context.settings.advertisedAddress,
     groups,
     totalDiff,
-    totalInflightDiff: 0,
+    totalInflightDiff,
   })
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }

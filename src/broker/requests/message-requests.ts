@@ -110,7 +110,7 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
       tagsCode: BigInt(unit.tagsCode),
       extendDataJson: null,
       bitMap: null,
-      eval: filter === null || filter(unit.tagsCode),
+      eval: group !== null && (filter === null || filter(unit.tagsCode)),
       msg: null,
     })
     if (budget.spent) await budget.nextTurn()
