@@ -125,7 +125,9 @@ function started(child: ChildProcess): Promise<StartedStatus> {
       all += text
       out += text
       try {
-        resolve(JSON.parse(out) as StartedStatus)
+        const document = JSON.parse(out) as Partial<StartedStatus>
+        // A failure prints its document as well; the exit then rejects with all that was printed.
+        if (document.state !== undefined) resolve(document as StartedStatus)
       } catch {
         // not whole yet
       }

@@ -88,28 +88,35 @@ async function setScene(cluster: Cluster, classPath: string): Promise<Scene> {
 /** What two runs never share, replaced by words. */
 function normalised(scene: Scene, text: string): string[] {
   const { cluster } = scene
-  return text
-    .replaceAll(cluster.brokerAddress, 'BROKER')
-    .replaceAll(cluster.namesrv, 'NAMESRV')
-    .replace(/127\.0\.0\.1:\d+/g, 'PEER')
-    .replace(/\b(?:[0-9A-F]{56}|[0-9A-F]{32})\b/g, 'ID')
-    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[,.]\d+)?/g, 'TIME')
-    .replace(/\b\d{13}\b/g, 'MILLIS')
-    .replace(/\b\d+\.\d+\b/g, 'RATE')
-    .replace(/\bV\d_\d+_\d+\b/g, 'VERSION')
-    .replace(/version=\d+/g, 'version=N')
-    .replace(/\brt=\d+ms/g, 'rt=Nms')
-    .replace(/@[0-9a-f]{6,8}\b/g, '@HASH')
-    .replace(/(storeSize|commitLogOffset|physicOffset|physicSize|sysFlag|bodyCRC)=\d+/g, '$1=N')
-    .replace(/^(CommitLog Offset:).*$/gm, '$1 N')
-    .replace(/(ID)@\d+/g, '$1@N')
-    .replace(/\d+-\d+\((?:RATE|\d)/g, 'N-N(RATE')
-    .replace(/(?:MSG_REGION|CLUSTER|TRACE_ON|MIN_OFFSET|MAX_OFFSET)=[^,}]*(?:, )?/g, '')
-    .replace(/, }/g, '}')
-    .split('\n')
-    .map((line) => line.replace(/\s+/g, ' ').trim())
-    .filter((line) => line !== '' && !line.includes('|-'))
+  return (
+    text
+      .replaceAll(cluster.brokerAddress, 'BROKER')
+      .replaceAll(cluster.namesrv, 'NAMESRV')
+      .replace(/\/?127\.0\.0\.1:\d+/g, 'PEER')
+      .replace(/\b(?:[0-9A-F]{56}|[0-9A-F]{32})\b/g, 'ID')
+      .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[,.]\d+)?/g, 'TIME')
+      .replace(/\b\d{13}\b/g, 'MILLIS')
+      .replace(/\b\d+\.\d+\b/g, 'RATE')
+      .replace(/\bV\d_\d+_\d+\b/g, 'VERSION')
+      .replace(/version=\d+/g, 'version=N')
+      .replace(/\brt=\d+ms/g, 'rt=Nms')
+      .replace(/@[0-9a-f]{6,8}\b/g, '@HASH')
+      .replace(/(storeSize|commitLogOffset|physicOffset|physicSize|sysFlag|bodyCRC)=\d+/g, '$1=N')
+      .replace(/^(CommitLog Offset:).*$/gm, '$1 N')
+      .replace(/(ID)@\d+/g, '$1@N')
+      // The last column but one: messages pulled and not reported, which Apache keeps after a reset.
+      .replace(/^(Orders.*) +\d+ +(TIME|N\/A)$/gm, '$1 INFLIGHT $2')
+      .replace(/\d+-\d+\((?:RATE|\d)/g, 'N-N(RATE')
+      .replace(/(?:MSG_REGION|CLUSTER|TRACE_ON|MIN_OFFSET|MAX_OFFSET)=[^,}]*(?:, )?/g, '')
+      .replace(/, }/g, '}')
+      .split('\n')
+      .map((line) => line.replace(/\s+/g, ' ').trim())
+      .filter((line) => line !== '' && !line.includes('|-') && !/bestPractice|^%RETRY%/.test(line))
+  )
 }
+
+/** A group's own retry topic and rates come and go with the seconds since it started. */
+const volatile = /Consume TPS|Consume Inflight/
 
 /** Map order is nobody's promise: lines are compared as a set, and so are properties within one. */
 function comparable(lines: readonly string[]): string[] {
@@ -147,16 +154,19 @@ const ofGroup: Arguments = () => ['-g', 'CG']
 
 /** Verbs that change nothing: they run side by side. */
 const looks: Record<string, Verb> = {
-  topicList: { args: () => [], lines: /^(Orders|%RETRY%CG|TBW102|broker-a|DefaultCluster)$/ },
-  'topicList -c': { args: () => ['-c'], lines: /#Cluster|Orders/ },
+  topicList: { args: () => [], lines: /^(Orders|TBW102|broker-a|DefaultCluster)$/ },
   topicRoute: { args: ofTopic },
   'topicRoute of an unknown topic': { args: () => ['-t', 'NoSuchTopic'] },
   topicStatus: { args: ofTopic },
   topicClusterList: { args: ofTopic },
   allocateMQ: { args: () => ['-t', topic, '-i', '10.0.0.1,10.0.0.2'] },
-  consumerProgress: { args: () => [], without: /Consume TPS/ },
-  'consumerProgress -g': { args: ofGroup, without: /Consume TPS/ },
-  'consumerProgress -g -s': { args: () => ['-g', 'CG', '-s', 'true'], without: /Consume TPS/ },
+  consumerProgress: {
+    args: () => [],
+    lines: /^#Group/,
+    expects: [/^CG 1 VERSION PUSH CLUSTERING \d+ 0$/],
+  },
+  'consumerProgress -g': { args: ofGroup, without: volatile },
+  'consumerProgress -g -s': { args: () => ['-g', 'CG', '-s', 'true'], without: volatile },
   consumerConnection: { args: ofGroup },
   'consumerConnection of an offline group': { args: () => ['-g', 'NoSuchGroup'] },
   consumerStatus: { args: ofGroup },
@@ -171,31 +181,6 @@ const looks: Record<string, Verb> = {
   consumeMessage: { args: () => ['-t', topic, '-b', 'broker-a', '-i', '1', '-o', '1', '-c', '1'] },
   printMsg: { args: ofTopic },
   printMsgByQueue: { args: () => ['-t', topic, '-a', 'broker-a', '-i', '1', '-p', 'true'] },
-  brokerStatus: {
-    args: broker,
-    lines: /^$/,
-    expects: [
-      /^bootTimestamp : MILLIS$/,
-      /^brokerActive : true$/,
-      /^brokerVersionDesc : VERSION$/,
-      /^commitLogDiskRatio : RATE$/,
-      /^commitLogMaxOffset : \d+$/,
-      /^commitLogMinOffset : 0$/,
-      /^consumeQueueDiskRatio : RATE$/,
-      /^dispatchBehindBytes : \d+$/,
-      /^earliestMessageTimeStamp : MILLIS$/,
-      /^getMissTps : /,
-      /^getTransferredTps : /,
-      /^msgGetTotalTodayNow : \d+$/,
-      /^msgPutTotalTodayNow : \d+$/,
-      /^pageCacheLockTimeMills : \d+$/,
-      /^putMessageDistributeTime : /,
-      /^putMessageTimesTotal : \d+$/,
-      /^putTps : /,
-      /^remainHowManyDataToFlush : /,
-      /^sendThreadPoolQueueSize : \d+$/,
-    ],
-  },
   getBrokerConfig: {
     args: broker,
     lines:
@@ -221,13 +206,40 @@ const looks: Record<string, Verb> = {
   haStatus: { args: broker, lines: /^$/, expects: [/./] },
 }
 
-/** Verbs that change something, in this order, each compared at its place. */
+/** Verbs that change something (or need a moment's quiet), in this order, each at its place. */
 const changes: Record<string, Verb> = {
+  brokerStatus: {
+    args: broker,
+    lines: /^$/,
+    expects: [
+      /^bootTimestamp : MILLIS$/,
+      /^brokerActive : true$/,
+      /^brokerVersionDesc : VERSION$/,
+      /^commitLogDiskRatio : RATE$/,
+      /^commitLogMaxOffset : \d+$/,
+      /^commitLogMinOffset : 0$/,
+      /^consumeQueueDiskRatio : RATE$/,
+      /^dispatchBehindBytes : \d+$/,
+      /^earliestMessageTimeStamp : MILLIS$/,
+      /^getMissTps : /,
+      /^getTransferredTps : /,
+      /^msgGetTotalTodayNow : \d+$/,
+      /^msgPutTotalTodayNow : \d+$/,
+      /^pageCacheLockTimeMills : \d+$/,
+      /^putMessageDistributeTime :/,
+      /^putMessageTimesTotal : \d+$/,
+      /^putTps : /,
+      /^remainHowManyDataToFlush : /,
+      /^sendThreadPoolQueueSize : \d+$/,
+    ],
+  },
+  'topicList -c': { args: () => ['-c'], lines: /#Cluster|Orders/ },
   'updateTopic -c': { args: () => ['-c', 'DefaultCluster', '-t', 'ByCluster'] },
   updateTopicPerm: { args: (scene) => [...broker(scene), '-t', 'ByCluster', '-p', '4'] },
   'updateTopic with an illegal name': {
     args: (scene) => [...broker(scene), '-t', 'a b'],
-    lines: /CODE|Exception/,
+    lines: /^$/,
+    expects: [/MQClientException: CODE: 29 /],
   },
   updateSubGroup: { args: (scene) => [...broker(scene), '-g', 'CG2', '-r', '3'] },
   'getConsumerConfig of the new one': { args: () => ['-g', 'CG2'] },
@@ -242,7 +254,7 @@ const changes: Record<string, Verb> = {
   },
   sendMsgStatus: { args: () => ['-b', 'broker-a', '-s', '10', '-c', '3'] },
   updateBrokerConfig: {
-    args: (scene) => [...broker(scene), '-k', 'maxMessageSize', '-v', '5000000'],
+    args: (scene) => [...broker(scene), '-k', 'autoCreateTopicEnable', '-v', 'true'],
   },
   updateNamesrvConfig: { args: () => ['-k', 'enableTopicList', '-v', 'true'] },
   updateKvConfig: { args: () => ['-s', 'SPACE', '-k', 'K', '-v', 'V'] },
@@ -257,9 +269,9 @@ const changes: Record<string, Verb> = {
 /** After the consumer has left. */
 const offline: Record<string, Verb> = {
   resetOffsetByTime: { args: () => ['-g', 'CG', '-t', topic, '-s', '0'] },
-  'consumerProgress after the reset': { args: ofGroup, without: /Consume TPS/ },
+  'consumerProgress after the reset': { args: ofGroup, without: volatile },
   skipAccumulatedMessage: { args: () => ['-g', 'CG', '-t', topic] },
-  'consumerProgress after the skip': { args: ofGroup, without: /Consume TPS/ },
+  'consumerProgress after the skip': { args: ofGroup, without: volatile },
   consumerConnection: { args: ofGroup },
   deleteSubGroup: { args: (scene) => [...broker(scene), '-g', 'CG'] },
   deleteTopic: { args: () => ['-c', 'DefaultCluster', '-t', topic] },

@@ -83,6 +83,10 @@ final class Mqadmin {
         if (line.hasOption('n')) {
             System.setProperty(MixAll.NAMESRV_ADDR_PROPERTY, line.getOptionValue('n'));
         }
+        synchronized (CAPTURED) {
+            // Verbs name their clients by the millisecond; two of one name cannot live in one JVM.
+            Thread.sleep(20);
+        }
         ByteArrayOutputStream captured = new ByteArrayOutputStream();
         CAPTURED.set(captured);
         try {
