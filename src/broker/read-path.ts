@@ -146,7 +146,30 @@ export class ReadPath {
     if ((header.sysFlag & PullSysFlag.subscription) !== 0) {
       return tagFilterOf(header.expressionType, header.subscription)
     }
+    this.#checkGroupMayRead(header.consumerGroup, topic.name)
     return this.#context.clients.filterOf(header.consumerGroup, topic.name, header.subVersion)
+  }
+
+  /** What an administrator may have forbidden; a pull with a subscription of its own is not asked, as at Apache. */
+  #checkGroupMayRead(name: string, topic: string): void {
+    const { clients, groups } = this.#context
+    if (
+      clients.consumerGroup(name)?.messageModel === 'BROADCASTING' &&
+      groups.get(name)?.consumeBroadcastEnable === false
+    ) {
+      throw new Refusal(
+        ResponseCode.NO_PERMISSION,
+        `the consumer group[${name}] can not consume by broadcast way`,
+        4,
+      )
+    }
+    if (!groups.mayRead(name, topic)) {
+      throw new Refusal(
+        ResponseCode.NO_PERMISSION,
+        `the consumer group[${name}] is forbidden for topic[${topic}]`,
+        5,
+      )
+    }
   }
 
   #serve(pull: HeldPull, mayHold: boolean): void {
