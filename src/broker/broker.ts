@@ -317,7 +317,6 @@ class Gate implements ConnectionHandler {
   onCommand(connection: Connection, command: Command): void {
     if (this.#shut) return
     if (this.#dispatch === null) {
-      // Its body is a view of a network buffer that stays as it is while we hold it.
       this.#early.push({ connection, command })
       connection.hold(true)
     } else this.#dispatch.onCommand(connection, command)

@@ -68,8 +68,8 @@ export function encodeFrameHead(command: Command, bodyBytes: number): Buffer {
 }
 
 /**
- * Decodes the frame in bytes [start, end), its length field included. The body is a view of
- * `bytes`. Throws FrameError for anything that Apache's decoder would refuse as well.
+ * Decodes the frame in bytes [start, end), its length field included. The body is a
+ * copy: the memory of `bytes` may serve the next read. Throws FrameError for anything that Apache's decoder would refuse as well.
  */
 export function decodeFrame(bytes: Buffer, start: number, end: number): Command {
   if (end - start < FRAME_PREFIX_BYTES) throw new FrameError(`frame of ${end - start} bytes`)
@@ -82,7 +82,7 @@ export function decodeFrame(bytes: Buffer, start: number, end: number): Command 
   }
   const headerStart = start + FRAME_PREFIX_BYTES
   const headerEnd = headerStart + (headerWord & 0xff_ffff)
-  const body = headerEnd < end ? bytes.subarray(headerEnd, end) : null
+  const body = headerEnd < end ? Buffer.from(bytes.subarray(headerEnd, end)) : null
   return headerWord >>> 24 === SerializeType.json
     ? decodeJson(bytes, headerStart, headerEnd, body)
     : decodeBinary(bytes, headerStart, headerEnd, body)

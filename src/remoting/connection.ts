@@ -22,7 +22,7 @@ export interface ConnectionHandler {
    * For hot paths only. The bytes are valid during the call.
    */
   onFrame?(connection: Connection, bytes: Buffer, start: number, end: number): boolean
-  /** A request of the peer. Its body is a view of a network buffer: copy what must outlive the turn. */
+  /** A request of the peer; it belongs to the receiver. */
   onCommand(connection: Connection, command: Command): void
   /** The connection is gone; called once. */
   onClose(connection: Connection, reason: string): void

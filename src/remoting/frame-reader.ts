@@ -1,11 +1,11 @@
 /**
  * Finds whole frames in what a socket gives. In the common case (whole frames in one chunk) nothing
- * is copied. A length or header length that cannot be right is refused as soon as its bytes are
+ * is copied; only the start of a frame whose end has not come is kept. A length or header length that cannot be right is refused as soon as its bytes are
  * there, before anything is allocated or waited for.
  */
 import { FRAME_PREFIX_BYTES, FrameError, lengthProblem, prefixProblem } from '../protocol/frame.ts'
 
-/** Gets each whole frame as bytes [start, end), its length field included. */
+/** Gets each whole frame as bytes [start, end), its length field included. They are valid during the call. */
 export type FrameSink = (bytes: Buffer, start: number, end: number) => void
 
 /** Parts of an unfinished frame are joined when there are more than this: a peer that sends single bytes must not grow a list. */
@@ -41,7 +41,7 @@ export class FrameReader {
       }
     }
     const rest = this.#emitWhole(chunk, start)
-    if (rest < chunk.length) this.#keep(chunk.subarray(rest))
+    if (rest < chunk.length) this.#keep(chunk, rest)
   }
 
   /** Adds to the unfinished frame. Returns where the next frame starts in the chunk, or −1 when all was taken. */
@@ -49,7 +49,7 @@ export class FrameReader {
     if (this.#frameBytes === 0) return 0
     const missing = this.#frameBytes - this.#partBytes
     if (chunk.length < missing) {
-      this.#keep(chunk)
+      this.#keep(chunk, 0)
       return -1
     }
     const frame = Buffer.allocUnsafe(this.#frameBytes)
@@ -83,7 +83,9 @@ export class FrameReader {
     return at
   }
 
-  #keep(part: Buffer): void {
+  /** Copies, because the chunk's memory serves the next read. */
+  #keep(chunk: Buffer, start: number): void {
+    const part = Buffer.from(chunk.subarray(start))
     this.#parts.push(part)
     this.#partBytes += part.length
     if (this.#parts.length > PARTS_MAX) this.#parts = [Buffer.concat(this.#parts)]

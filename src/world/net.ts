@@ -1,7 +1,7 @@
 /**
  * Byte streams between processes. The owner of a stream sets its three callbacks before it returns
- * to the event loop. Data arrives in chunks that may be split anywhere; a chunk belongs to the
- * receiver.
+ * to the event loop. Data arrives in chunks that may be split anywhere; a chunk is valid during the
+ * call only, because its memory serves the next read.
  */
 export interface ByteStream {
   /** `ip:port` of the other side; IPv4-mapped addresses appear as plain IPv4. */
