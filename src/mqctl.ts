@@ -26,13 +26,9 @@ import { nodeWorld } from './world/node-world.ts'
 export { MqError, type ErrorCode } from './base/errors.ts'
 export type { LogFields, Logger } from './base/logger.ts'
 export type { ClientOptions } from './client/client.ts'
-export type {
-  ConsumerOptions,
-  HandlerResult,
-  MessageHandler,
-  StartPosition,
-  Subscription,
-} from './client/consumer.ts'
+export type { StartPosition } from './client/assignment.ts'
+export type { ConsumerOptions, Subscription } from './client/consumer.ts'
+export type { HandlerResult, MessageHandler } from './client/handler-loop.ts'
 export type { OutgoingMessage } from './client/outgoing-message.ts'
 export type { ProducerOptions, SendReceipt, SendStatus } from './client/producer.ts'
 export type { QueuePosition } from './client/queue-position.ts'

@@ -1,7 +1,8 @@
 /** Consuming for a person as one member of a group: one message at a time, in the order of arrival. */
 import { MqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
-import { Consumer, type StartPosition } from '../client/consumer.ts'
+import type { StartPosition } from '../client/assignment.ts'
+import { Consumer } from '../client/consumer.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { World } from '../world/world.ts'
 import type { Position } from './position.ts'

@@ -168,7 +168,7 @@ export class AssignedQueue {
     this.maxOffset = result.maxOffset
     this.#brokerId = result.suggestedBrokerId
     if (result.status === 'moved') {
-      this.#options.logger.warn('offset moved by the broker', {
+      this.#options.logger.info('offset moved by the broker', {
         topic: this.queue.topic,
         queueId: this.queue.queueId,
         from: this.#nextOffset,

@@ -18,7 +18,7 @@ import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { type Command, respond } from '../protocol/command.ts'
 import type { Clock } from '../world/clock.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
-import type { MessageHandler } from './consumer.ts'
+import type { MessageHandler } from './handler-loop.ts'
 import type { HandlerStats } from './handler-stats.ts'
 import { receivedMessages } from './received-message.ts'
 

@@ -1,0 +1,286 @@
+/**
+ * Which queues this member has: works out its share of each topic, takes and drops queues, and
+ * reports how far they are.
+ * Source: apache/rocketmq client/…/impl/consumer/RebalanceImpl.java.
+ */
+import { MqError, messageOf } from '../base/errors.ts'
+import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
+import { decodeConsumerList } from '../protocol/bodies/name-lists.ts'
+import type { QueueOffset } from '../protocol/bodies/queue-offsets.ts'
+import type { SubscriptionData } from '../protocol/bodies/subscription-data.ts'
+import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import { request } from '../protocol/command.ts'
+import { isRetryTopic } from '../protocol/names.ts'
+import type { Stop } from '../world/clock.ts'
+import { decodeAnswer } from './answers.ts'
+import { AssignedQueue, type FlowLimits } from './assigned-queue.ts'
+import type { MqClient } from './client.ts'
+import type { ProgressStore } from './progress-store.ts'
+import type { QueueAccess } from './queue-access.ts'
+import { shareOf } from './rebalance.ts'
+import type { TopicRoute } from './routes.ts'
+
+/** Where a group starts in a queue in which it has no progress yet. */
+export type StartPosition = 'last' | 'first' | { readonly timeMs: number }
+
+export interface AssignmentOptions {
+  readonly group: string
+  /** Every member has all queues. */
+  readonly broadcast: boolean
+  readonly from: StartPosition
+  readonly subscriptions: ReadonlyMap<string, SubscriptionData>
+  readonly pullBatch: number
+  readonly limits: FlowLimits
+  /** A queue has messages to take. */
+  readonly onMessages: () => void
+}
+
+/** After a pass that could not be finished. */
+const REBALANCE_AGAIN_MS = 1_000
+/** Several reasons to rebalance within this time make one pass. */
+const REBALANCE_SOON_MS = 20
+
+export class Assignment {
+  readonly #client: MqClient
+  readonly #access: QueueAccess
+  readonly #progress: ProgressStore
+  readonly #options: AssignmentOptions
+  readonly #assigned = new Map<string, AssignedQueue>()
+  #rebalancing: Promise<void> | null = null
+  #rebalanceAgain = false
+  #stopSoon: Stop | null = null
+  #closed = false
+
+  constructor(
+    client: MqClient,
+    access: QueueAccess,
+    progress: ProgressStore,
+    options: AssignmentOptions,
+  ) {
+    this.#client = client
+    this.#access = access
+    this.#progress = progress
+    this.#options = options
+  }
+
+  get queues(): IterableIterator<AssignedQueue> {
+    return this.#assigned.values()
+  }
+
+  /** Takes no queue any more and stops pulling. What was pulled and not handed out is forgotten. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#stopSoon?.()
+    await this.#rebalancing
+    for (const assigned of this.#assigned.values()) assigned.drop()
+  }
+
+  /** Goes on from other offsets in queues that this member has. */
+  reset(offsets: readonly QueueOffset[]): void {
+    for (const { queue, offset } of offsets) {
+      const assigned = this.#assigned.get(messageQueueKey(queue))
+      if (assigned === undefined) continue
+      assigned.drop()
+      this.#restart(assigned, offset)
+    }
+  }
+
+  /** Reports what changed since the last report. Never throws. */
+  async report(queues: Iterable<AssignedQueue> = this.#assigned.values()): Promise<void> {
+    const changed: QueueOffset[] = []
+    for (const assigned of queues) {
+      const offset = assigned.progress.position
+      if (offset === assigned.reportedOffset) continue
+      assigned.reportedOffset = offset
+      changed.push({ queue: assigned.queue, offset })
+    }
+    if (changed.length === 0) return
+    try {
+      await this.#progress.write(changed)
+    } catch (error) {
+      this.#client.logger.warn('progress was not reported', { why: messageOf(error) })
+      for (const { queue } of changed) {
+        const assigned = this.#assigned.get(messageQueueKey(queue))
+        if (assigned !== undefined) assigned.reportedOffset = null
+      }
+    }
+  }
+
+  rebalanceSoon(delayMs = REBALANCE_SOON_MS): void {
+    if (this.#closed || this.#stopSoon !== null) return
+    this.#stopSoon = this.#client.world.clock.after(delayMs, () => {
+      this.#stopSoon = null
+      void this.rebalance()
+    })
+  }
+
+  /** One pass at a time; a reason that comes meanwhile makes another. Never throws. */
+  async rebalance(): Promise<void> {
+    if (this.#rebalancing !== null) {
+      this.#rebalanceAgain = true
+      return
+    }
+    this.#rebalancing = this.#rebalancePass()
+    await this.#rebalancing
+    this.#rebalancing = null
+    if (!this.#rebalanceAgain) return
+    this.#rebalanceAgain = false
+    this.rebalanceSoon()
+  }
+
+  async #rebalancePass(): Promise<void> {
+    let isDone = true
+    for (const topic of this.#options.subscriptions.keys()) {
+      try {
+        if (!(await this.#rebalanceTopic(topic))) isDone = false
+      } catch (error) {
+        isDone = false
+        this.#client.logger.warn('rebalance failed', { topic, why: messageOf(error) })
+      }
+    }
+    if (!isDone) this.rebalanceSoon(REBALANCE_AGAIN_MS)
+  }
+
+  /** False when it has to be done again soon. */
+  async #rebalanceTopic(topic: string): Promise<boolean> {
+    const route = await this.routeOf(topic)
+    if (route === null) {
+      // A retry topic comes with the first heart-beat, others when somebody makes them: no hurry.
+      await this.#dropQueues(
+        [...this.#assigned.values()].filter((one) => one.queue.topic === topic),
+      )
+      return true
+    }
+    const share = await this.#shareOf(route)
+    if (share === null) return false
+    const wanted = new Map(share.map((queue) => [messageQueueKey(queue), queue]))
+    const lost = [...this.#assigned].filter(
+      ([key, assigned]) => assigned.queue.topic === topic && !wanted.has(key),
+    )
+    await this.#dropQueues(lost.map(([, assigned]) => assigned))
+    const results = await Promise.all(
+      [...wanted]
+        .filter(([key]) => !this.#assigned.has(key))
+        .map(([, queue]) => this.#takeQueue(topic, queue)),
+    )
+    return results.every((taken) => taken)
+  }
+
+  /** The queues that are ours; null when the members cannot be told. */
+  async #shareOf(route: TopicRoute): Promise<readonly MessageQueue[] | null> {
+    if (this.#options.broadcast) return route.subscribeQueues
+    let members = await this.#members(route)
+    if (members !== null && !members.includes(this.#client.clientId)) {
+      // The broker restarted, or has not heard of us: say so, and ask again.
+      await this.#client.heartbeat()
+      members = await this.#members(route)
+    }
+    return members === null ? null : shareOf(this.#client.clientId, members, route.subscribeQueues)
+  }
+
+  /** The members of the group as any broker of the topic knows them. */
+  async #members(route: TopicRoute): Promise<string[] | null> {
+    const addresses = [...route.brokers.values()].flatMap((broker) => [
+      ...broker.brokerAddrs.values(),
+    ])
+    const start = this.#client.world.random.below(Math.max(1, addresses.length))
+    for (let i = 0; i < addresses.length; i++) {
+      const address = addresses[(start + i) % addresses.length]
+      if (address === undefined) continue
+      const code = RequestCode.GET_CONSUMER_LIST_BY_GROUP
+      try {
+        const command = request(code, { consumerGroup: this.#options.group })
+        const timeoutMs = this.#client.requestTimeoutMs
+        const response = await this.#client.remoting.invoke(address, command, timeoutMs)
+        if (response.code === ResponseCode.SUCCESS) {
+          return decodeAnswer(address, response, decodeConsumerList)
+        }
+        // Apache says SYSTEM_ERROR when there is no member.
+        if (response.code === ResponseCode.SYSTEM_ERROR) return []
+      } catch (error) {
+        this.#client.logger.warn('members cannot be told', { address, why: messageOf(error) })
+      }
+    }
+    return null
+  }
+
+  async #takeQueue(topic: string, queue: MessageQueue): Promise<boolean> {
+    try {
+      this.#startQueue(topic, queue, await this.#startOffset(queue))
+      return true
+    } catch (error) {
+      this.#client.logger.warn('queue cannot be taken', {
+        topic,
+        queueId: queue.queueId,
+        why: messageOf(error),
+      })
+      return false
+    }
+  }
+
+  #startQueue(topic: string, queue: MessageQueue, offset: number): void {
+    const subscription = this.#options.subscriptions.get(topic)
+    if (subscription === undefined || this.#closed) return
+    const assigned = new AssignedQueue(
+      {
+        group: this.#options.group,
+        queue,
+        subscription,
+        pullBatch: this.#options.pullBatch,
+        limits: this.#options.limits,
+        reportsWithPull: this.#progress.isAtBroker,
+        access: this.#access,
+        clock: this.#client.world.clock,
+        logger: this.#client.logger,
+        onMessages: this.#options.onMessages,
+        onMoved: (moved, to) => {
+          this.#restart(moved, to)
+        },
+        onUnknown: () => this.#client.heartbeat(),
+      },
+      offset,
+    )
+    this.#assigned.set(messageQueueKey(queue), assigned)
+    void assigned.run()
+  }
+
+  /** A queue whose offset was changed by the broker goes on from there. */
+  #restart(moved: AssignedQueue, offset: number): void {
+    const key = messageQueueKey(moved.queue)
+    if (this.#assigned.get(key) !== moved || this.#closed) return
+    this.#startQueue(moved.queue.topic, moved.queue, offset)
+    const assigned = this.#assigned.get(key)
+    if (assigned !== undefined) void this.report([assigned])
+  }
+
+  async #dropQueues(lost: readonly AssignedQueue[]): Promise<void> {
+    for (const assigned of lost) {
+      assigned.drop()
+      this.#assigned.delete(messageQueueKey(assigned.queue))
+    }
+    await this.report(lost)
+  }
+
+  /** Null when the topic does not exist (yet). */
+  async routeOf(topic: string): Promise<TopicRoute | null> {
+    try {
+      return await this.#client.routes.get(topic)
+    } catch (error) {
+      if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return null
+      throw error
+    }
+  }
+
+  /** Where to start in a queue. Throws when the broker does not say. */
+  async #startOffset(queue: MessageQueue): Promise<number> {
+    const { from } = this.#options
+    // For a time, a made-up 0 would be wrong; for `last` it spares a young queue's first messages.
+    const known = await this.#progress.read(queue, typeof from === 'object')
+    if (known !== null) return known
+    if (from === 'first') return 0
+    // What must be tried again was never seen by this group before: nothing of it is old.
+    if (isRetryTopic(queue.topic)) return from === 'last' ? 0 : this.#access.maxOffset(queue)
+    if (from === 'last') return this.#access.maxOffset(queue)
+    return this.#access.offsetAtTime(queue, from.timeMs)
+  }
+}

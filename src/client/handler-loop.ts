@@ -1,0 +1,229 @@
+/**
+ * Hands the messages of all assigned queues to the handler, so many at once, queues taking turns,
+ * and decides what becomes of those that failed.
+ */
+import { messageOf } from '../base/errors.ts'
+import { isRetryTopic } from '../protocol/names.ts'
+import { RequestCode } from '../protocol/codes.ts'
+import { PropertyName } from '../protocol/properties.ts'
+import { sleep } from '../world/node-clock.ts'
+import type { AssignedQueue } from './assigned-queue.ts'
+import type { MqClient } from './client.ts'
+import { HandlerStats } from './handler-stats.ts'
+import type { ReceivedMessage } from './received-message.ts'
+
+/**
+ * Processes one message. Throwing, or a promise that rejects, means failed. The word `leave` means
+ * neither: the message stays unprocessed for whoever gets the queue next, and does not come again here.
+ */
+export type MessageHandler = (message: ReceivedMessage) => HandlerResult | Promise<HandlerResult>
+export type HandlerResult = 'leave' | undefined | void
+
+export interface HandlerLoopOptions {
+  readonly group: string
+  readonly handler: MessageHandler
+  readonly concurrency: number
+  /** One message of a queue after the other, a failed one first again. */
+  readonly ordered: boolean
+  /** Nobody else gets what this member fails: after so many tries it is given up. */
+  readonly broadcast: boolean
+  readonly retriesMax: number
+  /** The queues to take from, as they are now. */
+  readonly queues: () => Iterable<AssignedQueue>
+}
+
+const RETRY_PAUSE_MS_MIN = 1_000
+const RETRY_PAUSE_MS_MAX = 30_000
+/** Handlers that return at once are called so many times before others get a turn. */
+const HANDLED_A_TURN_MAX = 256
+
+type Outcome = { failed: true; why: string } | { failed: false; left: boolean }
+
+export class HandlerLoop {
+  readonly stats: HandlerStats
+  readonly #client: MqClient
+  readonly #options: HandlerLoopOptions
+  /** Failed tries here, of messages that the broker did not take back. */
+  readonly #failures = new WeakMap<ReceivedMessage, number>()
+  #running = 0
+  #pumping = false
+  #pumpScheduled = false
+  /** Queues take turns: the next to look at. */
+  #turn = 0
+  #idle: () => void = () => undefined
+
+  constructor(client: MqClient, options: HandlerLoopOptions) {
+    this.#client = client
+    this.#options = options
+    this.stats = new HandlerStats(client.world.clock)
+  }
+
+  /** Messages that the handler has now. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Hands out what waits, as far as the handler has room. Call it when there is something new. */
+  pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    let budget = HANDLED_A_TURN_MAX
+    while (this.#running < this.#options.concurrency && budget > 0) {
+      const found = this.#nextMessage()
+      if (found === null) break
+      budget -= 1
+      this.#handle(found.assigned, found.message)
+    }
+    this.#pumping = false
+    if (budget === 0) this.#pumpLater()
+  }
+
+  /** Resolves when no handler runs, or after the time. */
+  async untilIdle(timeoutMs: number): Promise<void> {
+    if (this.#running === 0) return
+    await new Promise<void>((resolve) => {
+      const stop = this.#client.world.clock.after(timeoutMs, resolve)
+      this.#idle = () => {
+        stop()
+        resolve()
+      }
+    })
+  }
+
+  #pumpLater(): void {
+    if (this.#pumpScheduled) return
+    this.#pumpScheduled = true
+    this.#client.world.clock.atEndOfTurn(() => {
+      this.#pumpScheduled = false
+      this.pump()
+    })
+  }
+
+  #nextMessage(): { assigned: AssignedQueue; message: ReceivedMessage } | null {
+    const all = [...this.#options.queues()]
+    const { ordered } = this.#options
+    const nowMs = ordered ? this.#client.world.clock.monotonicMs() : 0
+    for (let i = 0; i < all.length; i++) {
+      const assigned = all[(this.#turn + i) % all.length]
+      if (assigned === undefined || assigned.isDropped()) continue
+      if (ordered && (assigned.handledNow > 0 || assigned.notBeforeMs > nowMs)) continue
+      const message = assigned.takeMessage()
+      if (message === null) continue
+      this.#turn = (this.#turn + i + 1) % all.length
+      return { assigned, message }
+    }
+    return null
+  }
+
+  #handle(assigned: AssignedQueue, message: ReceivedMessage): void {
+    this.#running += 1
+    assigned.handledNow += 1
+    const startMs = this.#client.world.clock.monotonicMs()
+    let result: ReturnType<MessageHandler>
+    try {
+      result = this.#options.handler(withOriginalTopic(message))
+    } catch (error) {
+      this.#handled(assigned, message, startMs, { failed: true, why: messageOf(error) })
+      return
+    }
+    if (!isPromise(result)) {
+      this.#handled(assigned, message, startMs, { failed: false, left: result === 'leave' })
+      return
+    }
+    result.then(
+      (value) => {
+        this.#handled(assigned, message, startMs, { failed: false, left: value === 'leave' })
+      },
+      (error: unknown) => {
+        this.#handled(assigned, message, startMs, { failed: true, why: messageOf(error) })
+      },
+    )
+  }
+
+  #handled(
+    assigned: AssignedQueue,
+    message: ReceivedMessage,
+    startMs: number,
+    outcome: Outcome,
+  ): void {
+    const { clock } = this.#client.world
+    this.#running -= 1
+    assigned.handledNow -= 1
+    assigned.lastHandledMs = clock.wallMs()
+    this.stats.count(message.topic, clock.monotonicMs() - startMs, !outcome.failed)
+    if (outcome.failed) void this.#failed(assigned, message, outcome.why)
+    else if (!outcome.left) assigned.finish(message)
+    if (this.#running === 0) this.#idle()
+    this.pump()
+  }
+
+  /** Gives a failed message back to the broker, or keeps it here for another try. Never throws. */
+  async #failed(assigned: AssignedQueue, message: ReceivedMessage, why: string): Promise<void> {
+    const failures = (this.#failures.get(message) ?? 0) + 1
+    this.#failures.set(message, failures)
+    const isShared = !this.#options.broadcast && !this.#options.ordered
+    if (isShared && failures === 1 && (await this.#giveBack(message, why))) {
+      assigned.finish(message)
+      return
+    }
+    const { retriesMax } = this.#options
+    if (this.#options.broadcast && failures > retriesMax) {
+      this.#client.logger.error('message given up', { id: message.messageId, failures, why })
+      assigned.finish(message)
+      return
+    }
+    const pauseMs = Math.min(RETRY_PAUSE_MS_MAX, RETRY_PAUSE_MS_MIN * 2 ** (failures - 1))
+    this.#client.logger.warn('message failed', { id: message.messageId, failures, pauseMs, why })
+    const { clock } = this.#client.world
+    if (this.#options.ordered) {
+      assigned.notBeforeMs = clock.monotonicMs() + pauseMs
+      assigned.putBack(message)
+    }
+    // Not the clock's `after` that must be stopped: a closed consumer ends this by itself.
+    await sleep(clock, pauseMs)
+    if (assigned.isDropped()) return
+    if (!this.#options.ordered) assigned.putBack(message)
+    this.pump()
+  }
+
+  async #giveBack(message: ReceivedMessage, why: string): Promise<boolean> {
+    try {
+      await this.#client.ask(
+        this.#client.masterOf(message.broker),
+        RequestCode.CONSUMER_SEND_MSG_BACK,
+        {
+          group: this.#options.group,
+          offset: message.physicalOffset,
+          delayLevel: 0,
+          originMsgId: message.offsetMessageId,
+          originTopic: message.topic,
+          unitMode: false,
+          maxReconsumeTimes: this.#options.retriesMax,
+          bname: message.broker,
+        },
+        null,
+        { group: this.#options.group },
+      )
+      this.#client.logger.info('message given back', { id: message.messageId, why })
+      return true
+    } catch (error) {
+      this.#client.logger.warn('broker does not take a failed message back', {
+        id: message.messageId,
+        why: messageOf(error),
+      })
+      return false
+    }
+  }
+}
+
+/** A message that comes again bears the name of its retry topic; the handler sees its own. */
+function withOriginalTopic(message: ReceivedMessage): ReceivedMessage {
+  const topic = isRetryTopic(message.topic)
+    ? message.properties[PropertyName.retryTopic]
+    : undefined
+  return topic === undefined ? message : { ...message, topic }
+}
+
+function isPromise(value: ReturnType<MessageHandler>): value is Promise<HandlerResult> {
+  return typeof value === 'object'
+}
