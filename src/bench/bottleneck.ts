@@ -180,8 +180,8 @@ function client(input: BottleneckInput): Bottleneck | null {
 function hostCpu(input: BottleneckInput): Bottleneck | null {
   const { cpu, cpuCount } = input.host
   if (cpu === null || cpu.busy < HOST_BUSY_MAX) return null
-  const others = otherCores(input.host, input.processes) ?? 0
-  if (others > cpuCount * OTHERS_SHARE) {
+  const others = otherCores(input.host, input.processes)
+  if (others !== null && others > cpuCount * OTHERS_SHARE) {
     return verdict(
       'cpu-host',
       'medium',
@@ -191,7 +191,7 @@ function hostCpu(input: BottleneckInput): Bottleneck | null {
   }
   return verdict(
     'cpu-host',
-    'high',
+    others === null ? 'medium' : 'high',
     input.brokersAreLocal
       ? `broker and load share ${cpuCount} cores, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
       : `all ${cpuCount} cores of this load machine are busy: the broker may be able to do more`,

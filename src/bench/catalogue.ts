@@ -28,7 +28,8 @@ export class Catalogue {
     const isPath = /[\\/]|\.ya?ml$/.test(nameOrPath)
     const file = isPath ? nameOrPath : path.join(this.#directory, `${nameOrPath}.yaml`)
     if (!isPath && !existsSync(file)) {
-      const meant = nearest(nameOrPath, this.names)
+      const meant =
+        this.names.find((name) => name.startsWith(nameOrPath)) ?? nearest(nameOrPath, this.names)
       throw new MqError('SCENARIO_INVALID', {
         where: nameOrPath,
         what: 'there is no scenario of that name',

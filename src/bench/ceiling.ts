@@ -5,14 +5,12 @@
  */
 import type { Clock } from '../world/clock.ts'
 import { Crew } from './crew.ts'
+import { NullTargetProcess } from './null-target-process.ts'
 import type { ProducerSetup } from './role-messages.ts'
-import { RoleProcess } from './role-process.ts'
-import { MqError } from '../base/errors.ts'
 
 const WARMUP_MS = 600
 const MEASURE_MS = 1_000
 const START_DELAY_MS = 50
-const LISTEN_TIMEOUT_MS = 10_000
 
 export interface Ceiling {
   readonly perSecond: number
@@ -30,15 +28,14 @@ export async function measureCeiling(
   producers: readonly ProducerSetup[],
   times: CeilingTimes = { warmupMs: WARMUP_MS, measureMs: MEASURE_MS },
 ): Promise<Ceiling> {
-  const target = new RoleProcess('null-target', 'null-target')
+  const target = await NullTargetProcess.start(clock)
   try {
-    const port = await listening(clock, target)
     let acked = 0
     const crew = await Crew.gather(
       clock,
       producers.map((setup) => ({
         name: `producer-${setup.producer + 1}`,
-        setup: { ...setup, driver: 'null' as const, endpoints: [`127.0.0.1:${port}`] },
+        setup: { ...setup, driver: 'null' as const, endpoints: [target.address] },
       })),
       {
         onTick: (_name, tick) => {
@@ -67,21 +64,4 @@ export async function measureCeiling(
   } finally {
     target.end()
   }
-}
-
-function listening(clock: Clock, target: RoleProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const fail = (why: string) => {
-      reject(new MqError('START_FAILED', { what: 'the null target', why, hint: 'try again' }))
-    }
-    const stop = clock.after(LISTEN_TIMEOUT_MS, () => {
-      fail('it did not listen in time')
-    })
-    target.onEnd = fail
-    target.onReport = (report) => {
-      if (report.kind !== 'listening') return
-      stop()
-      resolve(report.port)
-    }
-  })
 }

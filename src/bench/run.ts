@@ -25,6 +25,7 @@ import { assembleResult } from './assemble.ts'
 import { type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
 import { loadHistograms } from './histogram.ts'
+import { NullTargetProcess } from './null-target-process.ts'
 import { type Plan, planOf } from './plan.ts'
 import type { BenchResult, SeriesRow } from './result.ts'
 import type { ConsumerReport, ProducerReport } from './role-messages.ts'
@@ -117,6 +118,18 @@ const OPEN_FILES_NEEDED = 1_024
 /** Runs it. Rejects with MqError when it could not begin: target unreachable, topic refused … */
 export async function runBench(world: World, options: BenchOptions): Promise<BenchResult> {
   await loadHistograms()
+  if (options.loaded.scenario.target.driver !== 'null' || options.endpoints.length > 0) {
+    return runOn(world, options)
+  }
+  const target = await NullTargetProcess.start(world.clock)
+  try {
+    return await runOn(world, { ...options, endpoints: [target.address], ceiling: false })
+  } finally {
+    target.end()
+  }
+}
+
+async function runOn(world: World, options: BenchOptions): Promise<BenchResult> {
   const run = new BenchRun(world, options)
   try {
     return await run.run()

@@ -92,7 +92,13 @@ function integrityText({ integrity, wholeRun }: BenchResult): string {
   const { stored, acked } = integrity.conservation
   const growth =
     stored === null ? '' : `; queues grew by ${grouped(stored)} for ${grouped(acked)} acknowledged`
-  if (integrity.why !== null) return `not judged: ${integrity.why}${growth}`
+  if (integrity.why !== null) {
+    const open =
+      integrity.unverified > 0
+        ? `${grouped(integrity.unverified)} acknowledged messages could not be judged: `
+        : 'loss not judged: '
+    return `${open}${integrity.why}${growth}`
+  }
   const extra =
     integrity.unconfirmedStored > 0
       ? `; ${grouped(integrity.unconfirmedStored)} without acknowledgement were stored all the same`
