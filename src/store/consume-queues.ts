@@ -50,6 +50,8 @@ export class UnitCursor {
   at = 0
   /** Units from there on. */
   count = 0
+  /** They were put by this process and never read from the disk. */
+  own = false
 }
 
 export class ConsumeQueues {
@@ -428,6 +430,7 @@ export class ConsumeQueues {
       cursor.bytes = page.bytes
       cursor.at = (offset - page.first) * UNIT_BYTES
       cursor.count = page.first + page.count - offset
+      cursor.own = true
       return true
     }
     const key = this.#blockOf(offset)
@@ -437,6 +440,7 @@ export class ConsumeQueues {
     cursor.bytes = block.bytes
     cursor.at = at
     cursor.count = Math.floor((block.validBytes - at) / UNIT_BYTES)
+    cursor.own = false
     return true
   }
 
@@ -452,6 +456,36 @@ export class ConsumeQueues {
       (first - fileFrom) * UNIT_BYTES,
       Math.max(0, end - first) * UNIT_BYTES,
     )
+  }
+
+  /** Writes one unit of the files again, which was found damaged. */
+  async rewrite(
+    queue: Queue,
+    offset: number,
+    physicalOffset: number,
+    size: number,
+    tagsCode: number,
+  ): Promise<void> {
+    const bytes = Buffer.alloc(UNIT_BYTES)
+    writeI64(bytes, physicalOffset, 0)
+    bytes.writeInt32BE(size, 8)
+    bytes.writeInt32BE(tagsCode >> 31, 12)
+    bytes.writeInt32BE(tagsCode, 16)
+    const at = this.pathOf(queue, offset)
+    const file = await this.#files.acquire(at)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const position = (offset % this.unitsPerFile) * UNIT_BYTES
+        file.write(bytes, 0, UNIT_BYTES, position, (error) => {
+          if (error) reject(error)
+          else resolve()
+        })
+      })
+    } finally {
+      this.#files.release(at, file)
+    }
+    queue.unsynced.add(offset - (offset % this.unitsPerFile))
+    this.#cache.drop(queue)
   }
 
   /** Offset of the first unit of the block that holds `offset`; blocks do not cross files. */

@@ -75,27 +75,58 @@ export class LogReader {
     this.#cache = new BlockCache(BLOCK_BYTES, settings.cacheBytes, files, gate)
   }
 
-  /** Copies the record to the end of `target` when it is in memory. */
-  copyRecord(physicalOffset: number, size: number, target: ReplyBuffer): CopyResult {
+  /** Copies a record that a unit in memory points to; only for positions that the tail holds. */
+  copyFromTail(physicalOffset: number, size: number, target: ReplyBuffer): boolean {
     const chunk = this.#tail.find(physicalOffset)
-    if (chunk !== null && physicalOffset + size <= chunk.end) {
-      const at = target.reserve(size)
-      const from = physicalOffset - chunk.start
-      chunk.bytes.copy(target.bytes, at, from, from + size)
-      target.length = at + size
-      return CopyResult.ok
-    }
-    return this.#copyOld(physicalOffset, size, target)
+    if (chunk === null || physicalOffset + size > chunk.end) return false
+    const at = target.reserve(size)
+    const from = physicalOffset - chunk.start
+    chunk.bytes.copy(target.bytes, at, from, from + size)
+    target.length = at + size
+    return true
   }
 
-  #copyOld(physicalOffset: number, size: number, target: ReplyBuffer): CopyResult {
-    const segment = this.#segments.find(physicalOffset)
-    const end = physicalOffset + size
-    if (segment === null || end > segment.end || end > this.#watermarks.written) {
-      return this.#bad(physicalOffset, 'it lies outside of the log')
+  /** Copies the record to the end of `target` when it is in memory, and checks that it is the one. */
+  copyChecked(
+    physicalOffset: number,
+    size: number,
+    queueId: number,
+    queueOffset: number,
+    target: ReplyBuffer,
+  ): CopyResult {
+    const start = target.length
+    if (!this.copyFromTail(physicalOffset, size, target)) {
+      const segment = this.#segments.find(physicalOffset)
+      const end = physicalOffset + size
+      if (size <= 0 || segment === null || end > segment.end || end > this.#watermarks.written) {
+        return CopyResult.bad
+      }
+      if (!this.#copyFromBlocks(segment, physicalOffset, size, target)) return CopyResult.absent
     }
-    const start = target.reserve(size)
-    let at = start
+    const view = this.#view
+    const verdict = view.check(target.bytes, start, start + size, true)
+    if (
+      verdict === RecordVerdict.ok &&
+      view.size === size &&
+      view.physicalOffset === physicalOffset &&
+      view.queueId === queueId &&
+      view.queueOffset === queueOffset
+    ) {
+      this.coldOffset = physicalOffset
+      return CopyResult.ok
+    }
+    target.length = start
+    return CopyResult.bad
+  }
+
+  #copyFromBlocks(
+    segment: Segment,
+    physicalOffset: number,
+    size: number,
+    target: ReplyBuffer,
+  ): boolean {
+    const end = physicalOffset + size
+    let at = target.reserve(size)
     let position = physicalOffset
     while (position < end) {
       const inSegment = position - segment.from
@@ -103,20 +134,13 @@ export class LogReader {
       const block = this.#cache.get(segment, key)
       const from = inSegment - key * BLOCK_BYTES
       const to = Math.min(BLOCK_BYTES, from + end - position)
-      if (block === null || to > block.validBytes) return CopyResult.absent
+      if (block === null || to > block.validBytes) return false
       block.bytes.copy(target.bytes, at, from, to)
       at += to - from
       position += to - from
     }
-    const view = this.#view
-    const verdict = view.check(target.bytes, start, at, true)
-    if (verdict !== RecordVerdict.ok || view.size !== size) {
-      return this.#bad(physicalOffset, verdict === RecordVerdict.bad ? view.fault : 'size')
-    }
-    if (view.physicalOffset !== physicalOffset) return this.#bad(physicalOffset, 'position')
     target.length = at
-    this.coldOffset = physicalOffset
-    return CopyResult.ok
+    return true
   }
 
   /** Reads the blocks of [physicalOffset, +size) into the cache, and the next ones when reading goes forward. */
@@ -226,18 +250,19 @@ export class LogReader {
     this.#files.drop(segment.path)
   }
 
-  #bad(physicalOffset: number, why: string): CopyResult {
+  /** A record that should be there and is not whole: counted once, named, and skipped. */
+  reportBad(physicalOffset: number, topic: string, queueId: number, queueOffset: number): void {
     this.badRecords++
     this.lastBadOffset = physicalOffset
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs - this.#complainedMs >= COMPLAINT_INTERVAL_MS) {
-      this.#complainedMs = nowMs
-      this.#logger.error('a damaged record is skipped', {
-        physicalOffset,
-        why,
-        badRecords: this.badRecords,
-      })
-    }
-    return CopyResult.bad
+    if (nowMs - this.#complainedMs < COMPLAINT_INTERVAL_MS) return
+    this.#complainedMs = nowMs
+    this.#logger.error('a damaged record is skipped', {
+      physicalOffset,
+      topic,
+      queueId,
+      queueOffset,
+      badRecords: this.badRecords,
+    })
   }
 }

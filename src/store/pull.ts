@@ -2,7 +2,7 @@
  * The read path of a pull: units of a consume queue → records of the log → one reply, undecoded.
  * Nothing here waits: when something is not in memory the scan stops and says what it misses.
  */
-import { readI64 } from '../base/i64.ts'
+import { fitsI64, readI64 } from '../base/i64.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
 import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
@@ -59,6 +59,8 @@ export class PullScan {
   /** … or the record that is missing. */
   missingRecord = -1
   missingSize = 0
+  /** … or the queue offset whose unit does not lead to its record, and has to be looked into. */
+  suspectUnit = -1
   readonly #queues: ConsumeQueues
   readonly #log: LogReader
   readonly #segments: Segments
@@ -98,7 +100,7 @@ export class PullScan {
     let bytes = 0
     let removed = false
     let unitsLeft = 0
-    this.missingUnit = this.missingRecord = this.#log.coldOffset = -1
+    this.missingUnit = this.missingRecord = this.suspectUnit = this.#log.coldOffset = -1
     while (next < last) {
       if (unitsLeft === 0) {
         if (!this.#queues.locate(queue, next, cursor)) {
@@ -108,33 +110,42 @@ export class PullScan {
         unitsLeft = cursor.count
       }
       const size = cursor.bytes.readInt32BE(cursor.at + 8)
-      if (size === HOLE_SIZE || size <= 0) {
+      if (size === HOLE_SIZE || queue.badUnits.has(next)) {
         next++
       } else if (accept !== null && !accept(cursor.bytes.readInt32BE(cursor.at + 16))) {
         next++
       } else if (count > 0 && (count >= messagesMax || bytes + size > bytesMax)) {
         break
       } else {
-        const physicalOffset = readI64(cursor.bytes, cursor.at)
-        if (physicalOffset < logStart) removed = true
+        const physicalOffset = fitsI64(cursor.bytes, cursor.at)
+          ? readI64(cursor.bytes, cursor.at)
+          : -1
+        if (physicalOffset >= 0 && physicalOffset < logStart) removed = true
         else {
-          const copied = this.#log.copyRecord(physicalOffset, size, target)
+          // Units that never left this process are trusted; others are checked against the record.
+          const copied =
+            cursor.own && this.#log.copyFromTail(physicalOffset, size, target)
+              ? CopyResult.ok
+              : this.#log.copyChecked(physicalOffset, size, queue.queueId, next, target)
           if (copied === CopyResult.absent) {
             this.missingRecord = physicalOffset
             this.missingSize = size
             break
           }
-          if (copied === CopyResult.ok) {
-            count++
-            bytes += size
+          if (copied === CopyResult.bad) {
+            this.suspectUnit = next
+            break
           }
+          count++
+          bytes += size
         }
         next++
       }
       cursor.at += UNIT_BYTES
       unitsLeft--
     }
-    if ((this.missingUnit >= 0 || this.missingRecord >= 0) && !(partial && count > 0)) {
+    const stopped = this.missingUnit >= 0 || this.missingRecord >= 0 || this.suspectUnit >= 0
+    if (stopped && !(partial && count > 0)) {
       target.length = lengthBefore
       return null
     }

@@ -108,6 +108,14 @@ export class QueueLoader {
       }
       starts.push(first)
     }
+    // The last file is looked at when it is opened.
+    for (const first of starts.slice(0, -1)) {
+      const at = queues.pathOf(queue, first)
+      const facts = await disk.facts(at)
+      if (facts?.sizeBytes === unitsPerFile * UNIT_BYTES) continue
+      this.#damaged ??= `${at} has ${facts?.sizeBytes ?? 0} bytes`
+      return
+    }
     const oldest = starts[0]
     if (oldest === undefined) return
     let end = -1

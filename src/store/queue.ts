@@ -67,6 +67,9 @@ export class Queue {
   /** Older units that were read and are kept in memory, by the offset of their first. */
   readonly blocks = new Map<number, Block>()
 
+  /** Offsets whose record is damaged: looked for once, then skipped. */
+  readonly badUnits = new Set<number>()
+
   constructor(topic: string, queueId: number) {
     this.topic = topic
     this.topicBytes = Buffer.from(topic)

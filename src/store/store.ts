@@ -52,6 +52,7 @@ import { Retention } from './retention.ts'
 import { Segments } from './segments.ts'
 import { Tail } from './tail.ts'
 import { offsetByTime, type TimeBoundary, type Unit, unitAt } from './time-search.ts'
+import { repairUnit } from './unit-repair.ts'
 import { type ConfirmPolicy, confirmFlushed, confirmWritten, Watermarks } from './watermarks.ts'
 
 /** What the store tells its owner. Called from the event loop, never from inside `append`. */
@@ -518,13 +519,24 @@ export class Store {
       const partial = round === 0 || round > PULL_LOADS_MAX
       const outcome = scan.scan(queue, offset, messagesMax, bytesMax, accept, target, partial)
       if (outcome) return outcome
-      const { missingUnit, missingRecord, missingSize } = scan
-      if (missingUnit >= 0) await this.#queues.readUnits(queue, missingUnit)
+      const { missingUnit, missingRecord, missingSize, suspectUnit } = scan
+      if (suspectUnit >= 0) await this.#repair(queue, suspectUnit)
+      else if (missingUnit >= 0) await this.#queues.readUnits(queue, missingUnit)
       else await this.#reader.load(missingRecord, missingSize)
     }
     const { minOffset, maxOffset } = queue
     const status = 'OFFSET_FOUND_NULL'
     return { status, nextBeginOffset: offset, minOffset, maxOffset, count: 0, bytes: 0 }
+  }
+
+  async #repair(queue: Queue, offset: number): Promise<void> {
+    const parts = {
+      queues: this.#queues,
+      reader: this.#reader,
+      segments: this.#segments,
+      watermarks: this.watermarks,
+    }
+    await repairUnit(parts, queue, offset)
   }
 
   /** The whole, valid record at the position; null when there is none. */
