@@ -55,7 +55,8 @@ otherwise.`
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Consume)
-    const format = this.output === 'table' ? MessageFormat.compile(flags.format ?? '%v\\n') : null
+    const compiled = MessageFormat.compile(flags.format ?? '%v\\n')
+    const format = this.output === 'table' ? compiled : null
     if (format === null && flags.format !== undefined) {
       throw new MqError('USAGE', {
         what: `--format and --output ${this.output} exclude each other`,

@@ -165,7 +165,8 @@ exit code is 1 (3 when nobody answered).`
   }
 
   #showOutcome(topic: string, outcome: SendOutcome, tookMs: number): Promise<Produced> {
-    const { sent, failed, receipts, error } = outcome
+    const { sent, failed, receipts, error, sourceError } = outcome
+    if (sourceError !== null) throw afterSome(sourceError, sent)
     if (sent === 0 && failed > 0) throw error
     if (failed > 0) {
       this.warn(`${failed} messages failed, the first one: ${messageOf(error)}`)
@@ -198,6 +199,13 @@ async function* outgoing(
     count += 1
     if (limit !== null && count >= limit) return
   }
+}
+
+/** What was sent before the input went wrong is sent; the error says how much that was. */
+function afterSome(error: unknown, sent: number): unknown {
+  if (sent === 0 || !(error instanceof MqError)) return error
+  const what = `${error.message} (${sent} messages before it were sent)`
+  return new MqError('VALUE_INVALID', { what, hint: error.hint })
 }
 
 function producedText(result: Produced, terminal: Terminal): string {

@@ -32,7 +32,7 @@ export default class Purge extends MqctlCommand<Purged> {
     if (status.state !== 'stopped') {
       throw new MqError('ALREADY_RUNNING', { name: args.name, pid: status.supervisorPid ?? '?' })
     }
-    const bytes = await directoryBytes(this.world.disk, run.dataDir)
+    const bytes = directoryBytes(run.dataDir)
     const what = `${run.dataDir} (${formatBytes(bytes)})`
     const remove =
       !flags['dry-run'] &&

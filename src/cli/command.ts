@@ -41,7 +41,8 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
     argv?: string[],
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
     const parsed = await super.parse(options, argv)
-    const flags: Readonly<Record<string, unknown>> = parsed.flags
+    const flags: Record<string, unknown> = parsed.flags
+    fillSwitches(flags, this.ctor)
     this.#output =
       flags['json'] === true ? 'json' : ((flags['output'] as OutputFormat | undefined) ?? 'table')
     this.#quiet = flags['quiet'] === true
@@ -127,6 +128,14 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
   #withWarnings(result: Result, text: string): string {
     if (this.#warnings.length === 0 || typeof result !== 'object' || result === null) return text
     return `${jsonText({ ...result, warnings: this.#warnings }, 2)}\n`
+  }
+}
+
+/** oclif types a switch as boolean and leaves it undefined: then it would be missing in JSON. */
+function fillSwitches(flags: Record<string, unknown>, command: typeof Command): void {
+  const all = { ...command.baseFlags, ...command.flags }
+  for (const [name, flag] of Object.entries(all)) {
+    if (flag.type === 'boolean' && !flag.allowNo) flags[name] ??= false
   }
 }
 

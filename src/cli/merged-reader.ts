@@ -106,15 +106,25 @@ async function openLane(
 /** The lane whose first message was stored first; null while a lane that may be earlier is silent. */
 function nextLane(lanes: readonly Lane[]): Lane | null {
   let first: Lane | null = null
+  let firstHead: ReceivedMessage | null = null
   for (const lane of lanes) {
     const head = lane.buffer[0]
     if (head === undefined) {
       if (!lane.finished && !lane.atEnd) return null
       continue
     }
-    if (first === null || head.storeTimestamp < (first.buffer[0]?.storeTimestamp ?? 0)) first = lane
+    if (firstHead === null || isBefore(head, firstHead)) {
+      first = lane
+      firstHead = head
+    }
   }
   return first
+}
+
+/** Within one broker, the log knows the order that the clock's milliseconds cannot tell. */
+function isBefore(one: ReceivedMessage, other: ReceivedMessage): boolean {
+  if (one.storeTimestamp !== other.storeTimestamp) return one.storeTimestamp < other.storeTimestamp
+  return one.broker === other.broker && one.physicalOffset < other.physicalOffset
 }
 
 async function fill(

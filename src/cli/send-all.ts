@@ -29,6 +29,8 @@ export interface SendOutcome extends SendTotals {
   readonly receipts: readonly SendReceipt[]
   /** The first failure, of `failed`. */
   readonly error: unknown
+  /** Why the source of messages ended early; null when it did not. */
+  readonly sourceError: unknown
 }
 
 /** A report of more than this would be larger than most of what it reports. */
@@ -46,6 +48,7 @@ export async function sendAll(
   let sent = 0
   let failed = 0
   let error: unknown = null
+  let sourceError: unknown = null
 
   const send = async (message: OutgoingMessage, at: number) => {
     try {
@@ -62,20 +65,24 @@ export async function sendAll(
     options.onProgress({ sent, failed })
   }
 
-  for await (const message of messages) {
-    if (options.rateHz !== null) {
-      const dueMs = startMs + (index / options.rateHz) * 1_000
-      const waitMs = dueMs - options.clock.monotonicMs()
-      if (waitMs > 0) await sleep(options.clock, waitMs)
+  try {
+    for await (const message of messages) {
+      if (options.rateHz !== null) {
+        const dueMs = startMs + (index / options.rateHz) * 1_000
+        const waitMs = dueMs - options.clock.monotonicMs()
+        if (waitMs > 0) await sleep(options.clock, waitMs)
+      }
+      if (options.signal.aborted) break
+      const sending = send(message, index).finally(() => underWay.delete(sending))
+      underWay.add(sending)
+      index += 1
+      if (underWay.size >= options.window) await Promise.race(underWay)
+      // The first failure of all means that the rest will hardly do better.
+      if (failed > 0 && sent === 0) break
     }
-    if (options.signal.aborted) break
-    const sending = send(message, index).finally(() => underWay.delete(sending))
-    underWay.add(sending)
-    index += 1
-    if (underWay.size >= options.window) await Promise.race(underWay)
-    // The first failure of all means that the rest will hardly do better.
-    if (failed > 0 && sent === 0) break
+  } catch (reason) {
+    sourceError = reason
   }
   await Promise.all(underWay)
-  return { sent, failed, receipts: receipts.filter(Boolean), error }
+  return { sent, failed, receipts: receipts.filter(Boolean), error, sourceError }
 }

@@ -5,7 +5,7 @@
  *
  * Order of a start: lock the state directory, check ports, start all processes at once (loading
  * takes longest), name servers first get their configuration, then brokers with the name servers'
- * addresses; run.json is written as soon as the processes exist, so that whatever happens later,
+ * addresses, then topics are made; run.json is written as soon as the processes exist, so that whatever happens later,
  * somebody can find them.
  */
 import path from 'node:path'
@@ -21,6 +21,7 @@ import {
   type RoleFacts,
   type RunFile,
 } from './instance.ts'
+import { ensureTopics } from './planned-topics.ts'
 import { brokerPort, checkPortsFree, nameServerPort } from './ports.ts'
 import { identityOf, isAlive } from './process-identity.ts'
 import { Supervisor, type RoleEnd, type RoleProcess } from './supervisor.ts'
@@ -53,6 +54,7 @@ const builtScripts: RoleScripts = {
 }
 
 export class Instance {
+  readonly #world: World
   readonly #stateDir: string
   readonly #plan: InstancePlan
   readonly #release: () => Promise<void>
@@ -62,6 +64,7 @@ export class Instance {
   #run: RunFile
 
   private constructor(world: World, plan: InstancePlan, options: InstanceOptions, lock: DiskLock) {
+    this.#world = world
     this.#plan = plan
     this.#stateDir = options.stateDir
     this.#release = once(() => lock.release())
@@ -142,6 +145,7 @@ export class Instance {
     const nameServers = await this.#startAll(plannedNames, this.#nameServers)
     const addresses = nameServers.map(({ address }) => address)
     const brokers = await this.#startAll(brokerConfigs(this.#plan, addresses), this.#brokers)
+    await ensureTopics(this.#world, addresses, this.#plan.topics)
     this.#note([...nameServers, ...brokers], true)
   }
 

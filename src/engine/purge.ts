@@ -1,18 +1,29 @@
 /** Removing what an instance kept. */
+import { lstatSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Disk } from '../world/disk.ts'
 import { forgetInstance, type RunFile } from './instance.ts'
 
-/** Sum of the lengths of all files below a directory; 0 when there is none. */
-export async function directoryBytes(disk: Disk, directory: string): Promise<number> {
-  let bytes = 0
-  for (const entry of await disk.list(directory)) {
-    const full = path.join(directory, entry.name)
-    bytes += entry.isDirectory
-      ? await directoryBytes(disk, full)
-      : ((await disk.facts(full))?.sizeBytes ?? 0)
+const BLOCK_BYTES = 512
+
+/**
+ * Bytes that the files below a directory take on the disk; 0 when there is none. Segments of the
+ * log are as long as they may grow and take only what was written: their length would mislead.
+ */
+export function directoryBytes(directory: string): number {
+  let entries
+  try {
+    entries = readdirSync(directory, { withFileTypes: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    throw error
   }
-  return bytes
+  return entries.reduce((bytes, entry) => {
+    const full = path.join(directory, entry.name)
+    return (
+      bytes + (entry.isDirectory() ? directoryBytes(full) : lstatSync(full).blocks * BLOCK_BYTES)
+    )
+  }, 0)
 }
 
 /**

@@ -13,7 +13,6 @@ beforeAll(async () => {
 })
 afterAll(() => home.remove())
 
- 
 const ansi = /\u001b\[/
 
 describe('help', () => {

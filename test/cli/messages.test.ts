@@ -1,0 +1,308 @@
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Home, outcomeOf, shows } from './mqctl.ts'
+
+let home: Home
+
+beforeAll(async () => {
+  home = await Home.make()
+  await home.run(['start', '--detach', '--any-port'])
+})
+afterAll(() => home.remove())
+
+let topics = 0
+async function aTopic(queues = 1): Promise<string> {
+  topics += 1
+  const name = `topic-${topics}`
+  await home.run(['topic', 'create', name, '--queues', String(queues)])
+  return name
+}
+
+async function read(topic: string, ...args: string[]): Promise<string[]> {
+  const { stdout } = await home.run(['consume', topic, '--from', 'start', '--exit-at-end', ...args])
+  return stdout.split('\n').slice(0, -1)
+}
+
+async function readJson(topic: string) {
+  return (await read(topic, '-o', 'ndjson')).map((line) => JSON.parse(line))
+}
+
+describe('produce', () => {
+  it('sends its argument with key, tag and properties, and gives a receipt', async () => {
+    const topic = await aTopic()
+    const { document, exitCode } = await home.json([
+      ...['produce', topic, 'hello', '--key', 'A-1', '--key', 'A-2', '--tag', 'paid'],
+      ...['-H', 'source=web', '-H', 'region=eu=west'],
+    ])
+    expect([exitCode, document.sent, document.failed]).toEqual([0, 1, 0])
+    expect(document.messages).toEqual([
+      {
+        messageId: expect.stringMatching(/^[0-9A-F]{32}$/),
+        offsetMessageId: expect.stringMatching(/^[0-9A-F]{32}$/),
+        broker: 'broker-a',
+        queueId: 0,
+        queueOffset: 0,
+        status: 'SEND_OK',
+      },
+    ])
+    const [message] = await readJson(topic)
+    expect(message).toMatchObject({
+      topic,
+      broker: 'broker-a',
+      queueId: 0,
+      queueOffset: 0,
+      messageId: document.messages[0].messageId,
+      keys: ['A-1', 'A-2'],
+      tags: 'paid',
+      properties: { source: 'web', region: 'eu=west' },
+      body: 'hello',
+      bodyEncoding: 'utf8',
+      reconsumeTimes: 0,
+    })
+    expect(new Date(message.bornAt).getTime()).toBeLessThanOrEqual(Date.parse(message.storedAt) + 1)
+  })
+
+  it('sends a message a line of stdin, in order, also without a last newline', async () => {
+    const topic = await aTopic()
+    const { document } = await home.json(['produce', topic], { input: 'one\ntwo\r\n\nthree' })
+    expect(document.sent).toBe(3)
+    expect(await read(topic)).toEqual(['one', 'two', 'three'])
+  })
+
+  it('sends stdin as one message', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic, '--input', 'whole'], { input: 'a\nb\n' })
+    expect((await readJson(topic))[0].body).toBe('a\nb\n')
+  })
+
+  it('sends files whole, and bytes that are no text come back as they were', async () => {
+    const topic = await aTopic()
+    const bytes = Buffer.from([0, 255, 10, 13, 128, 1])
+    const files = [path.join(home.directory, 'a.bin'), path.join(home.directory, 'b.txt')]
+    await writeFile(files[0] ?? '', bytes)
+    await writeFile(files[1] ?? '', 'text\n')
+    await home.run(['produce', topic, ...files.flatMap((file) => ['--file', file])])
+    const [binary, text] = await readJson(topic)
+    expect([binary.bodyEncoding, binary.body]).toEqual(['base64', bytes.toString('base64')])
+    expect(text.body).toBe('text\n')
+  })
+
+  it('reads fields by a format', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic, '--format', '%k,%g,%v\\n'], { input: 'k1,red,x,y\nk2,,z\n' })
+    expect(await read(topic, '--format', '%k|%g|%v\\n')).toEqual(['k1|red|x,y', 'k2||z'])
+  })
+
+  it('round-trips through NDJSON: keys, tags, properties and any body', async () => {
+    const [from, to] = [await aTopic(), await aTopic()]
+    const file = path.join(home.directory, 'raw.bin')
+    await writeFile(file, Buffer.from([200, 201, 0]))
+    await home.run(['produce', from, 'héllo', '--key', 'k', '--tag', 't', '-H', 'a=b c'])
+    await home.run(['produce', from, '--file', file])
+    const { stdout } = await home.run([
+      ...['consume', from, '--from', 'start', '--exit-at-end', '-o', 'ndjson'],
+    ])
+    await home.run(['produce', to, '--input', 'ndjson'], { input: stdout })
+    const content = (messages: Record<string, unknown>[]) =>
+      messages.map(({ keys, tags, body, bodyEncoding, properties }) => {
+        const { a } = properties as Record<string, string>
+        return { keys, tags, body, bodyEncoding, a }
+      })
+    expect(content(await readJson(to))).toEqual(content(await readJson(from)))
+  })
+
+  it('says which line of NDJSON is wrong, and sends nothing from it on', async () => {
+    const topic = await aTopic()
+    const { stderr, exitCode } = await home.run(['produce', topic, '--input', 'ndjson'], {
+      input: '{"body":"ok"}\n{"body":\n',
+    })
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('stdin, line 2, is not JSON')])
+    expect(await read(topic)).toEqual(['ok'])
+  })
+
+  it('repeats its argument', async () => {
+    const topic = await aTopic()
+    const { document } = await home.json(['produce', topic, 'x', '--count', '500'])
+    expect(document.sent).toBe(500)
+    expect(await read(topic)).toHaveLength(500)
+  })
+
+  it('keeps to a rate', async () => {
+    const topic = await aTopic()
+    const { document } = await home.json(['produce', topic, 'x', '-c', '11', '--rate', '20/s'])
+    expect(document.tookMs).toBeGreaterThanOrEqual(500)
+  })
+
+  it('puts messages of one order key into one queue, in order', async () => {
+    const topic = await aTopic(8)
+    const input = Array.from({ length: 20 }, (_, index) => `${index}\n`).join('')
+    const { document } = await home.json(['produce', topic, '--order-key', 'user-1'], { input })
+    const queues = document.messages.map(({ queueId }: { queueId: number }) => queueId)
+    expect(new Set(queues).size).toBe(1)
+    expect(await read(topic)).toEqual(input.trimEnd().split('\n'))
+  })
+
+  const refused: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+    ['a transaction', ['--txn', 'commit'], 2, /not available yet/],
+    ['an illegal topic', [], 2, /illegal topic name/],
+    ['two sources', ['--file', 'x'], 2, /two sources/],
+    ['a file that is not there', ['--file', '/no/such/file'], 1, /ENOENT/],
+    ['a property without a value', ['-H', 'novalue'], 2, /not key=value/],
+    ['a delay, which the broker refuses', ['--delay', '5s'], 1, /./],
+    ['a delay level, which the broker refuses', ['--delay-level', '3'], 1, /./],
+  ]
+  it.each(refused)('refuses %s', async (what, args, exitCode, message) => {
+    const topic = what === 'an illegal topic' ? 'a/b' : 'topic-1'
+    const body = what.startsWith('a file') ? [] : ['x']
+    const outcome = await home.json(['produce', topic, ...body, ...args])
+    expect([outcome.exitCode, outcome.document.error.exitCode]).toEqual([exitCode, exitCode])
+    expect(outcome.document.error.message).toMatch(message)
+  })
+
+  it('exits with 3 when no name server answers', async () => {
+    const { document, exitCode } = await home.json(['produce', 'x', 'y', '-n', '127.0.0.1:1'])
+    expect([exitCode, document.error.code]).toEqual([3, 'NAMESRV_UNREACHABLE'])
+  })
+})
+
+describe('consume', () => {
+  it('reads by position: offsets, from the end, spans, and times', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic], { input: 'a\nb\nc\nd\n' })
+    const from = async (position: string) => {
+      const { stdout } = await home.run(['consume', topic, '--from', position, '--exit-at-end'])
+      return stdout.replaceAll('\n', '')
+    }
+    expect(await from('2')).toBe('cd')
+    expect(await from('+1')).toBe('bcd')
+    expect(await from('-1')).toBe('d')
+    expect(await from('1:3')).toBe('bc')
+    expect(await from(':2')).toBe('ab')
+    expect(await from('@-1h')).toBe('abcd')
+    expect(await from('@+1h')).toBe('')
+    expect(await from('@-1h:@+1h')).toBe('abcd')
+  })
+
+  it('merges queues in the order in which messages were stored', async () => {
+    const topic = await aTopic(4)
+    const lines = Array.from({ length: 200 }, (_, index) => String(index))
+    await home.run(['produce', topic], { input: lines.join('\n') })
+    expect(await read(topic)).toEqual(lines)
+  })
+
+  it('filters by tag', async () => {
+    const topic = await aTopic()
+    for (const tag of ['red', 'green', 'blue'])
+      await home.run(['produce', topic, tag, '--tag', tag])
+    expect(await read(topic, '--filter', 'red || blue')).toEqual(['red', 'blue'])
+  })
+
+  it('stops after a count, and when nothing comes', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic], { input: 'a\nb\nc\n' })
+    const counted = await home.run(['consume', topic, '--from', 'start', '--count', '2'])
+    const idle = await home.run(['consume', topic, '--from', 'start', '--idle', '300ms'])
+    expect([counted.stdout, idle.stdout]).toEqual(['a\nb\n', 'a\nb\nc\n'])
+    expect([counted.exitCode, idle.exitCode]).toEqual([0, 0])
+  })
+
+  it('shows what comes from now on', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic, 'old'])
+    const child = home.spawn(['consume', topic, '--count', '1'])
+    const outcome = outcomeOf(child)
+    await shows(child, 'waiting for new messages')
+    // The position is taken after the remark; a message a tenth of a second is sure to come later.
+    const sender = home.run(['produce', topic, 'new', '-c', '30', '--rate', '10/s'])
+    expect((await outcome).stdout).toBe('new\n')
+    await sender
+  })
+
+  it('as a group goes on where the group left off', async () => {
+    const topic = await aTopic(2)
+    await home.run(['produce', topic], { input: 'a\nb\nc\n' })
+    const args = ['consume', topic, '--group', `group-${topic}`, '--exit-at-end']
+    const first = await home.run([...args, '--from', 'start'])
+    await home.run(['produce', topic, 'd'])
+    const second = await home.run(args)
+    expect(first.stdout.split('\n').sort().join('')).toBe('abc')
+    expect(second.stdout).toBe('d\n')
+  })
+
+  it('reports the progress of a group on Ctrl-C, and exits with 130', async () => {
+    const topic = await aTopic()
+    const group = `group-${topic}`
+    await home.run(['produce', topic], { input: 'a\nb\n' })
+    const child = home.spawn(['consume', topic, '--group', group, '--from', 'start'])
+    const outcome = outcomeOf(child)
+    await shows(child, 'b\n')
+    child.kill('SIGINT')
+    expect((await outcome).exitCode).toBe(130)
+    const { document } = await home.json(['group', 'lag', group, '--topic', topic])
+    expect(document.groups[0].queues).toEqual([
+      expect.objectContaining({ topic, brokerOffset: 2, consumerOffset: 2, lag: 0 }),
+    ])
+  })
+
+  it('leaves to the group what it was not asked to take', async () => {
+    const topic = await aTopic()
+    const group = `group-${topic}`
+    await home.run(['produce', topic], { input: 'a\nb\nc\n' })
+    const one = await home.run(['consume', topic, '-g', group, '--from', 'start', '--count', '1'])
+    const rest = await home.run(['consume', topic, '-g', group, '--exit-at-end'])
+    expect([one.stdout, rest.stdout]).toEqual(['a\n', 'b\nc\n'])
+  })
+
+  it.each([
+    [['--from', 'somewhere'], 2, 'VALUE_INVALID'],
+    [['--format', '%z'], 2, 'VALUE_INVALID'],
+    [['--group', 'a b'], 2, 'NAME_ILLEGAL'],
+  ])('refuses %j', async (args, exitCode, code) => {
+    const outcome = await home.json(['consume', 'topic-1', ...args])
+    expect([outcome.exitCode, outcome.document.error.code]).toEqual([exitCode, code])
+  })
+
+  it('says that a topic does not exist', async () => {
+    const { document, exitCode } = await home.json(['consume', 'nothing-here'])
+    expect([exitCode, document.error.code]).toEqual([1, 'TOPIC_NOT_FOUND'])
+  })
+})
+
+describe('message', () => {
+  it('is found by key, by id and by place', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic, '{"n":1}', '--key', 'K-1'])
+    await home.run(['produce', topic, 'other', '--key', 'K-2'])
+    const found = await home.json(['message', 'find', '--topic', topic, '--key', 'K-1'])
+    expect(found.document.messages).toHaveLength(1)
+    const [message] = found.document.messages
+    const byId = await home.json(['message', 'get', message.messageId])
+    const byOffsetId = await home.json(['message', 'get', message.offsetMessageId])
+    const byPlace = await home.json([
+      ...['message', 'get', '--topic', topic, '--queue', '0', '--offset', '0'],
+    ])
+    expect([byId.document, byOffsetId.document, byPlace.document]).toEqual([
+      message,
+      message,
+      message,
+    ])
+    const pretty = await home.run(['message', 'get', message.messageId, '--body-as', 'json'])
+    expect(pretty.stdout).toContain('"n": 1')
+    const raw = await home.run(['message', 'get', message.messageId, '--format', '%v'])
+    expect(raw.stdout).toBe('{"n":1}')
+  })
+
+  it('that is not there is an error for get, and nothing for find', async () => {
+    const topic = await aTopic()
+    const id = '7F0000010A2B18B4AAC2000000000000'
+    const get = await home.json(['message', 'get', id, '--topic', topic])
+    expect([get.exitCode, get.document.error.code]).toEqual([1, 'MESSAGE_NOT_FOUND'])
+    const find = await home.json(['message', 'find', '--topic', topic, '--key', 'none'])
+    expect([find.exitCode, find.document]).toEqual([0, { messages: [] }])
+  })
+
+  it('needs an id or a place', async () => {
+    expect((await home.json(['message', 'get'])).document.error.code).toBe('USAGE')
+  })
+})
