@@ -61,7 +61,7 @@ export async function consumeAsGroup(
   await consumer.close()
 }
 
-function startPosition(position: Position): NonNullable<ConsumerOptions['from']> {
+function startPosition(position: Position): StartPosition {
   if (position.kind === 'start') return 'first'
   if (position.kind === 'end') return 'last'
   if (position.kind === 'time') return { timeMs: position.ms }
