@@ -1,7 +1,7 @@
 /** Our own name server and broker, as the shipped `mqctl start` runs them, for the tests. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Cluster, endProcess, removeFolder, temporaryFolder } from './peers.ts'
@@ -27,8 +27,10 @@ interface StartedStatus {
 }
 
 export interface MqctlOptions {
-  /** Existing store directory of the broker; otherwise one of its own, removed at stop. */
+  /** Existing store directory, named `broker-a`; otherwise one of its own, removed at stop. */
   readonly storeDirectory?: string
+  /** Existing home (state of the instance, data) to come back to; it is the caller's to remove. */
+  readonly home?: string
   readonly flush?: 'sync' | 'async'
   /** Broker options, by RocketMQ's name or ours. */
   readonly settings?: Record<string, string>
@@ -39,6 +41,8 @@ export interface MqctlCluster extends Cluster {
   readonly kind: 'mqctl'
   /** Pids of name servers, brokers and the process that watches them. */
   readonly pids: readonly number[]
+  /** Ends all of it as a crash of the machine's power would, save that the page cache lives on. */
+  kill(): Promise<void>
   /** What a command needs to see this instance (`mqctl status`), and nothing of the user's own. */
   readonly environment: NodeJS.ProcessEnv
 }
@@ -65,17 +69,21 @@ export class MqctlRefused extends Error {
   }
 }
 
-/** The data directory whose first broker's store is `storeDirectory`: the broker is named so. */
+/** The first broker of `mqctl start`; its store is the folder of that name in the data directory. */
 const brokerName = 'broker-a'
 
 /** Starts one name server and one broker on free ports; ready when `mqctl start` says so. */
 export async function startMqctl(options: MqctlOptions = {}): Promise<MqctlCluster> {
-  const home = temporaryFolder('embedded')
-  const dataDir = join(home, 'data')
-  fs.mkdirSync(dataDir)
-  if (options.storeDirectory !== undefined) {
-    fs.symlinkSync(options.storeDirectory, join(dataDir, brokerName))
+  const home = options.home ?? temporaryFolder('embedded')
+  const leave = (): void => {
+    if (options.home === undefined) removeFolder(home)
   }
+  const dataDir =
+    options.storeDirectory === undefined ? join(home, 'data') : dirname(options.storeDirectory)
+  if (options.storeDirectory !== undefined && basename(options.storeDirectory) !== brokerName) {
+    throw new Error(`a store for mqctl start is a folder named ${brokerName}`)
+  }
+  fs.mkdirSync(dataDir, { recursive: true })
   const environment = {
     ...process.env,
     HOME: home,
@@ -94,7 +102,7 @@ export async function startMqctl(options: MqctlOptions = {}): Promise<MqctlClust
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const status = await started(child).catch((error: unknown) => {
-    removeFolder(home)
+    leave()
     throw error
   })
   const broker = status.brokers[0]
@@ -111,7 +119,12 @@ export async function startMqctl(options: MqctlOptions = {}): Promise<MqctlClust
     environment,
     async stop() {
       await endProcess(child, 'SIGTERM')
-      removeFolder(home)
+      leave()
+    },
+    async kill() {
+      for (const role of roles) if (role.pid !== null) process.kill(role.pid, 'SIGKILL')
+      await endProcess(child, 'SIGKILL')
+      leave()
     },
   }
 }

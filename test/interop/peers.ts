@@ -238,6 +238,8 @@ export interface Cluster {
   readonly brokerPid: number
   /** Clean stop of everything. */
   stop(): Promise<void>
+  /** kill -9 of everything. */
+  kill(): Promise<void>
 }
 
 export interface ApacheOptions {
@@ -276,10 +278,11 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
   const children: ChildProcess[] = []
   // A store that outlives the broker needs a clean stop, which takes Apache's some seconds.
   const signal = options.storeDirectory === undefined ? 'SIGKILL' : 'SIGTERM'
-  const end = async (): Promise<void> => {
-    for (const child of children.reverse()) await endProcess(child, signal)
+  const endBy = async (how: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    for (const child of [...children].reverse()) await endProcess(child, how, 60_000)
     removeFolder(home)
   }
+  const end = (): Promise<void> => endBy(signal)
   try {
     let namesrv = options.namesrv
     if (namesrv === undefined) {
@@ -343,7 +346,8 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
     await until('Apache broker', () => {
       const text = fs.readFileSync(log, 'utf8')
       if (text.includes('boot success')) return true
-      if (broker.exitCode !== null) throw new BrokerRefused(text)
+      // Refused by the lock, it takes half a minute to end; its word is enough.
+      if (broker.exitCode !== null || text.includes('Lock failed')) throw new BrokerRefused(text)
       return null
     }).catch((error: unknown) => {
       throw error instanceof Error && error.cause instanceof BrokerRefused ? error.cause : error
@@ -357,6 +361,7 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
       storeDirectory: store,
       brokerPid: broker.pid ?? 0,
       stop: end,
+      kill: () => endBy('SIGKILL'),
     }
   } catch (error) {
     await end()

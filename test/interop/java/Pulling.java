@@ -1,4 +1,6 @@
 import com.alibaba.fastjson2.JSONObject;
+import java.io.PrintWriter;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -43,6 +45,7 @@ final class Pulling {
                 Peer.queueOf(request), request.getLongValue("offset"), false);
             return true;
         });
+        calls.put("pull.dump", Pulling::dump);
         calls.put("pull.stop", request -> {
             PULL.remove(request.getString("name")).shutdown();
             return true;
@@ -113,6 +116,39 @@ final class Pulling {
             .fluentPut("min", result.getMinOffset())
             .fluentPut("max", result.getMaxOffset())
             .fluentPut("messages", Peer.array(messages));
+    }
+
+    /**
+     * Reads {queues} queues of a topic to their ends and writes a line for each message to {file}:
+     * queue id, queue offset, unique id, MD5 of the body. Answers how many.
+     */
+    private static Object dump(JSONObject request) throws Exception {
+        DefaultMQPullConsumer consumer = pull(request);
+        long count = 0;
+        try (PrintWriter out = new PrintWriter(request.getString("file"), "UTF-8")) {
+            for (int queueId = 0; queueId < request.getIntValue("queues"); queueId++) {
+                MessageQueue queue = new MessageQueue(request.getString("topic"),
+                    request.getString("broker"), queueId);
+                long offset = consumer.minOffset(queue);
+                while (true) {
+                    PullResult result = consumer.pull(queue, "*", offset, 32);
+                    if (result.getMsgFoundList() == null) break;
+                    for (MessageExt message : result.getMsgFoundList()) {
+                        out.println(queueId + " " + message.getQueueOffset() + " " + message.getMsgId()
+                            + " " + hex(MessageDigest.getInstance("MD5").digest(message.getBody())));
+                        count++;
+                    }
+                    offset = result.getNextBeginOffset();
+                }
+            }
+        }
+        return count;
+    }
+
+    private static String hex(byte[] bytes) {
+        StringBuilder text = new StringBuilder();
+        for (byte octet : bytes) text.append(String.format("%02x", octet));
+        return text.toString();
     }
 
     private static Object offsets(JSONObject request) throws Exception {

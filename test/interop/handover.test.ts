@@ -1,0 +1,247 @@
+/**
+ * A store directory changes hands: ours to Apache's broker and Apache's to ours, after clean stops
+ * and after kill -9. Whoever opens it serves every message under the same offsets and ids, finds them
+ * by key, and goes on where groups were. And while one has it open, the other is refused.
+ */
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MqctlRefused, startMqctl } from './embedded.ts'
+import {
+  apacheClassPath,
+  BrokerRefused,
+  type Cluster,
+  JavaPeer,
+  type Received,
+  removeFolder,
+  type Sent,
+  skipBecause,
+  startApache,
+  temporaryFolder,
+  until,
+} from './peers.ts'
+
+const peers = await apacheClassPath()
+
+type Kind = Cluster['kind']
+
+const topic = 'Handed'
+const queues = 4
+
+/** What of a message must survive, in the order of queues and offsets. */
+function essence(message: Received): object {
+  return {
+    queueId: message.queueId,
+    queueOffset: message.queueOffset,
+    physicalOffset: message.physicalOffset,
+    storeSize: message.storeSize,
+    messageId: message.messageId,
+    keys: message.keys,
+    tags: message.tags,
+    bornAt: message.bornAt,
+    storedAt: message.storedAt,
+    user: message.properties['user'],
+    body: message.body,
+  }
+}
+
+describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that changes hands', () => {
+  let java: JavaPeer
+  let folder = ''
+  let names = 0
+
+  beforeAll(async () => {
+    if (peers.missing !== null) return
+    java = await JavaPeer.start(peers.classPath)
+  })
+
+  afterAll(async () => {
+    await java.stop()
+  })
+
+  function open(kind: Kind, storeDirectory: string): Promise<Cluster> {
+    if (peers.missing !== null) throw new Error(peers.missing)
+    return kind === 'mqctl'
+      ? startMqctl({ storeDirectory })
+      : startApache({ classPath: peers.classPath, storeDirectory })
+  }
+
+  function newStore(): string {
+    folder = temporaryFolder('handover')
+    const store = join(folder, 'broker-a')
+    fs.mkdirSync(store)
+    return store
+  }
+
+  /** Sends one by one and in a batch; some with keys, tags and properties. */
+  async function fill(cluster: Cluster, name: string): Promise<void> {
+    const producer = `producer-${++names}`
+    await java.call('producer.start', { name: producer, group: 'PG', namesrv: cluster.namesrv })
+    const messages = Array.from({ length: 60 }, (_, i) => ({
+      body: `${name} ${i} ${'x'.repeat((i * 37) % 900)}`,
+      tags: i % 3 === 0 ? 'third' : 'other',
+      keys: `${name}-${i}`,
+      properties: { user: name },
+    }))
+    await java.call('producer.send', { name: producer, topic, mode: 'sync', messages })
+    await java.call('producer.send', { name: producer, topic, mode: 'batch', messages })
+    await java.call('producer.stop', { name: producer })
+  }
+
+  async function readAll(cluster: Cluster): Promise<Received[]> {
+    const name = `reader-${++names}`
+    await java.call('pull.start', { name, group: 'Reader', namesrv: cluster.namesrv })
+    const all: Received[] = []
+    for (let queueId = 0; queueId < queues; queueId++) {
+      for (let offset = 0; ;) {
+        const page = await java.call<{ status: string; next: number; messages: Received[] }>(
+          'pull.fetch',
+          { name, topic, broker: cluster.brokerName, queueId, offset },
+        )
+        if (page.status !== 'FOUND') break
+        all.push(...page.messages)
+        offset = page.next
+      }
+    }
+    await java.call('pull.stop', { name })
+    return all
+  }
+
+  /** Lets a group consume what is there (or only what is new), and answers what it got. */
+  async function consume(cluster: Cluster, atLeast: number): Promise<Received[]> {
+    const name = `consumer-${++names}`
+    await java.call('push.start', {
+      name,
+      group: 'Followers',
+      topic,
+      namesrv: cluster.namesrv,
+      from: 'CONSUME_FROM_FIRST_OFFSET',
+    })
+    const received = await java.call<Received[]>('push.received', { name, atLeast })
+    await java.call('push.stop', { name })
+    return received
+  }
+
+  it.each<[Kind, Kind, 'clean' | 'killed']>([
+    ['mqctl', 'apache', 'clean'],
+    ['mqctl', 'apache', 'killed'],
+    ['apache', 'mqctl', 'clean'],
+    ['apache', 'mqctl', 'killed'],
+  ])(
+    'goes from %s to %s after it was %s, and back',
+    async (first, second, how) => {
+      const store = newStore()
+      try {
+        let cluster = await open(first, store)
+        await java.call('admin.createTopic', {
+          namesrv: cluster.namesrv,
+          broker: cluster.brokerAddress,
+          topic,
+          queues,
+        })
+        await until('route of the topic', () =>
+          java.call('admin.route', { namesrv: cluster.namesrv, topic }),
+        )
+        await fill(cluster, 'early')
+        const consumed = await consume(cluster, 120)
+        expect(consumed).toHaveLength(120)
+        const written = await readAll(cluster)
+        expect(written).toHaveLength(120)
+        await (how === 'killed' ? cluster.kill() : cluster.stop())
+
+        cluster = await open(second, store)
+        const seen = await readAll(cluster)
+        expect(seen.map(essence)).toEqual(written.map(essence))
+        // By key: from the index that the first one wrote. Each key was sent twice.
+        for (const key of ['early-0', 'early-59']) {
+          const found = await java.call<Received[]>('admin.byKey', {
+            namesrv: cluster.namesrv,
+            topic,
+            key,
+          })
+          expect(found.map((message) => message.keys)).toEqual([key, key])
+        }
+        await fill(cluster, 'late')
+        if (how === 'clean') {
+          // The group goes on where it was. (After a kill its last report may be lost: at least once.)
+          const news = await consume(cluster, 120)
+          expect(new Set(news.map((message) => message.properties['user']))).toEqual(
+            new Set(['late']),
+          )
+        }
+        const both = await readAll(cluster)
+        expect(both).toHaveLength(240)
+        await cluster.stop()
+
+        cluster = await open(first, store)
+        expect((await readAll(cluster)).map(essence)).toEqual(both.map(essence))
+        const found = await java.call<Received[]>('admin.byKey', {
+          namesrv: cluster.namesrv,
+          topic,
+          key: 'late-7',
+        })
+        expect(found).toHaveLength(2)
+        await cluster.stop()
+      } finally {
+        removeFolder(folder)
+      }
+    },
+    180_000,
+  )
+
+  /**
+   * Pids that hold a lock on a file, from /proc/locks (device and inode in its sixth column). A lock
+   * of an open file description, such as ours, belongs to no process: -1.
+   */
+  function lockHolders(file: string): number[] {
+    const { ino } = fs.statSync(file)
+    return fs
+      .readFileSync('/proc/locks', 'utf8')
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .filter((fields) => fields[5]?.endsWith(`:${ino}`) === true)
+      .map((fields) => Number(fields[4]))
+  }
+
+  it.each<[Kind, Kind]>([
+    ['mqctl', 'apache'],
+    ['apache', 'mqctl'],
+    ['mqctl', 'mqctl'],
+  ])('is refused to a second broker: %s has it, %s asks', async (owner, other) => {
+    const store = newStore()
+    try {
+      const cluster = await open(owner, store)
+      if (process.platform === 'linux') {
+        expect(lockHolders(join(store, 'lock'))).toEqual([
+          owner === 'apache' ? cluster.brokerPid : -1,
+        ])
+      }
+      const refusal = await open(other, store).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      if (other === 'apache') {
+        expect(refusal).toBeInstanceOf(BrokerRefused)
+        expect(String(refusal)).toContain('Lock failed')
+      } else {
+        expect(refusal).toBeInstanceOf(MqctlRefused)
+        expect((refusal as MqctlRefused).exitCode).toBe(1)
+        expect(String(refusal)).toMatch(/in use|locked/i)
+      }
+      // The owner is not disturbed.
+      const producer = `owner-${++names}`
+      await java.call('producer.start', { name: producer, group: 'PG', namesrv: cluster.namesrv })
+      const [sent] = await java.call<Sent[]>('producer.send', {
+        name: producer,
+        topic: 'Mine',
+        mode: 'sync',
+        messages: [{ body: 'still here' }],
+      })
+      expect(sent?.status).toBe('SEND_OK')
+      await java.call('producer.stop', { name: producer })
+      await cluster.stop()
+    } finally {
+      removeFolder(folder)
+    }
+  })
+})
