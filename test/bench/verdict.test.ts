@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest'
+import { type BottleneckInput, findBottleneck } from '../../src/bench/bottleneck.ts'
+import { readScenario } from '../../src/bench/scenario.ts'
+import { type ValidityInput, checkValidity } from '../../src/bench/validity.ts'
+import { aHost, aNic, aProcess, aProducer } from './a-result.ts'
+
+const fullCpu = { user: 0.7, system: 0.28, irq: 0.01, iowait: 0, steal: 0, idle: 0.01, busy: 0.99 }
+
+function found(changes: Partial<BottleneckInput>) {
+  return findBottleneck({
+    host: aHost(),
+    processes: [aProcess({}), aProducer()],
+    windowMs: 10_000,
+    sent: 1_000_000,
+    acked: 1_000_000,
+    ackedPerSecond: 100_000,
+    receivedPerSecond: 100_000,
+    errors: {},
+    senders: 160,
+    meanServiceMs: 1.6,
+    brokersAreLocal: true,
+    syncFlush: false,
+    ceilingShare: 0.2,
+    ...changes,
+  })
+}
+
+describe('the bottleneck', () => {
+  it('is the wait for answers when nothing is full, and the sum of Little’s law is shown', () => {
+    const { resource, evidence } = found({})
+    expect(resource).toBe('latency-bound')
+    expect(evidence[0]).toBe(
+      '160 senders ÷ 1.60 ms mean service time = 100000 messages a second; measured 100000',
+    )
+  })
+
+  it('is nothing that is watched when the senders do not wait either', () => {
+    expect(found({ ackedPerSecond: 20_000 }).resource).toBe('none')
+  })
+
+  it('is the CPU of the host when all cores are busy, and names who took how much', () => {
+    const { resource, evidence } = found({
+      host: aHost({ cpuCount: 2, cpu: fullCpu }),
+      processes: [aProcess({ cores: 0.9 }), aProducer({ cores: 0.95 })],
+    })
+    expect(resource).toBe('cpu-host')
+    expect(evidence).toContain('producer-1 0.95, broker-a 0.90 cores')
+  })
+
+  it('blames other programs when they took the CPU', () => {
+    const { resource, text, confidence } = found({ host: aHost({ cpu: fullCpu }) })
+    expect([resource, confidence]).toEqual(['cpu-host', 'medium'])
+    expect(text).toContain('not part of this run took 2.72')
+  })
+
+  it('is the broker’s CPU when one of its threads has a core to itself', () => {
+    const broker = aProcess({ cores: 1.1, busiestThread: { name: 'node', cores: 0.99 } })
+    expect(found({ processes: [broker] }).resource).toBe('cpu-broker')
+  })
+
+  it('is the client when it reaches its ceiling, or needs more than its core on a host with room', () => {
+    expect(found({ ceilingShare: 0.95 }).resource).toBe('client')
+    const busy = aProducer({ busiestThread: { name: 'node', cores: 0.99 } })
+    expect(found({ processes: [busy] }).resource).toBe('client')
+  })
+
+  it('is the link when it is full, by direction, and never the loopback', () => {
+    const link = { linkBitsPerSecond: 1e9 }
+    const nics = (nic: object) => ({ host: aHost({ nics: [aNic({ ...link, ...nic })] }) })
+    expect(found(nics({ txBytesPerSecond: 118e6, txShare: 0.944 })).resource).toBe('nic-tx')
+    expect(found(nics({ rxBytesPerSecond: 118e6, rxShare: 0.944 })).resource).toBe('nic-rx')
+    expect(found(nics({ txShare: 0.5 })).resource).toBe('latency-bound')
+    const loopback = aNic({ name: 'lo', isLoopback: true, txBytesPerSecond: 9e9 })
+    expect(found({ host: aHost({ nics: [loopback] }) }).resource).toBe('latency-bound')
+  })
+
+  it('is flow control when the broker refused as busy', () => {
+    expect(found({ errors: { SYSTEM_BUSY: 50_000 } }).resource).toBe('flow-control')
+  })
+
+  it('is garbage collection when the broker stood still for it', () => {
+    const broker = aProcess({ gc: { count: 99, pauseMs: 2500, share: 0.25, pauseMsMax: null } })
+    expect(found({ processes: [broker] }).resource).toBe('gc')
+  })
+
+  it('is the flush when fsyncs fill the time, only where they are waited for', () => {
+    const broker = aProcess({ fsync: { count: 12_000, meanMs: 0.75, maxMs: 9 } })
+    expect(found({ processes: [broker], syncFlush: true }).resource).toBe('disk-flush')
+    expect(found({ processes: [broker] }).resource).toBe('latency-bound')
+  })
+
+  it('is the disk when it is busy all the time', () => {
+    const { disk } = aHost()
+    const host = aHost({ disk: disk === null ? null : { ...disk, utilisation: 0.98 } })
+    expect(found({ host }).resource).toBe('disk-bandwidth')
+    expect(found({ host, syncFlush: true }).resource).toBe('disk-flush')
+  })
+
+  it('is memory when the machine swapped', () => {
+    const { memory } = aHost()
+    const host = aHost({ memory: memory === null ? null : { ...memory, swapInPages: 5000 } })
+    expect(found({ host }).resource).toBe('memory')
+  })
+})
+
+describe('validity', () => {
+  const { scenario } = readScenario('version: 1\nname: x\n', 'x.yaml')
+
+  function checked(changes: Partial<ValidityInput>) {
+    const checks = checkValidity({
+      scenario,
+      acked: 1_000_000,
+      ackedPerSecond: 100_000,
+      host: aHost({
+        cpuCount: 2,
+        cpu: { user: 0.5, system: 0.1, irq: 0, iowait: 0, steal: 0, idle: 0.4, busy: 0.6 },
+      }),
+      processes: [aProcess({}), aProducer()],
+      ceilingPerSecond: 500_000,
+      negativeEndToEnd: 0,
+      endToEndCount: 1000,
+      ...changes,
+    })
+    return checks.filter((check) => !check.ok).map(({ check, severity }) => `${check} ${severity}`)
+  }
+
+  it('finds nothing wrong with a healthy run', () => {
+    expect(checked({})).toEqual([])
+  })
+
+  it('does not believe a run without samples', () => {
+    expect(checked({ acked: 0, ackedPerSecond: 0 })).toEqual(['samples error'])
+  })
+
+  it('does not believe a run at the generator’s own ceiling', () => {
+    expect(checked({ ceilingPerSecond: 105_000 })).toEqual(['generator-ceiling error'])
+  })
+
+  it('does not believe a run whose generator had a full core while the host had room', () => {
+    const processes = [aProducer({ cores: 1, busiestThread: { name: 'node', cores: 0.99 } })]
+    expect(checked({ processes })).toEqual(['generator-cpu error'])
+  })
+
+  it('only warns of that on a full host, where nobody gets more', () => {
+    const processes = [aProducer({ cores: 1.97, busiestThread: { name: 'node', cores: 0.99 } })]
+    const host = aHost({ cpuCount: 2, cpu: fullCpu })
+    expect(checked({ processes, host })).toEqual(['generator-cpu warning'])
+  })
+
+  it('does not believe a run whose generator was often late', () => {
+    const processes = [aProcess({}), aProducer({ loop: { p99Ms: 900, maxMs: 2000, scope: '' } })]
+    expect(checked({ processes })).toEqual(['generator-loop-lag error'])
+  })
+
+  it('warns of a little steal and does not believe a run with much', () => {
+    const host = (steal: number) =>
+      aHost({
+        cpuCount: 2,
+        cpu: {
+          user: 0.5,
+          system: 0.1,
+          irq: 0,
+          iowait: 0,
+          steal,
+          idle: 0.4 - steal,
+          busy: 0.6 + steal,
+        },
+      })
+    expect(checked({ host: host(0.05) })).toEqual(['steal warning'])
+    expect(checked({ host: host(0.2) })).toEqual(['steal error'])
+  })
+
+  it('warns when other programs took a part of the machine', () => {
+    expect(checked({ host: aHost({ cpuCount: 8 }) })).toEqual(['other-load warning'])
+  })
+
+  it('does not believe messages that arrived before they were sent', () => {
+    expect(checked({ negativeEndToEnd: 1 })).toEqual(['negative-end-to-end error'])
+  })
+})

@@ -1,0 +1,203 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resultSchema } from '../../src/bench/result.ts'
+import { Home, outcomeOf, shows } from './mqctl.ts'
+
+let home: Home
+
+beforeAll(async () => {
+  home = await Home.make()
+})
+afterAll(() => home.remove())
+
+const short = ['--no-ceiling', '--warmup', '300ms', '--set', 'validity.minSamples=1']
+
+/** Directories that runs left behind. */
+function leftovers(): string[] {
+  const parent = path.join(home.directory, 'data', 'mqctl', 'bench')
+  return existsSync(parent) ? readdirSync(parent) : []
+}
+
+describe('mqctl bench', () => {
+  it('alone runs the pressure test on a broker of its own, and every message adds up', async () => {
+    const { exitCode, document, stderr } = await home.json([
+      'bench',
+      '--duration',
+      '1s',
+      '--warmup',
+      '300ms',
+    ])
+    expect([exitCode, document.verdict, stderr]).toEqual([
+      0,
+      'ok',
+      expect.not.stringMatching(/error/i),
+    ])
+    const result = resultSchema.parse(document)
+    expect(result.scenario.name).toBe('pressure-80x500')
+    expect(result.client.senders).toContain('2 producer processes × 80 concurrent')
+    const { conservation, lost, violations } = result.integrity
+    expect([lost, violations]).toEqual([0, []])
+    expect(conservation.sent).toBe(conservation.acked + conservation.failed + conservation.pending)
+    expect(conservation.stored).toBe(conservation.acked)
+    expect(result.wholeRun.received).toBe(conservation.acked)
+    expect(result.latency.service?.count).toBe(result.totals.acked)
+    expect(result.latency.service?.label).toContain('service time only')
+    expect(result.client.ceiling?.perSecond).toBeGreaterThan(0)
+    expect(result.processes.map((process) => process.name).sort()).toEqual([
+      'broker-a',
+      'consumer-1',
+      'consumer-2',
+      'mqctl',
+      'namesrv-1',
+      'producer-1',
+      'producer-2',
+    ])
+    const broker = result.processes.find((process) => process.role === 'broker')
+    expect(broker?.gc?.count).toBeGreaterThanOrEqual(0)
+    expect(leftovers()).toEqual([])
+  })
+
+  it('prints one page for people and writes the files it was asked for', async () => {
+    const out = path.join(home.directory, 'out')
+    const args = ['bench', 'smoke', '--duration', '500ms', '--out', out, ...short]
+    const { exitCode, stdout, stderr } = await home.run(args)
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^OK · smoke · run [0-9a-f]{8} · exit 0\n/)
+    expect(stdout).toContain('broker-a')
+    expect(stderr).toContain('measure (0.5 s)')
+    const saved = resultSchema.parse(
+      JSON.parse(readFileSync(path.join(out, 'result.json'), 'utf8')),
+    )
+    expect(saved.artifacts.map(({ path: file }) => existsSync(file))).toEqual([true, true, true])
+    expect(stdout.trim()).toBe(readFileSync(path.join(out, 'report.txt'), 'utf8').trim())
+  })
+
+  it('tests any brokers by their name server, and leaves no topic behind', async () => {
+    await home.run(['start', 'other', '--detach', '--any-port'])
+    const status = await home.json(['status', 'other'])
+    const namesrv = status.document.namesrv[0]
+    const { exitCode, document } = await home.json([
+      'bench',
+      'smoke',
+      '--namesrv',
+      namesrv,
+      '--duration',
+      '500ms',
+      ...short,
+    ])
+    expect([exitCode, document.verdict]).toEqual([0, 'ok'])
+    expect(document.environment.brokers[0]).toMatchObject({ name: 'broker-a', isLocal: true })
+    const topics = await home.json(['topic', 'list', '--namesrv', namesrv])
+    const names: string[] = topics.document.topics.map((topic: { name: string }) => topic.name)
+    expect(names.filter((name) => name.startsWith('mqctl_bench'))).toEqual([])
+  })
+
+  it('stops at Ctrl-C, reports what there is, and exits with 130', async () => {
+    const child = home.spawn(['bench', 'smoke', '--duration', '60s', '--json', ...short])
+    const ended = outcomeOf(child)
+    await shows(child, 'measure (60.0 s)')
+    child.kill('SIGINT')
+    const { exitCode, stdout } = await ended
+    const result = resultSchema.parse(JSON.parse(stdout))
+    expect([exitCode, result.verdict, result.exitCode]).toEqual([130, 'interrupted', 130])
+    expect(result.integrity.violations).toEqual([])
+    expect(leftovers()).toEqual([])
+  })
+
+  it('ends when the broker dies, says so, and keeps its data', async () => {
+    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
+    const ended = outcomeOf(child)
+    await shows(child, 'measure (60.0 s)')
+    const [run] = leftovers()
+    const root = path.join(home.directory, 'data', 'mqctl', 'bench', run ?? '')
+    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    process.kill(
+      roles.find((role: { role: string }) => role.role === 'broker').process.pid,
+      'SIGKILL',
+    )
+    const { exitCode, stdout, stderr } = await ended
+    expect(exitCode).toBe(3)
+    expect(stdout).toMatch(/^TARGET LOST · /)
+    expect(stdout).toContain('CONNECTION_LOST 8')
+    expect(stderr).toContain(`kept for a look: ${path.join(root, 'data')}`)
+    expect(existsSync(path.join(root, 'data', 'broker-a', 'commitlog'))).toBe(true)
+  })
+
+  it('calls a run without enough samples invalid, exit 13', async () => {
+    const args = ['bench', 'smoke', '--no-ceiling', '--duration', '200ms', '--warmup', '0']
+    const set = ['--set', 'validity.minSamples=1000000000']
+    const { exitCode, document } = await home.json([...args, ...set])
+    expect([exitCode, document.verdict, document.valid]).toEqual([13, 'invalid', false])
+  })
+
+  it('runs against the null target alone', async () => {
+    const set = ['--set', 'target.driver="null"', '--consumers', '0']
+    const { exitCode, document } = await home.json([
+      'bench',
+      'smoke',
+      '--duration',
+      '500ms',
+      ...set,
+      ...short,
+    ])
+    expect([exitCode, document.integrity.why]).toEqual([0, 'nobody consumed'])
+  })
+
+  it('says that nobody answers, exit 3', async () => {
+    const { exitCode, document } = await home.json(['bench', '--namesrv', '127.0.0.1:1'])
+    expect([exitCode, document.error.code]).toEqual([3, 'NAMESRV_UNREACHABLE'])
+  })
+
+  it.each([
+    [['bench', 'nosuch'], 'there is no scenario of that name'],
+    [['bench', 'pressure'], 'did you mean pressure-80x500?'],
+    [['bench', './nosuch.yaml'], 'cannot be read'],
+    [['bench', '--threads', 'many'], '--threads many: producers.threads: expected a whole number'],
+    [['bench', '--duration', '10'], '--duration 10: load.0.for: duration 10 has no unit'],
+    [['bench', '--size', '8B'], 'needs at least 32 bytes'],
+    [['bench', '--set', 'producers.treads=3'], 'did you mean threads?'],
+  ])('%j is refused before anything starts, exit 2', async (args, text) => {
+    const { exitCode, stdout, stderr } = await home.run(args)
+    expect([exitCode, stdout]).toEqual([2, ''])
+    expect(stderr).toContain(text)
+  })
+
+  it('names file, line and column of a mistake in a scenario file', async () => {
+    const file = path.join(home.directory, 'my.yaml')
+    await writeFile(file, 'version: 1\nname: mine\nmessage:\n  sise: 500B\n')
+    const { exitCode, stderr } = await home.run(['bench', file])
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain(`${file}:4:3: unknown key message.sise`)
+    expect(stderr).toContain('did you mean size?')
+  })
+
+  it('refuses a result directory that cannot be written before it runs', async () => {
+    const file = path.join(home.directory, 'file')
+    await writeFile(file, '')
+    await mkdir(path.join(home.directory, 'x'), { recursive: true })
+    const { exitCode, stderr } = await home.run(['bench', 'smoke', '--out', path.join(file, 'sub')])
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain('cannot write to')
+  })
+})
+
+describe('mqctl bench list and show', () => {
+  it('lists the scenarios that ship', async () => {
+    const { document } = await home.json(['bench', 'list'])
+    expect(document.scenarios.map((row: { name: string }) => row.name)).toEqual([
+      'pressure-80x500',
+      'smoke',
+    ])
+  })
+
+  it('shows a scenario that is right as it stands', async () => {
+    const { stdout } = await home.run(['bench', 'show', 'smoke'])
+    const file = path.join(home.directory, 'copy.yaml')
+    await writeFile(file, stdout)
+    const { exitCode, document } = await home.json(['bench', 'show', file])
+    expect([exitCode, document.name]).toEqual([0, 'smoke'])
+    expect(document.resolved.message.size).toBe(500)
+  })
+})
