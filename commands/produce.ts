@@ -7,7 +7,7 @@ import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cl
 import { MessageFormat } from '../src/cli/message-format.ts'
 import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
 import { inputKinds, messagesFrom } from '../src/cli/message-source.ts'
-import { ProgressLine } from '../src/cli/progress.ts'
+import { ProgressLine } from '../src/cli/progress-line.ts'
 import { RECEIPTS_MAX, sendAll, type SendOutcome } from '../src/cli/send-all.ts'
 import { renderTable } from '../src/cli/table.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
@@ -29,6 +29,9 @@ export interface Produced {
 const WINDOW = 64
 
 const LISTED_MAX = 20
+
+/** Progress is drawn this often. */
+const REDRAW_MS = 200
 
 export default class Produce extends BrokerCommand<Produced> {
   static override summary = 'Send messages: an argument, files, or stdin.'
@@ -146,7 +149,8 @@ exit code is 1 (3 when nobody answered).`
     return this.connect(flags, async ({ client }) => {
       const group = flags.group === undefined ? {} : { group: flags.group }
       const producer = Producer.over(client, { sendTimeoutMs: flags.timeout, ...group })
-      const progress = new ProgressLine(this.world.clock, this.terminal, this.quiet)
+      const progress = new ProgressLine(this.terminal, this.quiet || !this.terminal.stderrIsTty)
+      let drawnMs = Number.NEGATIVE_INFINITY
       const startMs = this.world.clock.monotonicMs()
       const outcome = await sendAll(producer, messages, {
         clock: this.world.clock,
@@ -155,7 +159,11 @@ exit code is 1 (3 when nobody answered).`
         rateHz: rate,
         oneway,
         onProgress: ({ sent, failed }) => {
-          progress.update(() => `${formatCount(sent)} sent, ${formatCount(failed)} failed`)
+          const nowMs = this.world.clock.monotonicMs()
+          if (nowMs - drawnMs < REDRAW_MS) return
+          drawnMs = nowMs
+          const line = `${formatCount(sent)} sent, ${formatCount(failed)} failed`
+          progress.show('sending', line, null)
         },
       })
       progress.end()
