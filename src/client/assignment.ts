@@ -37,6 +37,8 @@ export interface AssignmentOptions {
 
 /** After a pass that could not be finished. */
 const REBALANCE_AGAIN_MS = 1_000
+/** A topic that does not exist is asked for this often: a retry topic comes with the first heart-beat. */
+const MISSING_TOPIC_MS = 2_000
 /** Several reasons to rebalance within this time make one pass. */
 const REBALANCE_SOON_MS = 20
 
@@ -49,6 +51,8 @@ export class Assignment {
   #rebalancing: Promise<void> | null = null
   #rebalanceAgain = false
   #stopSoon: Stop | null = null
+  /** When the next pass is due (monotonic ms), while there is one. */
+  #soonMs = 0
   #closed = false
 
   constructor(
@@ -106,9 +110,14 @@ export class Assignment {
     }
   }
 
+  /** A sooner reason replaces a later one. */
   rebalanceSoon(delayMs = REBALANCE_SOON_MS): void {
-    if (this.#closed || this.#stopSoon !== null) return
-    this.#stopSoon = this.#client.world.clock.after(delayMs, () => {
+    const { clock } = this.#client.world
+    const dueMs = clock.monotonicMs() + delayMs
+    if (this.#closed || (this.#stopSoon !== null && dueMs >= this.#soonMs)) return
+    this.#stopSoon?.()
+    this.#soonMs = dueMs
+    this.#stopSoon = clock.after(delayMs, () => {
       this.#stopSoon = null
       void this.rebalance()
     })
@@ -145,10 +154,10 @@ export class Assignment {
   async #rebalanceTopic(topic: string): Promise<boolean> {
     const route = await this.routeOf(topic)
     if (route === null) {
-      // A retry topic comes with the first heart-beat, others when somebody makes them: no hurry.
       await this.#dropQueues(
         [...this.#assigned.values()].filter((one) => one.queue.topic === topic),
       )
+      this.rebalanceSoon(MISSING_TOPIC_MS)
       return true
     }
     const share = await this.#shareOf(route)
