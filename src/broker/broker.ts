@@ -236,10 +236,7 @@ class Broker implements RunningBroker {
         this.#fastServer?.flushList.flush()
       },
       onLost: (fromOffset, error) => {
-        this.#writePath?.failOwed(
-          fromOffset,
-          `service not available now: the log could not be written: ${error.message}`,
-        )
+        this.#writePath?.failOwed(fromOffset, `the log could not be written: ${error.message}`)
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)

@@ -33,6 +33,8 @@ export const brokerOptions = optionTable({
   }),
   advertise: text({
     default: '',
+    pattern: /^[a-zA-Z0-9_.:-]{0,253}$/,
+    patternText: 'a host name or an IP address',
     rocketmq: 'brokerIP1',
     summary: 'host that clients are told to connect to; empty means the one listened on',
   }),

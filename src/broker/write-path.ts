@@ -12,27 +12,19 @@
  * Nothing is awaited and nothing is allocated a message. Checks: rocketmq AbstractSendMessageProcessor
  * (msgCheck), SendMessageProcessor.
  */
-import { RequestCode, ResponseCode } from '../protocol/codes.ts'
-import {
-  Command,
-  CommandFlag,
-  OUR_LANGUAGE,
-  PROTOCOL_VERSION,
-  type SerializeType,
-  extFields,
-} from '../protocol/command.ts'
 import { BatchReader } from '../protocol/batch-body.ts'
+import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import type { Command } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
-import { encodeOffsetId, UniqueIdMaker } from '../protocol/message-id.ts'
+import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
 import { isClosedToSend, isRetryTopic } from '../protocol/names.ts'
 import { PROPERTIES_BYTES_MAX } from '../protocol/properties.ts'
-import { SendAnswerWriter } from '../protocol/send-answer.ts'
 import { SendRequest } from '../protocol/send-request.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
-import { OwedReplies } from './owed-replies.ts'
+import { SendReplies } from './send-replies.ts'
 import type { Topic } from './topic.ts'
 
 /** Staged bytes above which senders are not read from until the disk has caught up. */
@@ -51,8 +43,7 @@ export class WritePath {
   readonly #send = new SendRequest()
   readonly #append = new AppendRequest()
   readonly #batch = new BatchReader()
-  readonly #owed = new OwedReplies()
-  readonly #answers: SendAnswerWriter
+  readonly #replies: SendReplies
   readonly #storeHost: Buffer
   readonly #uniqueIds: UniqueIdMaker
   /** CLUSTER, MSG_REGION and TRACE_ON, which every stored message carries behind its sender's properties. */
@@ -65,7 +56,7 @@ export class WritePath {
     const { settings, world } = context
     this.#context = context
     this.#storeHost = storeHost
-    this.#answers = new SendAnswerWriter(storeHost, settings.regionId, settings.traceOn)
+    this.#replies = new SendReplies(settings, context.stats, storeHost)
     this.#uniqueIds = new UniqueIdMaker(
       storeHost.subarray(0, -4),
       world.random.below(0x1_0000),
@@ -77,9 +68,9 @@ export class WritePath {
     )
   }
 
-  /** Replies that wait for the disk. */
+  /** Answers that wait for the disk. */
   get owedCount(): number {
-    return this.#owed.size
+    return this.#replies.size
   }
 
   /** True when the frame was a send in its usual form and is taken care of. */
@@ -96,63 +87,36 @@ export class WritePath {
     else this.#refuse(connection, ResponseCode.INVALID_PARAMETER, this.#send.fault)
   }
 
-  /** A watermark moved: answers what the policy now allows. */
+  /** A watermark moved, or the state of the store changed: answers what the policy now allows. */
   answerOwed(): void {
-    const { store, stats, world } = this.#context
-    const durable = store.watermarks.confirmed
-    const owed = this.#owed
-    if (owed.firstEnd <= durable) {
-      const nowMs = world.clock.monotonicMs()
-      do {
-        stats.recordPutMs(nowMs - owed.firstAppendedMs)
-        owed.take()
-        this.#acknowledge()
-      } while (owed.firstEnd <= durable)
+    const { store, world } = this.#context
+    const { confirmed } = store.watermarks
+    const replies = this.#replies
+    if (replies.firstEnd <= confirmed) replies.acknowledge(confirmed, world.clock.monotonicMs())
+    if (store.state === 'flush-failed' && replies.size > 0) {
+      this.failOwed(confirmed, 'the disk failed to flush, nothing is acknowledged any more')
     }
     if (this.#held.size > 0) this.#releaseHeld()
   }
 
-  /** Bytes from `fromOffset` on could not be written: whoever waits for them is told so. */
+  /** Bytes behind `fromOffset` will never be confirmed: whoever waits for them is told so. */
   failOwed(fromOffset: number, remark: string): void {
-    const owed = this.#owed
-    // Once around the ring: the order of those who stay is kept.
-    for (let count = owed.size; count > 0; count--) {
-      const end = owed.firstEnd
-      const appendedMs = owed.firstAppendedMs
-      owed.take()
-      if (owed.connection === null) continue
-      if (end > fromOffset) {
-        this.#answer(owed.connection, ResponseCode.SERVICE_NOT_AVAILABLE, remark)
-        continue
-      }
-      owed.add(
-        owed.connection,
-        owed.opaque,
-        owed.serializeType,
-        owed.queueId,
-        owed.queueOffset,
-        owed.physicalOffset,
-        end,
-        appendedMs,
-        owed.ids,
-      )
-    }
+    this.#replies.fail(
+      fromOffset,
+      ResponseCode.SERVICE_NOT_AVAILABLE,
+      `service not available now: ${remark}`,
+    )
     this.#releaseHeld()
   }
 
   /** Called a few times a second. */
   tick(nowMs: number): void {
-    const { store } = this.#context
-    const owed = this.#owed
-    this.#diskIsSlow = nowMs - owed.firstAppendedMs > DISK_BUSY_MS
+    const { written } = this.#context.store.watermarks
+    const replies = this.#replies
+    this.#diskIsSlow = replies.firstEnd > written && replies.firstAgeMs(nowMs) > DISK_BUSY_MS
     // Held senders would wait in silence: read them, so that they are told to slow down.
     if (this.#diskIsSlow && this.#held.size > 0) this.#releaseHeld(true)
-    // Only what the kernel has may be called stored.
-    const written = store.watermarks.written
-    while (owed.firstEnd <= written && nowMs - owed.firstAppendedMs > FLUSH_TIMEOUT_MS) {
-      owed.take()
-      this.#answerStored(ResponseCode.FLUSH_DISK_TIMEOUT)
-    }
+    replies.timeOut(written, nowMs, FLUSH_TIMEOUT_MS)
   }
 
   /** Forgets a connection that is gone; what it sent is stored all the same. */
@@ -162,6 +126,10 @@ export class WritePath {
 
   #accept(connection: Connection): void {
     const send = this.#send
+    if (this.#diskIsSlow) {
+      this.#refuseAppend(connection, AppendStatus.busy)
+      return
+    }
     const topic = this.#topicOf(connection)
     if (topic === null) return
     let { queueId } = send
@@ -358,20 +326,8 @@ export class WritePath {
     const send = this.#send
     const { store, world } = this.#context
     const { lastAppend, watermarks } = store
-    if (!send.isOneway) {
-      this.#owed.add(
-        connection,
-        send.opaque,
-        send.serializeType,
-        queueId,
-        lastAppend.queueOffset,
-        lastAppend.physicalOffset,
-        lastAppend.end,
-        world.clock.monotonicMs(),
-        ids,
-      )
-    }
-    if (watermarks.appended - watermarks.written > STAGED_BYTES_HOLD && !this.#diskIsSlow) {
+    this.#replies.owe(connection, send, queueId, lastAppend, world.clock.monotonicMs(), ids)
+    if (watermarks.appended - watermarks.written > STAGED_BYTES_HOLD) {
       this.#held.add(connection)
       connection.hold(true)
     }
@@ -463,78 +419,7 @@ export class WritePath {
 
   /** Answers the request being read, unless it wants no answer. */
   #refuse(connection: Connection, code: number, remark: string): void {
-    const send = this.#send
-    if (send.isOneway) return
-    connection.reply(
-      new Command(
-        code,
-        OUR_LANGUAGE,
-        PROTOCOL_VERSION,
-        send.opaque,
-        CommandFlag.response,
-        remark,
-        extFields(),
-        null,
-        send.serializeType as SerializeType,
-      ),
-    )
-  }
-
-  /** Answers the reply that was taken from the ring: stored, as promised. */
-  #acknowledge(): void {
-    const owed = this.#owed
-    const { connection } = owed
-    if (connection === null || connection.isClosed) return
-    if (owed.ids !== null || owed.serializeType !== 0) {
-      this.#answerStored(ResponseCode.SUCCESS)
-      return
-    }
-    const { out } = connection
-    const at = out.reserve(this.#answers.bytesMax)
-    out.length = this.#answers.write(
-      out.bytes,
-      at,
-      owed.opaque,
-      owed.queueId,
-      owed.queueOffset,
-      owed.physicalOffset,
-    )
-    connection.touch()
-  }
-
-  /** The same answer as a command: batches, binary headers, FLUSH_DISK_TIMEOUT. */
-  #answerStored(code: number): void {
-    const owed = this.#owed
-    const { settings } = this.#context
-    if (owed.connection === null) return
-    this.#answer(owed.connection, code, null, {
-      MSG_REGION: settings.regionId,
-      TRACE_ON: settings.traceOn,
-      msgId: owed.ids ?? encodeOffsetId(this.#storeHost, owed.physicalOffset),
-      queueId: owed.queueId,
-      queueOffset: owed.queueOffset,
-    })
-  }
-
-  #answer(
-    connection: Connection,
-    code: number,
-    remark: string | null,
-    ext: Record<string, string | number | boolean> = {},
-  ): void {
-    connection.reply(
-      new Command(
-        code,
-        OUR_LANGUAGE,
-        PROTOCOL_VERSION,
-        this.#owed.opaque,
-        CommandFlag.response,
-        remark,
-        extFields(ext),
-        null,
-        this.#owed.serializeType as SerializeType,
-      ),
-    )
+    this.#replies.refuse(connection, this.#send, code, remark)
   }
 }
 

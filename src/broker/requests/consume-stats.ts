@@ -1,29 +1,40 @@
 /**
  * GET_TOPIC_STATS_INFO, GET_CONSUME_STATS, GET_BROKER_CONSUME_STATS, QUERY_CONSUME_TIME_SPAN: how far
  * topics go and how far groups are in them.
+ *
+ * A broker may have tens of thousands of rows to tell, so they become text one by one as they are
+ * looked at (`RowText`), a few milliseconds a turn. The shapes are those of `protocol/bodies`.
  * Source: apache/rocketmq broker/…/processor/AdminBrokerProcessor.java.
  */
-import {
-  type ConsumeProgress,
-  type ConsumeStats,
-  encodeBrokerConsumeStats,
-  encodeConsumeStats,
-} from '../../protocol/bodies/consume-stats.ts'
 import {
   type ConsumeTimeSpan,
   encodeConsumeTimeSpans,
 } from '../../protocol/bodies/consume-time-span.ts'
 import type { MessageQueue } from '../../protocol/bodies/message-queue.ts'
-import { type TopicOffset, encodeTopicStatsTable } from '../../protocol/bodies/topic-stats-table.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
-import { isRetryTopic } from '../../protocol/names.ts'
 import { type Command, respond } from '../../protocol/command.ts'
+import { isRetryTopic } from '../../protocol/names.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
 import { Refusal } from '../refusal.ts'
 import { StatName } from '../stats.ts'
 import type { Topic } from '../topics.ts'
 import { TurnBudget } from '../turn-budget.ts'
 import { flagField, groupField, optionalText, topicField } from './fields.ts'
+
+/** Rows of a Map<MessageQueue, …> as Java writes it; names are legal ones and need no escapes. */
+class RowText {
+  #text = ''
+
+  /** @param value the row's value as JSON */
+  add(brokerName: string, topic: string, queueId: number, value: string): void {
+    const comma = this.#text === '' ? '' : ','
+    this.#text += `${comma}{"brokerName":"${brokerName}","queueId":${queueId},"topic":"${topic}"}:${value}`
+  }
+
+  get text(): string {
+    return `{${this.#text}}`
+  }
+}
 
 /** The topic that a request names. Refused with 17 when there is none. */
 export function knownTopic(context: BrokerContext, command: Command, field = 'topic'): Topic {
@@ -49,59 +60,74 @@ function queueNamed(context: BrokerContext, topic: string, queueId: number): Mes
 /** Every queue of a topic, the empty ones too. */
 export const topicStats: RequestHandler = async (context, _connection, command) => {
   const topic = knownTopic(context, command)
+  const { store, settings } = context
   const budget = new TurnBudget(context.world.clock)
-  const queues: TopicOffset[] = []
+  const rows = new RowText()
   for (let queueId = 0; queueId < topic.queueNums; queueId++) {
-    const stored = context.store.peekQueue(topic.name, queueId)
+    const stored = store.peekQueue(topic.name, queueId)
     const minOffset = stored?.minOffset ?? 0
     const maxOffset = stored?.maxOffset ?? 0
     const newest =
-      stored !== null && maxOffset > minOffset
-        ? await context.store.storeTimeOf(stored, maxOffset - 1)
-        : 0
-    queues.push({
-      queue: queueNamed(context, topic.name, queueId),
-      minOffset,
-      maxOffset,
-      lastUpdateTimestamp: Math.max(newest, 0),
-    })
+      stored !== null && maxOffset > minOffset ? await store.storeTimeOf(stored, maxOffset - 1) : 0
+    rows.add(
+      settings.brokerName,
+      topic.name,
+      queueId,
+      `{"lastUpdateTimestamp":${Math.max(newest, 0)},"maxOffset":${maxOffset},"minOffset":${minOffset}}`,
+    )
     if (budget.spent) await budget.nextTurn()
   }
-  const topicPutTps = context.stats.minuteRate(StatName.topicPutNums, topic.name)
-  const body = encodeTopicStatsTable({ queues, topicPutTps })
+  const putTps = context.stats.minuteRate(StatName.topicPutNums, topic.name)
+  const body = Buffer.from(`{"offsetTable":${rows.text},"topicPutTps":${putTps}}`)
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 
-/** How far a group is in the queues of one topic; null when it is connected and did not subscribe to it. */
-async function progressIn(
+/** What the queues of a topic add up to, for one group. */
+interface Behind {
+  /** Messages that the group has not processed. */
+  diff: number
+  /** Of these, messages that it asked for. */
+  inflightDiff: number
+}
+
+/**
+ * Adds how far a group is in the queues of one topic. False when the group is connected and did not
+ * subscribe to it.
+ */
+async function addProgress(
   context: BrokerContext,
   group: string,
   topic: Topic,
+  rows: RowText,
+  behind: Behind,
   budget: TurnBudget,
-): Promise<ConsumeProgress[] | null> {
+): Promise<boolean> {
+  const { store, offsets, settings } = context
   const subscriptions = context.clients.consumerGroup(group)?.subscriptions
   if (subscriptions !== undefined && subscriptions.size > 0 && !subscriptions.has(topic.name)) {
-    return null
+    return false
   }
-  const rows: ConsumeProgress[] = []
   for (let queueId = 0; queueId < topic.readQueueNums; queueId++) {
-    const stored = context.store.peekQueue(topic.name, queueId)
+    const stored = store.peekQueue(topic.name, queueId)
     const brokerOffset = stored?.maxOffset ?? 0
-    const consumerOffset = context.offsets.get(group, topic.name, queueId) ?? 0
+    const consumerOffset = offsets.get(group, topic.name, queueId) ?? 0
+    const pullOffset = offsets.pulled(group, topic.name, queueId)
     const lastTimestamp =
       stored !== null && consumerOffset > stored.minOffset && consumerOffset <= brokerOffset
-        ? await context.store.storeTimeOf(stored, consumerOffset - 1)
+        ? await store.storeTimeOf(stored, consumerOffset - 1)
         : 0
-    rows.push({
-      queue: queueNamed(context, topic.name, queueId),
-      brokerOffset,
-      consumerOffset,
-      pullOffset: context.offsets.pulled(group, topic.name, queueId),
-      lastTimestamp: Math.max(lastTimestamp, 0),
-    })
+    rows.add(
+      settings.brokerName,
+      topic.name,
+      queueId,
+      `{"brokerOffset":${brokerOffset},"consumerOffset":${consumerOffset},` +
+        `"lastTimestamp":${Math.max(lastTimestamp, 0)},"pullOffset":${pullOffset}}`,
+    )
+    behind.diff += brokerOffset - consumerOffset
+    behind.inflightDiff += pullOffset - consumerOffset
     if (budget.spent) await budget.nextTurn()
   }
-  return rows
+  return true
 }
 
 function getRate(context: BrokerContext, topic: string, group: string): number {
@@ -119,47 +145,40 @@ export const consumeStats: RequestHandler = async (context, _connection, command
         ? several.split(';').filter((name) => name !== '')
         : topicsOfGroup(context, group)
   const budget = new TurnBudget(context.world.clock)
-  const queues: ConsumeProgress[] = []
+  const rows = new RowText()
+  const behind: Behind = { diff: 0, inflightDiff: 0 }
   let consumeTps = 0
   for (const name of names) {
     const topic = context.topics.get(name)
-    const rows = topic === null ? null : await progressIn(context, group, topic, budget)
-    if (rows === null) continue
-    for (const row of rows) queues.push(row)
+    if (topic === null) continue
+    if (!(await addProgress(context, group, topic, rows, behind, budget))) continue
     consumeTps += getRate(context, name, group)
   }
-  const body = encodeConsumeStats({ queues, consumeTps })
+  const body = Buffer.from(`{"consumeTps":${consumeTps},"offsetTable":${rows.text}}`)
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 
 export const brokerConsumeStats: RequestHandler = async (context, _connection, command) => {
   const isOrder = flagField(command, 'isOrder')
   const budget = new TurnBudget(context.world.clock)
-  const groups: [string, ConsumeStats[]][] = []
-  let totalDiff = 0
-  let totalInflightDiff = 0
+  const groups: string[] = []
+  const behind: Behind = { diff: 0, inflightDiff: 0 }
   for (const group of [...context.groups.names()]) {
-    const stats: ConsumeStats[] = []
+    const stats: string[] = []
     for (const name of topicsOfGroup(context, group)) {
       const topic = context.topics.get(name)
       if (topic === null || topic.order !== isOrder) continue
-      const queues = await progressIn(context, group, topic, budget)
-      if (queues === null) continue
-      for (const row of queues) {
-        totalDiff += row.brokerOffset - row.consumerOffset
-        totalInflightDiff += row.pullOffset - row.consumerOffset
-      }
-      stats.push({ queues, consumeTps: getRate(context, name, group) })
+      const rows = new RowText()
+      if (!(await addProgress(context, group, topic, rows, behind, budget))) continue
+      stats.push(`{"consumeTps":${getRate(context, name, group)},"offsetTable":${rows.text}}`)
     }
-    if (stats.length > 0) groups.push([group, stats])
+    if (stats.length > 0) groups.push(`{"${group}":[${stats.join(',')}]}`)
     if (budget.spent) await budget.nextTurn()
   }
-  const body = encodeBrokerConsumeStats({
-    brokerAddr: context.settings.advertisedAddress,
-    groups,
-    totalDiff,
-    totalInflightDiff,
-  })
+  const body = Buffer.from(
+    `{"brokerAddr":${JSON.stringify(context.settings.advertisedAddress)},"consumeStatsList":[${groups.join(',')}],` +
+      `"totalDiff":${behind.diff},"totalInflightDiff":${behind.inflightDiff}}`,
+  )
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 

@@ -10,7 +10,7 @@ import { faultOfGroup, faultOfTopic } from '../../protocol/names.ts'
 import { Refusal } from '../refusal.ts'
 
 /** Largest body of a request that is neither a send nor a pull. */
-const BODY_BYTES_MAX = 2 * 1024 * 1024
+const BODY_BYTES_MAX = 1024 * 1024
 
 const wholeNumber = /^-?\d{1,19}$/
 
