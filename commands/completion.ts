@@ -13,7 +13,7 @@ export default class Completion extends MqctlCommand<{ shell: Shell; script: str
     })({ required: true }),
   }
   static override examples = [
-    'source <(<%= config.bin %> completion bash)',
+    '$ source <(<%= config.bin %> completion bash)',
     '<%= config.bin %> completion zsh > ~/.zfunc/_mqctl',
     '<%= config.bin %> completion fish > ~/.config/fish/completions/mqctl.fish',
   ]

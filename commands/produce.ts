@@ -95,8 +95,8 @@ exit code is 1 (3 when nobody answered).`
   }
   static override examples = [
     '<%= config.bin %> produce orders "hello" --key A-1 --tag paid -H source=web',
-    'echo hi | <%= config.bin %> produce orders',
-    `printf 'k1 v1\\nk2 v2\\n' | <%= config.bin %> produce orders --format '%k %v\\n'`,
+    '$ echo hi | <%= config.bin %> produce orders',
+    `$ printf 'k1 v1\\nk2 v2\\n' | <%= config.bin %> produce orders --format '%k %v\\n'`,
     '<%= config.bin %> produce orders --file order.json --file other.json',
     '<%= config.bin %> produce orders --input ndjson < messages.ndjson',
     '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',

@@ -1,5 +1,5 @@
 /** Help: bare `mqctl` shows the eight commands that matter, `mqctl --help` all of them. */
-import { Help } from '@oclif/core'
+import { Help, type Command } from '@oclif/core'
 import { MqError } from '../base/errors.ts'
 import { suggestCommand } from './command-not-found.ts'
 import { helpPages } from './help-pages.ts'
@@ -62,6 +62,14 @@ export default class MqctlHelp extends Help {
         line('COMMAND --help', 'flags and examples of one command'),
       ].join('\n'),
     )
+  }
+
+  /** Descriptions are broken into lines for their source file; here they fit the terminal. */
+  override async showCommandHelp(command: Command.Loadable): Promise<void> {
+    if (command.description !== undefined) {
+      command.description = command.description.replaceAll(/(?<!\n)\n(?!\n)/g, ' ')
+    }
+    await super.showCommandHelp(command)
   }
 
   #firstPage(): string {
