@@ -168,6 +168,14 @@ describe('completion', () => {
 })
 
 describe('the surface', () => {
+  it('is written down in docs/cli.md as it is', async () => {
+    const root = path.join(import.meta.dirname, '..', '..')
+    const script = path.join(root, 'scripts', 'cli-reference.mjs')
+    const { stdout } = await promisify(execFile)(process.execPath, [script, '--stdout'])
+    expect(stdout).toBe(await readFile(path.join(root, 'docs', 'cli.md'), 'utf8'))
+  })
+
+
   it('is what was agreed: commands and flags change only on purpose', async () => {
     const manifestPath = path.join(import.meta.dirname, '..', '..', 'oclif.manifest.json')
     const manifest = JSON.parse(await readFile(manifestPath, 'utf8'))
