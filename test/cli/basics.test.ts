@@ -175,7 +175,6 @@ describe('the surface', () => {
     expect(stdout).toBe(await readFile(path.join(root, 'docs', 'cli.md'), 'utf8'))
   })
 
-
   it('is what was agreed: commands and flags change only on purpose', async () => {
     const manifestPath = path.join(import.meta.dirname, '..', '..', 'oclif.manifest.json')
     const manifest = JSON.parse(await readFile(manifestPath, 'utf8'))
