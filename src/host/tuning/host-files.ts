@@ -48,6 +48,7 @@ export interface HostIdentity {
   readonly uid: number
   readonly gids: readonly number[]
   readonly pid: number
+  readonly nodeVersion: string
   readonly parentPid: number
 }
 
@@ -79,6 +80,7 @@ export class NodeHostFiles implements HostFiles {
       uid: process.geteuid?.() ?? 0,
       gids: process.getgroups?.() ?? [],
       pid: process.pid,
+      nodeVersion: process.versions.node,
       parentPid: process.ppid,
     }
   }

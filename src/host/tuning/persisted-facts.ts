@@ -113,6 +113,14 @@ function thpDefinitions(files: HostFiles, unreadable: string[]): Definition[] {
   const definitions: Definition[] = []
   const boot = /(?:^|\s)transparent_hugepage=(\w+)/.exec(textOf(files, '/proc/cmdline') ?? '')?.[1]
   const key = THP_ENABLED
+  const kernel = textOf(files, '/proc/sys/kernel/osrelease')?.trim() ?? ''
+  const config = `/boot/config-${kernel}`
+  const built = /^CONFIG_TRANSPARENT_HUGEPAGE_(ALWAYS|MADVISE|NEVER)=y$/m.exec(
+    textOf(files, config) ?? '',
+  )?.[1]
+  if (built !== undefined) {
+    definitions.push({ key, value: built.toLowerCase(), file: config, line: 1, ignored: null })
+  }
   if (boot !== undefined) {
     definitions.push({ key, value: boot, file: '/proc/cmdline', line: 1, ignored: null })
   }

@@ -93,7 +93,12 @@ export function readTarget(
     residentBytes: memory.get('VmRSS') ?? null,
     denied,
     jvm: jvmOf(files, directory, command, kind, flags, denied),
-    node: kind === 'node' && directory !== null ? nodeOf(files, directory, command, denied) : null,
+    node:
+      directory === null
+        ? ownNode(files, found.how)
+        : kind === 'node'
+          ? nodeOf(files, directory, command, denied)
+          : null,
   }
 }
 
@@ -276,4 +281,16 @@ function nodeVersion(files: HostFiles, directory: string) {
   return parts.includes(undefined)
     ? { version: null, source: null }
     : { version: parts.join('.'), source: header }
+}
+
+/** Without a target, a Node broker is one that this mqctl would start, with the same Node. */
+function ownNode(files: HostFiles, how: TargetFacts['how']): NodeFacts | null {
+  if (how !== 'none') return null
+  return {
+    version: files.identity.nodeVersion,
+    versionSource: 'the Node of this mqctl',
+    threadPool: null,
+    threadPoolKnown: false,
+    maxOldSpaceMb: null,
+  }
 }

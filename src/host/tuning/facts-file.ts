@@ -1,0 +1,67 @@
+/** Facts as a file: written by `tune-os collect`, judged elsewhere by `check --facts`. */
+import { MqError, messageOf } from '../../base/errors.ts'
+import { FACTS_SCHEMA, FACTS_VERSION, type HostFacts } from './facts.ts'
+
+/** What every version of the file has; the rest is checked by name. */
+const parts = [
+  'platform',
+  'container',
+  'memory',
+  'cpu',
+  'sysctl',
+  'thp',
+  'clock',
+  'counters',
+  'network',
+  'target',
+  'group',
+  'disk',
+  'persisted',
+  'probes',
+  'plans',
+] as const
+
+/** Throws CONFIG_INVALID for anything that is not facts of this or an older version. */
+export function parseFacts(text: string, file: string): HostFacts {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw invalid(file, `not JSON: ${messageOf(error)}`)
+  }
+  if (typeof value !== 'object' || value === null) throw invalid(file, 'not an object')
+  const facts = value as Readonly<Record<string, unknown>>
+  if (facts['schema'] !== FACTS_SCHEMA) {
+    throw invalid(file, `schema is ${JSON.stringify(facts['schema'] ?? null)}, not ${FACTS_SCHEMA}`)
+  }
+  const version = facts['version']
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
+    throw invalid(file, `version is ${JSON.stringify(version ?? null)}, not a number`)
+  }
+  if (version > FACTS_VERSION) {
+    throw new MqError('CONFIG_INVALID', {
+      where: file,
+      what: `facts of version ${version}, written by ${String(facts['tool'])}; this mqctl knows up to ${FACTS_VERSION}`,
+      hint: 'judge them with the mqctl that wrote them, or a newer one',
+    })
+  }
+  for (const part of parts) {
+    if (typeof facts[part] !== 'object' || facts[part] === null) {
+      throw invalid(file, `${part} is missing`)
+    }
+  }
+  const sysctl = facts['sysctl'] as Readonly<Record<string, unknown>>
+  for (const [key, reading] of Object.entries(sysctl)) {
+    const text = (reading as { text?: unknown } | null)?.text
+    if (typeof text !== 'string' && text !== null) throw invalid(file, `sysctl ${key} has no text`)
+  }
+  return value as HostFacts
+}
+
+function invalid(file: string, what: string): MqError {
+  return new MqError('CONFIG_INVALID', {
+    where: file,
+    what,
+    hint: 'write facts with mqctl tune-os collect > facts.json',
+  })
+}
