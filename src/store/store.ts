@@ -96,6 +96,9 @@ export interface StoreFacts {
   readonly lastBadOffset: number
   readonly writes: number
   readonly flushes: number
+  /** Time that all flushes took together, and the longest of them, in milliseconds. */
+  readonly flushMs: number
+  readonly flushMsMax: number
   readonly writtenBytes: number
   readonly tailBytes: number
 }
@@ -325,6 +328,11 @@ export class Store {
   /** The handle of a queue that has had messages or a handle before; null otherwise. */
   peekQueue(topic: string, queueId: number): Queue | null {
     return this.#queues.peek(topic, queueId)
+  }
+
+  /** How the log is. */
+  get state(): LogState {
+    return this.#log.state
   }
 
   /** Whether `append` has a chance right now. */
@@ -652,6 +660,8 @@ export class Store {
       lastBadOffset: this.#reader.lastBadOffset,
       writes: this.#log.counters.writes,
       flushes: this.#log.counters.flushes,
+      flushMs: this.#log.counters.flushMs,
+      flushMsMax: this.#log.counters.flushMsMax,
       writtenBytes: this.#log.counters.writtenBytes,
       tailBytes: this.#tail.memoryBytes,
     }
