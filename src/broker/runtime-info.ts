@@ -107,8 +107,11 @@ function ownFigures(
     'mqctl.log.dispatchedBytes': facts.watermarks.dispatched,
     'mqctl.log.writes': facts.writes,
     'mqctl.log.writtenBytes': facts.writtenBytes,
-    'mqctl.log.badRecords': facts.badRecords,
+    // Damaged places that recovery skipped, and records that could not be read since.
+    'mqctl.log.badRecords': facts.recovery.bad.length + facts.badRecords,
     'mqctl.fsync.count': facts.flushes,
+    'mqctl.fsync.totalMs': facts.flushMs.toFixed(2),
+    'mqctl.fsync.maxMs': facts.flushMsMax.toFixed(2),
     'mqctl.disk.totalBytes': facts.diskTotalBytes,
     'mqctl.disk.freeBytes': facts.diskFreeBytes,
     'mqctl.put.bytes': stats.putBytes,

@@ -48,8 +48,8 @@ export class CommitLog {
   readonly segments: Segments
   readonly tail: Tail
   readonly watermarks: Watermarks
-  /** Writes and flushes so far, and what they carried. */
-  readonly counters = { writes: 0, writtenBytes: 0, flushes: 0 }
+  /** Writes and flushes so far, what they carried, and the time that the flushes took. */
+  readonly counters = { writes: 0, writtenBytes: 0, flushes: 0, flushMs: 0, flushMsMax: 0 }
   readonly #settings: StoreSettings
   readonly #clock: Clock
   readonly #hooks: LogHooks
@@ -356,7 +356,11 @@ export class CommitLog {
     const segment = this.segments.find(from)
     assert(segment !== null && segment.file !== null, 'a segment with unflushed bytes is open')
     this.counters.flushes++
+    const startedMs = this.#clock.monotonicMs()
     segment.file.sync((error) => {
+      const tookMs = this.#clock.monotonicMs() - startedMs
+      this.counters.flushMs += tookMs
+      this.counters.flushMsMax = Math.max(this.counters.flushMsMax, tookMs)
       if (error) {
         this.#flushing = false
         this.#logger.error('fdatasync of the log failed; nothing is acknowledged any more', {
