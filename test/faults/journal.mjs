@@ -73,6 +73,10 @@ function aFrame(body, id) {
 
 function fill(target) {
   if (paused || target.destroyed) return
+  if (performance.now() < restUntilMs) {
+    setTimeout(() => fill(target), 100)
+    return
+  }
   const frames = []
   let count = 0
   while (owed.size < outstanding) {
@@ -85,6 +89,17 @@ function fill(target) {
   if (count === 0) return
   writeSync(sentLog, `${count}\n`)
   target.write(Buffer.concat(frames))
+}
+
+/** Told once for each code; the sender then slows down, as a client that is refused does. */
+const told = new Set()
+let restUntilMs = 0
+
+function refused(answer) {
+  restUntilMs = performance.now() + 100
+  if (told.has(answer.code)) return
+  told.add(answer.code)
+  process.send({ refused: String(answer.code), remark: answer.remark ?? '' })
 }
 
 function open({ host, port }) {
@@ -106,7 +121,7 @@ function open({ host, port }) {
       owed.delete(answer.opaque)
       if (hash !== undefined && answer.code === 0) {
         lines += `${answer.extFields.queueId} ${answer.extFields.queueOffset} ${hash}\n`
-      }
+      } else if (answer.code !== 0) refused(answer)
       at = end
     }
     tail = bytes.subarray(at)

@@ -8,9 +8,15 @@ export class Journal {
   /** Acknowledgements, a line each. */
   readonly path: string
 
+  /** Response codes other than 0 so far, and their first remarks. */
+  readonly #refused = new Map<string, string>()
+
   private constructor(child: ChildProcess, path: string) {
     this.#child = child
     this.path = path
+    child.on('message', (message: { refused?: string; remark?: string }) => {
+      if (message.refused !== undefined) this.#refused.set(message.refused, message.remark ?? '')
+    })
   }
 
   static async start(
@@ -31,11 +37,20 @@ export class Journal {
     return journal
   }
 
+  /** The refusals so far, by response code; null when there are none. */
+  refusals(): ReadonlyMap<string, string> | null {
+    return this.#refused.size === 0 ? null : this.#refused
+  }
+
+  /** The next word about its own state. */
   #next(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#child.once('message', () => {
+      const listen = (message: { refused?: string }): void => {
+        if (message.refused !== undefined) return
+        this.#child.off('message', listen)
         resolve()
-      })
+      }
+      this.#child.on('message', listen)
       this.#child.once('exit', (code) => {
         reject(new Error(`the journal ended with ${code}`))
       })

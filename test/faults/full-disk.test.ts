@@ -1,0 +1,140 @@
+/**
+ * A disk that fills up under load: sends are refused with the protocol's code, reads go on, nothing
+ * that was acknowledged is lost, and when there is space again, sends are accepted again by
+ * themselves. The disk is a small file system of its own, which takes root to mount.
+ */
+import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mqctl, type MqctlCluster, startMqctl } from '../interop/embedded.ts'
+import { removeFolder, skipBecause, temporaryFolder, until } from '../interop/peers.ts'
+import { Journal } from './journal.ts'
+import { lostOf, placesIn, readByMqctl } from './read-back.ts'
+
+const topic = 'Full'
+const queues = 4
+const diskMiB = 64
+
+/** Mounts a file system of its own at a folder; the answer is the reason why that cannot be. */
+function mount(kind: 'ext4' | 'tmpfs', folder: string): string | null {
+  try {
+    if (kind === 'tmpfs') {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'none', folder], {
+        stdio: 'pipe',
+      })
+    } else {
+      const image = `${folder}.img`
+      fs.writeFileSync(image, '')
+      fs.truncateSync(image, diskMiB << 20)
+      execFileSync('mkfs.ext4', ['-q', '-F', image], { stdio: 'pipe' })
+      execFileSync('mount', ['-o', 'loop', image, folder], { stdio: 'pipe' })
+    }
+    return null
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('\n').slice(0, 2).join(' ') ?? '') : ''
+  }
+}
+
+/** Why this machine cannot mount such a file system; null when it can. */
+function whyNot(kind: 'ext4' | 'tmpfs'): string | null {
+  if (process.platform !== 'linux') return `mounting is done on Linux, not on ${process.platform}`
+  if (process.getuid?.() !== 0) return 'mounting takes root'
+  const folder = temporaryFolder('mount')
+  try {
+    const reason = mount(kind, folder)
+    if (reason === null) execFileSync('umount', [folder])
+    return reason
+  } finally {
+    removeFolder(folder)
+    fs.rmSync(`${folder}.img`, { force: true })
+  }
+}
+
+interface Produced {
+  readonly sent?: number
+  readonly failed?: number
+  readonly error?: { readonly code: string; readonly message: string }
+}
+
+describe.each(['ext4', 'tmpfs'] as const)('a full disk (%s)', (kind) => {
+  const skipped = skipBecause(`full disk on ${kind}`, whyNot(kind))
+  let folder = ''
+  let disk = ''
+
+  beforeEach(() => {
+    if (skipped) return
+    folder = temporaryFolder('full-disk')
+    disk = join(folder, 'disk')
+    fs.mkdirSync(disk)
+    const reason = mount(kind, disk)
+    if (reason !== null) throw new Error(reason)
+  })
+
+  afterEach(() => {
+    if (skipped) return
+    execFileSync('umount', ['-l', disk])
+    removeFolder(folder)
+  })
+
+  async function produce(cluster: MqctlCluster): Promise<Produced> {
+    try {
+      return JSON.parse(
+        await mqctl(
+          ['produce', topic, 'probe', '-n', cluster.namesrv, '--json'],
+          cluster.environment,
+        ),
+      ) as Produced
+    } catch (error) {
+      return JSON.parse((error as { stdout: string }).stdout) as Produced
+    }
+  }
+
+  it.skipIf(skipped)(
+    'refuses sends, serves reads, and recovers when there is space',
+    async () => {
+      const store = join(disk, 'broker-a')
+      fs.mkdirSync(store)
+      // A stone in the disk: what an operator deletes to make room.
+      const stone = join(disk, 'stone')
+      fs.writeFileSync(stone, Buffer.alloc(20 << 20, 1))
+      const journal = await Journal.start(folder, { topic, queues, outstanding: 32 })
+      const cluster = await startMqctl({
+        storeDirectory: store,
+        settings: {
+          mappedFileSizeCommitLog: String(4 << 20),
+          mappedFileSizeConsumeQueue: '6000',
+          maxHashSlotNum: '1000',
+          maxIndexNum: '4000',
+        },
+      })
+      try {
+        journal.sendTo(cluster.brokerAddress)
+        const refusals = await until('a refused send', () => journal.refusals(), 60_000)
+        // SERVICE_NOT_AVAILABLE (14): "the store cannot take it now", as Apache says it.
+        expect([...refusals.keys()]).toEqual(['14'])
+        await journal.pause()
+        const acknowledged = placesIn(journal.path)
+        expect(acknowledged.size).toBeGreaterThan(1000)
+        expect((await produce(cluster)).sent ?? 0).toBe(0)
+
+        const found = await readByMqctl(cluster, topic, folder)
+        expect(lostOf(acknowledged, found.places)).toEqual([])
+
+        fs.rmSync(stone)
+        await until(
+          'sends are accepted again',
+          async () => ((await produce(cluster)).sent === 1 ? true : null),
+          60_000,
+        )
+        const after = await readByMqctl(cluster, topic, folder)
+        expect(lostOf(acknowledged, after.places)).toEqual([])
+        expect(after.places.size).toBeGreaterThan(found.places.size)
+      } finally {
+        journal.end()
+        await cluster.stop()
+      }
+    },
+    180_000,
+  )
+})
