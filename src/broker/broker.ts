@@ -11,6 +11,7 @@ import type { Command } from '../protocol/command.ts'
 import { decodeHost } from '../protocol/host.ts'
 import type { Connection, ConnectionHandler } from '../remoting/connection.ts'
 import { RemotingServer } from '../remoting/server.ts'
+import { aloneConfirm } from '../cluster/alone.ts'
 import { ConfigFile } from '../store/config-file.ts'
 import { resolveOptions, type OptionValues } from '../base/options.ts'
 import { storeOptions } from '../store/options.ts'
@@ -158,14 +159,11 @@ class Broker implements RunningBroker {
     const logger = this.#logger
     const storeHost = storeHostOf(settings.advertisedAddress)
     const { dir, ...storeValues } = this.#options.store
+    const values = resolveOptions(storeOptions, storeValues, 'store')
     const store = await Store.open(
       world,
-      {
-        ...resolveOptions(storeOptions, storeValues, 'store'),
-        dir,
-        storeHost: decodeHost(storeHost, 0, storeHost.length),
-      },
-      this.#hooks(),
+      { ...values, dir, storeHost: decodeHost(storeHost, 0, storeHost.length) },
+      { ...this.#hooks(), confirm: aloneConfirm(values.flush) },
       logger.scope('store'),
     )
     this.#store = store
@@ -223,7 +221,11 @@ class Broker implements RunningBroker {
     }
     this.#context = context
     this.#writePath = new WritePath(context, storeHost)
-    this.#readPath = new ReadPath(context)
+    const readPath = new ReadPath(context)
+    this.#readPath = readPath
+    offsets.onReset = (topic, queueId) => {
+      readPath.onDispatched(store.queue(topic, queueId))
+    }
     return context
   }
 
