@@ -40,6 +40,8 @@ export interface ConsumerOffsetsParts {
 export type QueueOffsets = ReadonlyMap<number, number>
 
 export class ConsumerOffsets {
+  /** Told of every reset: pulls that are held in that queue have something to hear. */
+  onReset: (topic: string, queueId: number) => void = () => undefined
   readonly #parts: ConsumerOffsetsParts
   /** Group → topic → queue id → offset. */
   readonly #groups = new Map<string, Map<string, Map<number, number>>>()
@@ -139,6 +141,7 @@ export class ConsumerOffsets {
     queues.set(queueId, offset)
     topics.set(topic, queues)
     this.#resets.set(group, topics)
+    this.onReset(topic, queueId)
   }
 
   pendingReset(group: string, topic: string, queueId: number): number | null {

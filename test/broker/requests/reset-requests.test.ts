@@ -43,6 +43,17 @@ describe('resetting a group', () => {
     expect((await client.pull('T', 'G', 0)).code).toBe(ResponseCode.SUCCESS)
   })
 
+  it('is heard by a pull that is held, at once', async () => {
+    const { client, reset } = await aScene()
+    const held = client.pull('T', 'G', 5, { sysFlag: 6, suspendTimeoutMillis: 20_000 })
+    await reset({ queueId: 0, offset: 1 })
+    const pulled = await held
+    expect([pulled.code, pulled.ext['nextBeginOffset']]).toEqual([
+      ResponseCode.PULL_OFFSET_MOVED,
+      '1',
+    ])
+  })
+
   it('to the end skips what is there', async () => {
     const { client, reset } = await aScene()
     await reset({ timestamp: -1 })
