@@ -26,11 +26,6 @@ import {
   encodeHeartbeatData,
 } from '../../../src/protocol/bodies/heartbeat-data.ts'
 import { decodeKvTable } from '../../../src/protocol/bodies/kv-table.ts'
-import {
-  decodeLockBatchRequest,
-  decodeLockBatchResponse,
-  encodeLockBatchRequest,
-} from '../../../src/protocol/bodies/lock-batch.ts'
 import { decodeConsumerList } from '../../../src/protocol/bodies/name-lists.ts'
 import {
   formatPropertiesText,
@@ -403,17 +398,6 @@ describe('the rest', () => {
       ],
     ])
     expect(decodeProducerTable(encodeProducerTable(producers))).toEqual(producers)
-  })
-
-  it('keeps locks over the wire', () => {
-    const request = { consumerGroup: 'CG', clientId: 'c1', onlyThisBroker: false, queues: [queue] }
-    const written = encodeLockBatchRequest(request)
-    // Observed.
-    expect(written.toString()).toBe(
-      '{"clientId":"c1","consumerGroup":"CG","mqSet":[{"brokerName":"broker-a","queueId":0,"topic":"T1"}],"onlyThisBroker":false}',
-    )
-    expect(decodeLockBatchRequest(written)).toEqual(request)
-    expect(decodeLockBatchResponse(body('{}'))).toEqual([])
   })
 
   it('takes lists and tables that are null or missing for empty ones', () => {
