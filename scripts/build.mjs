@@ -14,4 +14,6 @@ rmSync(path.join(root, 'oclif.manifest.json'), { force: true })
 execFileSync(process.execPath, [bin('typescript', 'bin/tsc'), '-p', root], { stdio: 'inherit' })
 execFileSync(process.execPath, [bin('oclif', 'bin/run.js'), 'manifest', root], {
   stdio: ['ignore', 'ignore', 'inherit'],
+  // The generator would ask a registry whether there is a newer one.
+  env: { ...process.env, OCLIF_SKIP_NEW_VERSION_CHECK: 'true' },
 })
