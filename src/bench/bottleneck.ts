@@ -125,6 +125,13 @@ function diskFlush(input: BottleneckInput): Bottleneck | null {
     ])
   }
   const { disk, cpu } = input.host
+  const { flushes, flushAwaitMs } = disk ?? { flushes: null, flushAwaitMs: null }
+  const deviceShare = ((flushes ?? 0) * (flushAwaitMs ?? 0)) / input.windowMs
+  if (disk !== null && deviceShare >= FSYNC_SHARE) {
+    return verdict('disk-flush', 'medium', 'the disk was flushing nearly all the time', [
+      `${disk.device}: ${flushes ?? 0} flushes of ${(flushAwaitMs ?? 0).toFixed(2)} ms on average, ${percent(deviceShare)} of the time`,
+    ])
+  }
   if (disk !== null && disk.utilisation >= DISK_BUSY && (cpu?.busy ?? 1) < HOST_BUSY_MAX) {
     return verdict('disk-flush', 'medium', 'the disk was busy with flushes', [
       `${disk.device} was busy ${percent(disk.utilisation)} of the time${disk.flushes === null ? '' : `, ${disk.flushes} flushes reached it`}`,

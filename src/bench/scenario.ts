@@ -36,6 +36,9 @@ export interface LoadedScenario {
   readonly hash: string
 }
 
+/** A consumer keeps eight bytes for each sender and queue: 64 MiB at most. */
+const ORDER_CELLS_MAX = 8 * 1024 * 1024
+
 type Path = readonly (string | number)[]
 
 /** Reads the text of a scenario file. Throws MqError SCENARIO_INVALID with file, line and column. */
@@ -95,7 +98,15 @@ function applyOverride(document: Document, override: Override): void {
 
 /** What each key allows by itself, and the whole does not. */
 function checkTogether(scenario: Scenario, place: Places): void {
-  const { message, verify, target, consumers } = scenario
+  const { message, verify, target, consumers, producers, topics } = scenario
+  const cells = producers.instances * producers.threads * topics.queues * target.topology.masters
+  if (verify.sequence && consumers.instances > 0 && cells > ORDER_CELLS_MAX) {
+    throw place.error(
+      ['producers', 'threads'],
+      `senders × queues is ${cells}, above the ${ORDER_CELLS_MAX} whose order a consumer can follow`,
+      'use fewer senders or queues, or set verify.sequence and verify.checksum to false',
+    )
+  }
   if (verify.sequence && message.size < HEADER_BYTES) {
     throw place.error(
       ['message', 'size'],

@@ -123,6 +123,11 @@ describe('a wrong scenario', () => {
       'my.yaml:3:10: driver rocketmq needs target.endpoints',
     ],
     [
+      'more senders and queues than a consumer can follow',
+      'producers: {threads: 4096, instances: 64}\ntopics: {queues: 1024}',
+      'my.yaml:3:13: senders × queues is 268435456',
+    ],
+    [
       'consumers of nothing',
       'target: {driver: "null"}',
       'my.yaml:1:1: nothing can be consumed from the null target',

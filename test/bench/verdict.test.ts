@@ -89,6 +89,17 @@ describe('the bottleneck', () => {
     expect(found({ processes: [broker] }).resource).toBe('latency-bound')
   })
 
+  it('is the flush when the device says so, for a broker that does not', () => {
+    const { disk } = aHost()
+    const flushing = disk === null ? null : { ...disk, flushes: 9000, flushAwaitMs: 0.9 }
+    const verdict = found({
+      host: aHost({ disk: flushing }),
+      processes: [aProcess({ fsync: null })],
+      syncFlush: true,
+    })
+    expect([verdict.resource, verdict.confidence]).toEqual(['disk-flush', 'medium'])
+  })
+
   it('is the disk when it is busy all the time', () => {
     const { disk } = aHost()
     const host = aHost({ disk: disk === null ? null : { ...disk, utilisation: 0.98 } })
