@@ -2,9 +2,10 @@
  * Where an instance lives: messages and offsets under the XDG data directory, run.json, lock and
  * logs under the XDG state directory. Source: XDG Base Directory Specification 0.8.
  */
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
-import { MqError } from '../base/errors.ts'
+import { MqError, messageOf } from '../base/errors.ts'
 
 export interface InstanceDirectories {
   /** Messages, offsets, topic and group configuration: one folder a role below it. */
@@ -55,4 +56,32 @@ export function checkInstanceName(name: string): void {
     what: `${JSON.stringify(name)} is not a name for an instance`,
     hint: 'use letters, digits, - and _; at most 64, as in mqctl start dev',
   })
+}
+
+/**
+ * Makes the directory and its parents, and finds out whether files can be made there. Throws
+ * STORE_UNWRITABLE. One level at a time: Node's recursive mkdir never returns below /proc.
+ */
+export function makeDataDirectory(directory: string): void {
+  try {
+    makeLevel(path.resolve(directory))
+    accessSync(directory, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new MqError(
+      'STORE_UNWRITABLE',
+      { path: directory, why: messageOf(error) },
+      { cause: error },
+    )
+  }
+}
+
+function makeLevel(directory: string): void {
+  if (existsSync(directory) || path.dirname(directory) === directory) return
+  makeLevel(path.dirname(directory))
+  try {
+    mkdirSync(directory)
+  } catch (error) {
+    // Another start may have made it in the meantime.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }

@@ -21,6 +21,7 @@ import {
   type RoleFacts,
   type RunFile,
 } from './instance.ts'
+import { makeDataDirectory } from './directories.ts'
 import { ensureTopics } from './planned-topics.ts'
 import { brokerPort, checkPortsFree, nameServerPort } from './ports.ts'
 import { identityOf, isAlive } from './process-identity.ts'
@@ -104,6 +105,7 @@ export class Instance {
     try {
       if (before !== null) refuseLeftovers(before)
       await checkPortsFree(world, plan.bind, fixedPorts(plan))
+      makeDataDirectory(plan.dataDir)
       await instance.#startRoles(options.scripts ?? builtScripts)
       return instance
     } catch (error) {

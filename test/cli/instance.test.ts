@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -105,6 +105,15 @@ describe('start in the background', () => {
     expect(document.error.hint).toContain('--any-port')
   })
 
+  it.each(['file/below', '/proc/nowhere'])(
+    'refuses a directory that cannot be: %s',
+    async (dir) => {
+      await writeFile(path.join(home.directory, 'file'), '')
+      const { document, exitCode } = await start('--data-dir', path.resolve(home.directory, dir))
+      expect([exitCode, document.error.code]).toEqual([1, 'STORE_UNWRITABLE'])
+    },
+  )
+
   it('refuses a broker option that does not exist, with the nearest one', async () => {
     const { document, exitCode } = await start('--set', 'flushInterval=1s')
     expect([exitCode, document.error.code]).toEqual([2, 'CONFIG_INVALID'])
@@ -197,7 +206,6 @@ describe('purge', () => {
     const dataDir = path.join(home.directory, 'mine')
     await start('mixed', '--data-dir', dataDir)
     await home.run(['stop', 'mixed'])
-    const { writeFile } = await import('node:fs/promises')
     await writeFile(path.join(dataDir, 'notes.txt'), 'mine')
     await home.run(['purge', 'mixed', '--yes'])
     expect(await readdir(dataDir)).toEqual(['notes.txt'])
