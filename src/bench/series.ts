@@ -13,9 +13,16 @@ interface Row {
   failed: number
   received: number
   lag: number
-  readonly latency: LatencyHistogram
+  /** Null once the row is old enough that nothing comes for it any more; the figures below stay. */
+  latency: LatencyHistogram | null
+  p50Ms: number | null
+  p99Ms: number | null
+  maxMs: number | null
   host: SeriesRow['host']
 }
+
+/** Rows that may still get ticks; older ones give their histogram (a quarter of a megabyte) back. */
+const OPEN_ROWS = 5
 
 export class Series {
   readonly service = new LatencyHistogram()
@@ -57,7 +64,7 @@ export class Series {
     if (tick.latency === null) return
     const latency = LatencyHistogram.decode(tick.latency)
     this.service.add(latency)
-    row?.latency.add(latency)
+    row?.latency?.add(latency)
     latency.destroy()
   }
 
@@ -112,22 +119,19 @@ export class Series {
 
   /** The last whole second, for the live view; null before there is one. */
   get lastRow(): SeriesRow | null {
-    return this.rows().at(-1) ?? null
+    return this.#rowResult(this.#rows.length - 1)
   }
 
   rows(): SeriesRow[] {
-    return this.#rows.map((row, index) => ({
-      t: index + 1,
-      sent: row.sent,
-      acked: row.acked,
-      failed: row.failed,
-      received: row.received,
-      lag: row.lag,
-      p50Ms: row.latency.count > 0 ? row.latency.atMs(50) : null,
-      p99Ms: row.latency.count > 0 ? row.latency.atMs(99) : null,
-      maxMs: row.latency.count > 0 ? row.latency.maxMs : null,
-      host: row.host,
-    }))
+    return this.#rows.flatMap((_, index) => this.#rowResult(index) ?? [])
+  }
+
+  #rowResult(index: number): SeriesRow | null {
+    const row = this.#rows[index]
+    if (row === undefined) return null
+    measure(row)
+    const { sent, acked, failed, received, lag, p50Ms, p99Ms, maxMs, host } = row
+    return { t: index + 1, sent, acked, failed, received, lag, p50Ms, p99Ms, maxMs, host }
   }
 
   /** The row of the second before a tick; ticks come a little after their second. Null in the warm-up. */
@@ -135,10 +139,29 @@ export class Series {
     const second = Math.round((atNs - this.#startNs) / 1e9) - 1
     if (second < 0) return null
     while (this.#rows.length <= second) {
-      const latency = new LatencyHistogram()
-      this.#rows.push({ sent: 0, acked: 0, failed: 0, received: 0, lag: 0, latency, host: null })
+      this.#rows.push({
+        sent: 0,
+        acked: 0,
+        failed: 0,
+        received: 0,
+        lag: 0,
+        latency: new LatencyHistogram(),
+        p50Ms: null,
+        p99Ms: null,
+        maxMs: null,
+        host: null,
+      })
+      this.#closeRow(this.#rows.length - 1 - OPEN_ROWS)
     }
     return this.#rows[second] ?? null
+  }
+
+  #closeRow(index: number): void {
+    const row = this.#rows[index]
+    if (row === undefined || row.latency === null) return
+    measure(row)
+    row.latency.destroy()
+    row.latency = null
   }
 }
 
@@ -146,4 +169,12 @@ function sum(values: ReadonlyMap<string, number>): number {
   let total = 0
   for (const value of values.values()) total += value
   return total
+}
+
+function measure(row: Row): void {
+  const { latency } = row
+  if (latency === null || latency.count === 0) return
+  row.p50Ms = latency.atMs(50)
+  row.p99Ms = latency.atMs(99)
+  row.maxMs = latency.maxMs
 }

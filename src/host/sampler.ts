@@ -6,9 +6,6 @@ import type { Clock, Stop } from '../world/clock.ts'
 import type { HostProbe, HostSnapshot } from './snapshot.ts'
 import { type HostUsage, usageBetween } from './usage.ts'
 
-/** Snapshots kept; at one a second that is a little more than an hour. */
-const SNAPSHOTS_MAX = 4_000
-
 export interface SamplerCost {
   readonly samples: number
   /** CPU time of this process spent in snapshots, milliseconds. */
@@ -25,7 +22,6 @@ export class HostSampler {
   #stop: Stop | null = null
   #previous: HostSnapshot | null = null
   #running: Promise<void> | null = null
-  #series: HostSnapshot[] = []
   #startedMs = 0
   #samples = 0
   #cpuUs = 0
@@ -62,11 +58,6 @@ export class HostSampler {
     await this.#running
   }
 
-  /** The regular snapshots so far, oldest first. */
-  get series(): readonly HostSnapshot[] {
-    return this.#series
-  }
-
   cost(): SamplerCost {
     const spanMs = this.#clock.monotonicMs() - this.#startedMs
     const cpuMs = this.#cpuUs / 1000
@@ -75,7 +66,6 @@ export class HostSampler {
 
   async #sample(): Promise<void> {
     const snapshot = await this.#look(false)
-    if (this.#series.length < SNAPSHOTS_MAX) this.#series.push(snapshot)
     if (this.#previous !== null) this.#onUsage(usageBetween(this.#previous, snapshot))
     this.#previous = snapshot
   }

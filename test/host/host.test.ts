@@ -73,7 +73,6 @@ describe('the probe of this machine', () => {
     await expect.poll(() => usages.length).toBeGreaterThan(2)
     await sampler.stop()
     expect(sampler.cost().samples).toBeGreaterThanOrEqual(3)
-    expect(sampler.series.length).toBeGreaterThanOrEqual(3)
   })
 })
 
