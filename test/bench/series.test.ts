@@ -1,0 +1,82 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { LatencyHistogram, loadHistograms } from '../../src/bench/histogram.ts'
+import type { ConsumerTick, ProducerTick } from '../../src/bench/role-messages.ts'
+import { Series } from '../../src/bench/series.ts'
+
+beforeAll(loadHistograms)
+
+const START_NS = 5e9
+
+function aTick(second: number, acked: number, latencyMs = 1): ProducerTick {
+  const histogram = new LatencyHistogram()
+  for (let index = 0; index < acked; index += 1) histogram.record(latencyMs * 1e6)
+  return {
+    kind: 'producer-tick',
+    // A tick comes a little after the second that it reports.
+    atNs: START_NS + second * 1e9 + 8e6,
+    counts: { sent: acked, acked, failed: 0 },
+    errors: [],
+    latency: acked === 0 ? null : histogram.pack(),
+    totalAcked: 0,
+    pending: 0,
+    broken: null,
+  }
+}
+
+function aConsumerTick(second: number, changes: Partial<ConsumerTick>): ConsumerTick {
+  return {
+    kind: 'consumer-tick',
+    atNs: START_NS + second * 1e9,
+    received: 0,
+    receivedBytes: 0,
+    latency: null,
+    totalReceived: 0,
+    lag: 0,
+    broken: null,
+    ...changes,
+  }
+}
+
+describe('the series', () => {
+  it('adds the processes up, second by second', () => {
+    const series = new Series(START_NS)
+    series.onProducerTick('producer-1', aTick(1, 10, 1))
+    series.onProducerTick('producer-2', aTick(1, 5, 3))
+    series.onProducerTick('producer-1', aTick(2, 7, 2))
+    const rows = series.rows()
+    expect(rows.map(({ t, acked }) => [t, acked])).toEqual([
+      [1, 15],
+      [2, 7],
+    ])
+    expect(rows[0]?.maxMs).toBe(3)
+    expect([series.acked, series.service.count]).toEqual([22, 22])
+  })
+
+  it('keeps the warm-up out of the rows', () => {
+    const series = new Series(START_NS)
+    series.onProducerTick('producer-1', { ...aTick(0, 0), atNs: START_NS - 1e9 })
+    series.onConsumerTick('consumer-1', aConsumerTick(0, { totalReceived: 50 }))
+    expect(series.rows()).toEqual([])
+    expect(series.totalReceived).toBe(50)
+  })
+
+  it('sums the lag of all consumers and remembers its most', () => {
+    const series = new Series(START_NS)
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lag: 30 }))
+    series.onConsumerTick('consumer-2', aConsumerTick(1, { lag: 12 }))
+    series.onConsumerTick('consumer-1', aConsumerTick(2, { lag: 0 }))
+    expect([series.lag, series.lagMax]).toEqual([12, 42])
+    expect(series.rows().map((row) => row.lag)).toEqual([42, 12])
+  })
+
+  it('keeps the figures of an hour and not its histograms', () => {
+    const series = new Series(START_NS)
+    for (let second = 1; second <= 3600; second += 1) {
+      series.onProducerTick('producer-1', aTick(second, 2, second))
+    }
+    const rows = series.rows()
+    expect(rows).toHaveLength(3600)
+    expect([rows[0]?.maxMs, rows[3599]?.maxMs]).toEqual([1, 3600])
+    expect(series.service.count).toBe(7200)
+  })
+})
