@@ -203,9 +203,6 @@ class Broker implements RunningBroker {
       topics,
       logger: logger.scope('registration'),
     })
-    topics.onChange = (change) => {
-      registration.onTopicChange(change)
-    }
     const stats = new BrokerStats(world.clock, settings.clusterName, this.#probe)
     const context: BrokerContext = {
       world,
@@ -223,6 +220,12 @@ class Broker implements RunningBroker {
     this.#writePath = new WritePath(context, storeHost)
     const readPath = new ReadPath(context)
     this.#readPath = readPath
+    topics.onChange = (change) => {
+      registration.onTopicChange(change)
+      for (const name of change.deleted) {
+        for (const queue of store.queuesOf(name)) readPath.onDeleted(queue)
+      }
+    }
     offsets.onReset = (topic, queueId) => {
       readPath.onDispatched(store.queue(topic, queueId))
     }

@@ -73,6 +73,11 @@ export class ReadPath {
     for (const pull of this.held.takeOf(queue)) this.#serve(pull, true)
   }
 
+  /** The queue is going away: whoever waits for it hears that there is nothing. */
+  onDeleted(queue: Queue): void {
+    for (const pull of this.held.takeOf(queue)) this.#serve(pull, false)
+  }
+
   /** Called a few times a second. */
   tick(nowMs: number): void {
     for (const pull of this.held.takeExpired(nowMs)) this.#serve(pull, false)

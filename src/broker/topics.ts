@@ -53,6 +53,8 @@ export class TopicTable {
   onChange: (change: TopicChange) => void = () => undefined
   readonly #parts: TopicTableParts
   readonly #topics = new Map<string, Topic>()
+  /** Topics whose messages are being removed: their names are not free yet. */
+  readonly #deleting = new Set<string>()
   readonly #saver: TableSaver
   #dataVersion: DataVersion = initialDataVersion
 
@@ -152,7 +154,7 @@ export class TopicTable {
     if (fault !== null) return this.remarkOfName(name) ?? fault
     const { settings } = this.#parts
     const missing = `topic[${name}] not exist, apply first please!`
-    if (!settings.autoCreateTopic) return missing
+    if (!settings.autoCreateTopic || this.#deleting.has(name)) return missing
     const template = this.#topics.get(templateName)
     if (template === undefined || (template.perm & Perm.inherit) === 0) return missing
     if (this.#topics.size >= settings.autoCreateTopicsMax) {
@@ -176,14 +178,14 @@ export class TopicTable {
 
   /**
    * The topic, made when it is missing: retry and dead-letter topics of groups. Null when the name
-   * is illegal or there are too many topics.
+   * is illegal or not free yet, or when there are too many topics.
    */
   ensure(name: string, queues: number, perm: number, sysFlag = 0): Topic | null {
     const known = this.#topics.get(name)
     if (known !== undefined) return known
-    if (faultOfTopic(name) !== null || this.#topics.size >= this.#parts.settings.topicsMax) {
-      return null
-    }
+    const { topicsMax } = this.#parts.settings
+    if (faultOfTopic(name) !== null || this.#deleting.has(name)) return null
+    if (this.#topics.size >= topicsMax) return null
     const topic = this.#put(
       topicConfig(name, {
         readQueueNums: queues,
@@ -218,6 +220,12 @@ export class TopicTable {
           ? `The topic[${config.topicName}] is conflict with system topic.`
           : null)
       if (fault !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, fault)
+      if (this.#deleting.has(config.topicName)) {
+        throw new Refusal(
+          ResponseCode.SYSTEM_ERROR,
+          `The topic[${config.topicName}] is being deleted; try again in a moment.`,
+        )
+      }
       const wrong = faultOfTopicConfig(config, settings.topicQueuesMax)
       if (wrong !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, wrong)
       const attributes = changedAttributes(known?.attributes ?? null, config.attributes)
@@ -240,15 +248,26 @@ export class TopicTable {
     if (wanted.length > 0 || this.#saver.failed) await this.#saver.save()
   }
 
-  /** Removes a topic's configuration; its messages are the caller's to remove. Whether there was one. */
-  async delete(name: string): Promise<boolean> {
+  /**
+   * Removes a topic's configuration at once, then what `removeMessages` removes; until both are done
+   * nobody can make the topic anew, so that no message of a new one goes with those of the old.
+   * Whether there was one. Rejects with the disk's error.
+   */
+  async delete(name: string, removeMessages: () => Promise<void>): Promise<boolean> {
     const topic = this.#topics.get(name)
-    if (topic === undefined) return false
-    topic.deleted = true
-    this.#topics.delete(name)
-    this.#announce([], [name])
-    await this.#saver.save()
-    return true
+    this.#deleting.add(name)
+    try {
+      if (topic !== undefined) {
+        topic.deleted = true
+        this.#topics.delete(name)
+        this.#announce([], [name])
+      }
+      await removeMessages()
+      if (topic !== undefined) await this.#saver.save()
+    } finally {
+      this.#deleting.delete(name)
+    }
+    return topic !== undefined
   }
 
   /** Counts as changed, so that name servers take what is registered next: what clients may do changed. */

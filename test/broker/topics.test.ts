@@ -29,6 +29,8 @@ async function aTable(
   return { table, file, changes }
 }
 
+const nothing = () => Promise.resolve()
+
 function made(topic: Topic | string): Topic {
   if (typeof topic === 'string') throw new Error(topic)
   return topic
@@ -212,11 +214,24 @@ describe('an administrator', () => {
     const { table, file, changes } = await aTable()
     await table.update(topicConfig('T1'))
     const topic = table.get('T1')
-    expect(await table.delete('T1')).toBe(true)
+    expect(await table.delete('T1', nothing)).toBe(true)
     expect([table.get('T1'), topic?.deleted]).toEqual([null, true])
     expect(file.text).not.toContain('"T1"')
     expect(changes.at(-1)).toEqual({ changed: [], deleted: ['T1'] })
-    expect(await table.delete('T1')).toBe(false)
+    expect(await table.delete('T1', nothing)).toBe(false)
+  })
+
+  it('keeps the name of a topic from everybody until its messages are gone', async () => {
+    const { table } = await aTable()
+    await table.update(topicConfig('T1'))
+    let finish: () => void = () => undefined
+    const deleting = table.delete('T1', () => new Promise((resolve) => (finish = resolve)))
+    expect(table.autoCreate('T1', 'TBW102', 4, 0)).toContain('not exist')
+    expect(table.ensure('T1', 1, 6)).toBeNull()
+    await expect(table.update(topicConfig('T1'))).rejects.toThrow('being deleted')
+    finish()
+    await deleting
+    expect(made(table.autoCreate('T1', 'TBW102', 4, 0)).deleted).toBe(false)
   })
 
   it('hears when the table cannot be written, and it is written later', async () => {

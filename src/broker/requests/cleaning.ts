@@ -18,7 +18,7 @@ export const cleanUnusedTopics: RequestHandler = async (context, _connection, co
   for (const name of context.store.topics()) {
     if (context.topics.get(name) !== null) continue
     context.logger.info('queues of a topic that is gone are removed', { topic: name })
-    await context.store.deleteTopic(name)
+    await context.topics.delete(name, () => context.store.deleteTopic(name))
   }
   return respond(command, ResponseCode.SUCCESS)
 }

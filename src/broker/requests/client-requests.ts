@@ -51,7 +51,10 @@ function makeRetryTopic(context: BrokerContext, consumer: ConsumerData, queues: 
   if (context.topics.get(name) !== null) return
   const sysFlag = consumer.unitMode ? TopicSysFlag.unitSub : 0
   if (context.topics.ensure(name, queues, Perm.readWrite, sysFlag) !== null) return
-  throw new Refusal(ResponseCode.SYSTEM_ERROR, `no room for the topic ${name}: too many topics`)
+  throw new Refusal(
+    ResponseCode.SYSTEM_ERROR,
+    `the topic ${name} cannot be made: too many topics, or it is being deleted`,
+  )
 }
 
 function checkConsumer(consumer: ConsumerData): void {

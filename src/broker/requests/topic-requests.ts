@@ -62,10 +62,12 @@ export const deleteTopic: RequestHandler = async (context, _connection, command)
       `The topic[${name}] is conflict with system topic.`,
     )
   }
-  await context.topics.delete(name)
-  context.offsets.forgetTopic(name)
-  context.stats.forget(name)
-  await context.store.deleteTopic(name)
+  await context.topics.delete(name, async () => {
+    await context.store.deleteTopic(name)
+    // Reports that came meanwhile go with it.
+    context.offsets.forgetTopic(name)
+    context.stats.forget(name)
+  })
   return respond(command, ResponseCode.SUCCESS)
 }
 

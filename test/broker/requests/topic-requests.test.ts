@@ -7,6 +7,7 @@ import {
 } from '../../../src/protocol/bodies/topic-config.ts'
 import { decodeTopicList } from '../../../src/protocol/bodies/topic-list.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
+import { decodeRecords } from '../../../src/protocol/record.ts'
 import type { ExtValues } from '../../../src/protocol/command.ts'
 import { type TestClient, aBroker, closeAll } from '../a-broker.ts'
 
@@ -119,6 +120,42 @@ describe('deleting a topic', () => {
       expect(pulled.body?.toString('latin1')).toContain('new')
       expect(pulled.body?.toString('latin1')).not.toContain('old')
     })
+  })
+
+  it('under sends loses no message that is acknowledged for the topic that comes after', async () => {
+    const { connect } = await aBroker()
+    const [sender, admin] = [connect(), connect()]
+    const bodies: string[] = []
+    let stop = false
+    const sending = (async () => {
+      for (let i = 0; !stop; i++) {
+        const sent = await sender.send('T', `m${i}`)
+        if (sent.code !== ResponseCode.SUCCESS) continue
+        // Offset 0 is the first message of a new topic.
+        if (sent.ext['queueOffset'] === '0') bodies.length = 0
+        bodies.push(`m${i}`)
+      }
+    })()
+    for (let i = 0; i < 5; i++) {
+      await vi.waitFor(() => {
+        expect(bodies.length).toBeGreaterThan(3)
+      })
+      await admin.ask(RequestCode.DELETE_TOPIC_IN_BROKER, { topic: 'T' })
+      bodies.length = 0
+    }
+    await vi.waitFor(() => {
+      expect(bodies.length).toBeGreaterThan(3)
+    })
+    stop = true
+    await sending
+    const kept: string[] = []
+    while (kept.length < bodies.length) {
+      const pulled = await admin.pull('T', 'G', kept.length)
+      expect(pulled.code).toBe(ResponseCode.SUCCESS)
+      const { messages } = decodeRecords(pulled.body ?? Buffer.alloc(0))
+      kept.push(...messages.map((message) => message.body.toString()))
+    }
+    expect(kept.slice(-bodies.length)).toEqual(bodies)
   })
 
   it('is done when there is none, and refused for system topics and illegal names', async () => {
