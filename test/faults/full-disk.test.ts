@@ -57,7 +57,17 @@ interface Produced {
   readonly error?: { readonly code: string; readonly message: string }
 }
 
-describe.each(['ext4', 'tmpfs'] as const)('a full disk (%s)', (kind) => {
+/** Full by the watermark (90 %), or to the last byte, where the write itself fails. */
+const watermarks = {
+  'at the mark': { cleanFileForciblyEnable: 'false' },
+  'to the last byte': { diskSpaceWarningLevelRatio: '100', cleanFileForciblyEnable: 'false' },
+}
+
+describe.each<['ext4' | 'tmpfs', keyof typeof watermarks]>([
+  ['ext4', 'at the mark'],
+  ['ext4', 'to the last byte'],
+  ['tmpfs', 'to the last byte'],
+])('a full disk (%s, %s)', (kind, mark) => {
   const skipped = skipBecause(`full disk on ${kind}`, whyNot(kind))
   let folder = ''
   let disk = ''
@@ -106,20 +116,23 @@ describe.each(['ext4', 'tmpfs'] as const)('a full disk (%s)', (kind) => {
           mappedFileSizeConsumeQueue: '6000',
           maxHashSlotNum: '1000',
           maxIndexNum: '4000',
+          ...watermarks[mark],
         },
       })
       try {
         journal.sendTo(cluster.brokerAddress)
-        const refusals = await until('a refused send', () => journal.refusals(), 60_000)
-        // SERVICE_NOT_AVAILABLE (14): "the store cannot take it now", as Apache says it.
-        expect([...refusals.keys()]).toEqual(['14'])
+        // SERVICE_NOT_AVAILABLE: "the store cannot take it now", as Apache says it. Before that a slow
+        // disk may have made the broker ask for patience (SYSTEM_BUSY), and nothing else.
+        await until('a refused send', () => journal.refusals()?.get('14') ?? null, 60_000)
+        const codes = [...(journal.refusals()?.keys() ?? [])]
+        expect(codes.filter((code) => code !== '2')).toEqual(['14'])
         await journal.pause()
         const acknowledged = placesIn(journal.path)
         expect(acknowledged.size).toBeGreaterThan(1000)
         expect((await produce(cluster)).sent ?? 0).toBe(0)
 
         const found = await readByMqctl(cluster, topic, folder)
-        expect(lostOf(acknowledged, found.places)).toEqual([])
+        expect(lostOf(acknowledged, found.places).slice(0, 8)).toEqual([])
 
         fs.rmSync(stone)
         await until(
@@ -128,7 +141,7 @@ describe.each(['ext4', 'tmpfs'] as const)('a full disk (%s)', (kind) => {
           60_000,
         )
         const after = await readByMqctl(cluster, topic, folder)
-        expect(lostOf(acknowledged, after.places)).toEqual([])
+        expect(lostOf(acknowledged, after.places).slice(0, 8)).toEqual([])
         expect(after.places.size).toBeGreaterThan(found.places.size)
       } finally {
         journal.end()
