@@ -126,9 +126,9 @@ describe('deleting a topic', () => {
     const { connect } = await aBroker()
     const [sender, admin] = [connect(), connect()]
     const bodies: string[] = []
-    let stop = false
+    const run = { on: true }
     const sending = (async () => {
-      for (let i = 0; !stop; i++) {
+      for (let i = 0; run.on; i++) {
         const sent = await sender.send('T', `m${i}`)
         if (sent.code !== ResponseCode.SUCCESS) continue
         // Offset 0 is the first message of a new topic.
@@ -146,7 +146,7 @@ describe('deleting a topic', () => {
     await vi.waitFor(() => {
       expect(bodies.length).toBeGreaterThan(3)
     })
-    stop = true
+    run.on = false
     await sending
     const kept: string[] = []
     while (kept.length < bodies.length) {
