@@ -20,15 +20,37 @@ export function reportText(report: Report, paint: Paints, verbose: boolean): str
   const lines: string[] = []
   const width = Math.max(...report.results.map(({ id }) => id.length), 0)
   let category = ''
-  for (const result of report.results) {
+  for (const [index, result] of report.results.entries()) {
+    const before = report.results[index - 1]
     if (result.category !== category) {
       category = result.category
       lines.push('', paint.bold(category))
+    } else if (!verbose && before !== undefined && isSameSkip(result, before)) {
+      continue
     }
-    lines.push(...resultLines(result, width, paint, verbose))
+    const more = verbose ? 0 : sameSkipsAfter(report.results, index)
+    const also = more > 0 ? paint.dim(` (and ${more} more)`) : ''
+    const [first = '', ...rest] = resultLines(result, width, paint, verbose)
+    lines.push(first + also, ...rest)
   }
   lines.push('', ...summaryLines(report, paint))
   return lines.join('\n').trimStart()
+}
+
+/** Thirteen checks that skip for one reason are one line. */
+function isSameSkip(one: CheckResult, other: CheckResult): boolean {
+  return one.status === 'skip' && other.status === 'skip' && one.text === other.text
+}
+
+function sameSkipsAfter(results: readonly CheckResult[], index: number): number {
+  const result = results[index]
+  let count = 0
+  if (result === undefined) return count
+  for (const other of results.slice(index + 1)) {
+    if (!isSameSkip(other, result) || other.category !== result.category) break
+    count += 1
+  }
+  return count
 }
 
 function resultLines(
