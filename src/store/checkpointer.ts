@@ -54,6 +54,11 @@ export class Checkpointer {
     this.durable = parts.durable
   }
 
+  /** Position up to which queues and index are on the disk. */
+  get end(): number {
+    return this.#state?.dispatchedEnd ?? 0
+  }
+
   /** Says, durably, that the store is in use, before anything is appended. */
   async begin(recovery: RecoveryReport): Promise<void> {
     this.#state = { ...recovery.state, clean: false }

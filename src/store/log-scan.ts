@@ -27,6 +27,7 @@ const HUNT_BYTES = 1024 * 1024
 /** What both record magics start with. */
 const MAGIC_START = Buffer.from([0xda, 0xa3, 0x20])
 const SPACE = 0x20
+const SECTOR_BYTES = 512
 
 export interface LogScanParts {
   readonly settings: StoreSettings
@@ -114,16 +115,17 @@ export class LogScan {
 
   async #scanFile(segment: Segment, file: DiskFile): Promise<Stop> {
     const carry = this.#carryBytes
-    let readBytes = Math.min(READ_BYTES_FIRST, segment.sizeBytes)
+    const readBytesMax = Math.min(READ_BYTES_MAX, segment.sizeBytes)
+    let readBytes = Math.min(READ_BYTES_FIRST, readBytesMax)
     let at = this.#position - segment.from
-    let bytes = Buffer.allocUnsafeSlow(carry + READ_BYTES_MAX)
-    let spare = Buffer.allocUnsafeSlow(carry + READ_BYTES_MAX)
+    let bytes = Buffer.allocUnsafeSlow(carry + readBytesMax)
+    let spare = Buffer.allocUnsafeSlow(carry + readBytesMax)
     let start = carry
     let reading = read(file, bytes, carry, Math.min(readBytes, segment.sizeBytes - at), at)
     for (;;) {
       const count = await reading
       at += count
-      readBytes = Math.min(readBytes * 4, READ_BYTES_MAX)
+      readBytes = Math.min(readBytes * 4, readBytesMax)
       const atEnd = count === 0 || at >= segment.sizeBytes
       const ahead = atEnd
         ? null
@@ -176,10 +178,7 @@ export class LogScan {
         this.#fault = 'position'
         return 'bad'
       }
-      if (!this.#dispatch(bytes)) {
-        this.#fault = 'queue offset'
-        return 'bad'
-      }
+      if (!this.#dispatch(bytes)) return 'bad'
       at += view.size
       this.#position += view.size
     }
@@ -193,8 +192,11 @@ export class LogScan {
     const { queues, index } = this.#parts
     const queue = this.#queueOf(bytes)
     const queued = isQueued(view.sysFlag)
-    if (queue !== null && queued && this.#dense && this.#position >= this.#durableEnd) {
-      if (queue.maxOffset > 0 && view.queueOffset !== queue.maxOffset) return false
+    if (this.#position >= this.#durableEnd) {
+      if (queue === null || this.#isTorn(bytes)) return this.#isNo('torn')
+      if (queued && this.#dense && queue.maxOffset > 0 && view.queueOffset !== queue.maxOffset) {
+        return this.#isNo('queue offset')
+      }
     }
     this.records++
     if (view.storeTimestamp > this.lastStoreTimestamp) this.lastStoreTimestamp = view.storeTimestamp
@@ -210,6 +212,29 @@ export class LogScan {
       this.#putKeys(index, bytes, scan, queue.keySeed)
     }
     return true
+  }
+
+  #isNo(fault: string): boolean {
+    this.#fault = fault
+    return false
+  }
+
+  /**
+   * Whether a sector of the record's properties was never written. Its checksum covers the body
+   * only, so a write that was cut off inside the properties leaves a record that looks whole. Real
+   * ones end with 0x02, or at least with text.
+   */
+  #isTorn(bytes: Buffer): boolean {
+    const { propertiesStart: start, propertiesEnd: end } = this.#view
+    if (end === start) return false
+    if (bytes[end - 1] === 0) return true
+    for (let at = bytes.indexOf(0, start); at >= 0 && at < end;) {
+      let stop = at
+      while (stop < end && bytes[stop] === 0) stop++
+      if (stop - at >= SECTOR_BYTES) return true
+      at = bytes.indexOf(0, stop)
+    }
+    return false
   }
 
   #putKeys(index: KeyIndex, bytes: Buffer, scan: PropertyScan, seed: number): void {

@@ -43,6 +43,7 @@ export interface LoadedQueues {
 export class QueueLoader {
   readonly #parts: QueueLoaderParts
   #damaged: string | null = null
+  readonly #damagedQueues = new Set<Queue>()
   #endPhysicalOffset = -1
   #found: { topic: string; queueId: number }[] | null = null
 
@@ -53,6 +54,7 @@ export class QueueLoader {
   /** Opens all queues up to `limit` (Infinity: as far as their units go). `tidy` takes away what lies behind. */
   async load(limit: number, tidy: boolean): Promise<LoadedQueues> {
     this.#damaged = null
+    this.#damagedQueues.clear()
     this.#endPhysicalOffset = -1
     this.#found ??= await this.#find()
     const found = this.#found
@@ -66,13 +68,22 @@ export class QueueLoader {
     return { damaged: this.#damaged, endPhysicalOffset: this.#endPhysicalOffset }
   }
 
-  /** Removes all files of all queues and forgets their offsets. */
-  async clear(): Promise<void> {
-    const { queues, disk } = this.#parts
-    for (const topic of queues.topics()) await queues.remove(topic)
-    await disk.removeTree(queues.dir)
-    await disk.makeDirectory(queues.dir)
-    this.#found = []
+  /** Removes the files of queues that cannot be what a broker left; their offsets come from the log. */
+  async removeDamaged(): Promise<void> {
+    const { queues, disk, files } = this.#parts
+    for (const queue of this.#damagedQueues) {
+      const dir = queues.dirOf(queue)
+      for (const { name } of await disk.list(dir)) files.drop(path.join(dir, name))
+      await disk.removeTree(dir)
+      await disk.syncDirectory(path.dirname(dir))
+      queues.startAt(queue, 0)
+      queue.firstFileOffset = queue.lastFileOffset = -1
+    }
+  }
+
+  #damage(queue: Queue, what: string): void {
+    this.#damagedQueues.add(queue)
+    this.#damaged ??= what
   }
 
   async #find(): Promise<{ topic: string; queueId: number }[]> {
@@ -103,7 +114,7 @@ export class QueueLoader {
       const follows =
         before === undefined ? first % unitsPerFile === 0 : first === before + unitsPerFile
       if (!/^\d{20}$/.test(name) || !Number.isSafeInteger(first) || !follows) {
-        this.#damaged ??= `${dir} holds ${name}`
+        this.#damage(queue, `${dir} holds ${name}`)
         return
       }
       starts.push(first)
@@ -113,7 +124,7 @@ export class QueueLoader {
       const at = queues.pathOf(queue, first)
       const facts = await disk.facts(at)
       if (facts?.sizeBytes === unitsPerFile * UNIT_BYTES) continue
-      this.#damaged ??= `${at} has ${facts?.sizeBytes ?? 0} bytes`
+      this.#damage(queue, `${at} has ${facts?.sizeBytes ?? 0} bytes`)
       return
     }
     const oldest = starts[0]
@@ -122,7 +133,7 @@ export class QueueLoader {
     let kept = starts.length
     while (kept > 0 && end < 0) {
       end = await this.#endInFile(queue, starts[kept - 1] ?? 0, limit, kept === starts.length)
-      if (this.#damaged !== null) return
+      if (this.#damagedQueues.has(queue)) return
       if (end < 0) kept--
     }
     if (end >= 0 && tidy) end = await this.#checkAgainstLog(queue, oldest, end)
@@ -149,7 +160,7 @@ export class QueueLoader {
       const sizeBytes = await file.sizeBytes()
       if (sizeBytes !== fileBytes) {
         if (sizeBytes > fileBytes || !last) {
-          this.#damaged ??= `${at} has ${sizeBytes} bytes, expected ${fileBytes}`
+          this.#damage(queue, `${at} has ${sizeBytes} bytes, expected ${fileBytes}`)
           return -1
         }
         await file.truncate(fileBytes)
@@ -195,7 +206,7 @@ export class QueueLoader {
         return offset + 1
       }
       if (++checked > CHECKED_UNITS_MAX) {
-        this.#damaged ??= `${this.#parts.queues.dirOf(queue)} does not fit the log`
+        this.#damage(queue, `${this.#parts.queues.dirOf(queue)} does not fit the log`)
         return -1
       }
     }

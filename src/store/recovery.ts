@@ -124,7 +124,9 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   if (rebuilt !== null) {
     logger.warn('consume queues and index are built again from the log', { why: rebuilt })
     from = segments.first.from
-    await loader.clear()
+    // Units that point before the log stay: they carry the offsets of queues whose messages expired.
+    await loader.load(from, true)
+    await loader.removeDamaged()
     await index?.clear()
   }
   const state: DurableState = {
@@ -140,7 +142,8 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const scan = new LogScan({ settings, segments, queues, index, files, clock, logger })
   const indexedTo = index?.endPhysicalOffset ?? -1
   const logEnd = await scan.run(from, durableEnd, own, index === null ? Infinity : indexedTo)
-  const cutBytes = clean && own ? 0 : await cut(parts, logEnd)
+  const cutBytes = clean && own ? 0 : await zeroTail(parts, logEnd)
+  await removeSegmentsBehind(parts, logEnd)
   if (logEnd === segments.last.end) await segments.makeAfterLast()
   await syncLog(parts, Math.min(durableEnd, from), logEnd)
 
@@ -199,7 +202,7 @@ async function firstSegmentWhere(
 }
 
 /** Makes everything behind the end zero, so that nothing stale can come back to life. Returns the bytes that were not. */
-async function cut(parts: RecoveryParts, logEnd: number): Promise<number> {
+async function zeroTail(parts: RecoveryParts, logEnd: number): Promise<number> {
   const { segments, files } = parts
   let bytes = 0
   for (const segment of segments.list) {
@@ -214,10 +217,16 @@ async function cut(parts: RecoveryParts, logEnd: number): Promise<number> {
       files.release(segment.path, file)
     }
   }
+  return bytes
+}
+
+/** Segments that were made ahead go, so that the last one is the one that the log ends in. */
+async function removeSegmentsBehind(parts: RecoveryParts, logEnd: number): Promise<void> {
+  const { segments, files } = parts
   const behind = segments.list.filter((segment) => segment.from >= logEnd)
+  if (behind.length === 0 || segments.list.length === 1) return
   for (const segment of behind) files.drop(segment.path)
   await segments.removeBehind(logEnd)
-  return bytes
 }
 
 const LOOK_BYTES = 1024 * 1024

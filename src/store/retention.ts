@@ -33,6 +33,10 @@ export interface RetentionParts {
   readonly dropCached: (segment: Segment) => void
   /** Position of the record that a unit points to; −1 for a hole. */
   readonly unitPhysicalOffset: (queue: Queue, offset: number) => Promise<number>
+  /** Position up to which queues and index are on the disk, as the last checkpoint says. */
+  readonly checkpointedEnd: () => number
+  /** Makes a checkpoint; false when it cannot be made. */
+  readonly makeCheckpoint: () => Promise<boolean>
   readonly logger: Logger
 }
 
@@ -114,6 +118,7 @@ export class Retention {
 
   async #deleteSegments(atOnce: boolean): Promise<void> {
     const { settings, segments, disk, clock, watermarks, dropCached, logger } = this.#parts
+    const { checkpointedEnd, makeCheckpoint } = this.#parts
     for (let count = 0; count < settings.deleteFilesMax && segments.list.length > 1; count++) {
       const { first } = segments
       // What is not on the disk, or not visible yet, cannot have expired.
@@ -121,6 +126,11 @@ export class Retention {
       const facts = await disk.facts(first.path)
       const ageMs = clock.wallMs() - (facts?.modifiedMs ?? 0)
       if (!atOnce && ageMs < settings.fileReservedHours * HOUR_MS) return
+      // Its units must outlive it: they carry the offsets of queues that have no newer message.
+      if (first.end > checkpointedEnd()) {
+        await makeCheckpoint()
+        if (first.end > checkpointedEnd()) return
+      }
       dropCached(first)
       await segments.removeFirst()
       logger.info('an old segment of the log was deleted', {

@@ -276,6 +276,8 @@ export class Store {
         this.#earliestStoreTimestamp = -1
       },
       unitPhysicalOffset: (queue, offset) => this.#physicalOffsetOf(queue, offset),
+      checkpointedEnd: () => this.#checkpointer.end,
+      makeCheckpoint: () => this.#checkpointer.run(),
       logger,
     })
     this.#abort = new AbortMark(disk, settings.dir)
@@ -715,7 +717,11 @@ export class Store {
         },
       )
     }
-    await this.#closeFiles()
+    try {
+      await this.#closeFiles()
+    } catch (error) {
+      this.#logger.warn('not all files of the store could be closed', { why: messageOf(error) })
+    }
     await this.#lock.release()
   }
 
