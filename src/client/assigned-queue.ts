@@ -10,8 +10,8 @@ import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
 import { type SubscriptionData } from '../protocol/bodies/subscription-data.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import type { Clock } from '../world/clock.ts'
-import { sleep } from '../world/node-clock.ts'
 import { responseCodeOf } from './answers.ts'
+import { Pauses } from './pause.ts'
 import type { PullResult, QueueAccess } from './queue-access.ts'
 import { QueueProgress } from './queue-progress.ts'
 import type { ReceivedMessage } from './received-message.ts'
@@ -68,6 +68,7 @@ export class AssignedQueue {
   reportedOffset: number | null = null
   readonly #options: AssignedQueueOptions
   readonly #tags: ReadonlySet<string>
+  readonly #pauses: Pauses
   #nextOffset: number
   #brokerId = 0
   #dropped = false
@@ -75,6 +76,7 @@ export class AssignedQueue {
 
   constructor(options: AssignedQueueOptions, startOffset: number) {
     this.#options = options
+    this.#pauses = new Pauses(options.clock)
     this.queue = options.queue
     this.#nextOffset = startOffset
     this.maxOffset = startOffset
@@ -100,6 +102,7 @@ export class AssignedQueue {
     this.#dropped = true
     this.#waiting.length = 0
     this.#waitingHead = 0
+    this.#pauses.end()
     this.#roomWanted?.()
   }
 
@@ -183,7 +186,7 @@ export class AssignedQueue {
     const isEmpty = result.status === 'none' || result.nextOffset === this.#nextOffset
     this.#nextOffset = result.nextOffset
     // A broker that answers "nothing" at once, instead of holding, must not be asked in a circle.
-    if (isEmpty && holdMs > 0 && tookMs < HELD_MS_MIN) await sleep(clock, PAUSE_MS_MIN)
+    if (isEmpty && holdMs > 0 && tookMs < HELD_MS_MIN) await this.#pauses.pause(PAUSE_MS_MIN)
   }
 
   #take(result: PullResult): void {
@@ -198,10 +201,10 @@ export class AssignedQueue {
 
   async #afterFailure(error: unknown, failures: number): Promise<void> {
     if (this.isDropped()) return
-    const { clock, logger, onUnknown } = this.#options
+    const { logger, onUnknown } = this.#options
     const code = responseCodeOf(error)
     if (code === ResponseCode.FLOW_CONTROL) {
-      await sleep(clock, FLOW_CONTROL_PAUSE_MS)
+      await this.#pauses.pause(FLOW_CONTROL_PAUSE_MS)
       return
     }
     if (failures === 1 || failures % 20 === 0) {
@@ -219,7 +222,7 @@ export class AssignedQueue {
     ) {
       await onUnknown()
     }
-    await sleep(clock, Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** (failures - 1)))
+    await this.#pauses.pause(Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** (failures - 1)))
   }
 
   #hasRoom(): boolean {

@@ -44,8 +44,9 @@ export interface GroupMember {
 export const REQUEST_TIMEOUT_MS = 5_000
 const ROUTE_PERIOD_MS = 30_000
 const HEARTBEAT_PERIOD_MS = 30_000
-/** A broker that restarted has forgotten its clients: it hears from them this soon. */
-const HEARTBEAT_AFTER_LOSS_MS = 500
+/** A broker that restarted has forgotten its clients: it hears from them this soon, then after 1 s, 2 s … 16 s. */
+const LOOK_AFTER_LOSS_MS = 500
+const LOOKS_AFTER_LOSS = 6
 
 export class MqClient {
   readonly world: World
@@ -59,7 +60,7 @@ export class MqClient {
   readonly brokerVersions = new Map<string, number>()
   readonly #members = new Set<GroupMember>()
   readonly #stops: Stop[] = []
-  #stopEarlyHeartbeat: Stop | null = null
+  #stopLooking: Stop | null = null
   #closed = false
 
   constructor(world: World, options: ClientOptions) {
@@ -184,7 +185,7 @@ export class MqClient {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#stopEarlyHeartbeat?.()
+    this.#stopLooking?.()
     for (const stop of this.#stops) stop()
     this.remoting.close()
   }
@@ -194,8 +195,19 @@ export class MqClient {
     if (this.#closed || this.#members.size === 0 || this.nameServers.addresses.includes(address)) {
       return
     }
-    this.#stopEarlyHeartbeat ??= this.world.clock.after(HEARTBEAT_AFTER_LOSS_MS, () => {
-      this.#stopEarlyHeartbeat = null
+    this.#stopLooking?.()
+    this.#lookAgain(0)
+  }
+
+  /** After a loss, routes change and brokers come back: look soon, and then less and less often. */
+  #lookAgain(round: number): void {
+    if (round === LOOKS_AFTER_LOSS) {
+      this.#stopLooking = null
+      return
+    }
+    const delayMs = LOOK_AFTER_LOSS_MS * 2 ** round
+    this.#stopLooking = this.world.clock.after(delayMs, () => {
+      this.#lookAgain(round + 1)
       void this.routes.refreshAll().then(() => this.heartbeat())
     })
   }

@@ -196,7 +196,7 @@ export class Consumer {
   async #close(): Promise<void> {
     for (const stop of this.#stops) stop()
     await this.#assignment.close()
-    await this.#loop.untilIdle(this.#options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS)
+    await this.#loop.close(this.#options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS)
     if (this.#loop.running > 0) {
       this.#client.logger.warn('handlers still run at close', { handlers: this.#loop.running })
     }

@@ -6,10 +6,10 @@ import { messageOf } from '../base/errors.ts'
 import { isRetryTopic } from '../protocol/names.ts'
 import { RequestCode } from '../protocol/codes.ts'
 import { PropertyName } from '../protocol/properties.ts'
-import { sleep } from '../world/node-clock.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
 import { HandlerStats } from './handler-stats.ts'
+import { Pauses } from './pause.ts'
 import type { ReceivedMessage } from './received-message.ts'
 
 /**
@@ -45,6 +45,7 @@ export class HandlerLoop {
   readonly #options: HandlerLoopOptions
   /** Failed tries here, of messages that the broker did not take back. */
   readonly #failures = new WeakMap<ReceivedMessage, number>()
+  readonly #pauses: Pauses
   #running = 0
   #pumping = false
   #pumpScheduled = false
@@ -56,6 +57,7 @@ export class HandlerLoop {
     this.#client = client
     this.#options = options
     this.stats = new HandlerStats(client.world.clock)
+    this.#pauses = new Pauses(client.world.clock)
   }
 
   /** Messages that the handler has now. */
@@ -78,8 +80,9 @@ export class HandlerLoop {
     if (budget === 0) this.#pumpLater()
   }
 
-  /** Resolves when no handler runs, or after the time. */
-  async untilIdle(timeoutMs: number): Promise<void> {
+  /** Ends all waiting for another try; resolves when no handler runs, or after the time. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#pauses.end()
     if (this.#running === 0) return
     await new Promise<void>((resolve) => {
       const stop = this.#client.world.clock.after(timeoutMs, resolve)
@@ -179,8 +182,7 @@ export class HandlerLoop {
       assigned.notBeforeMs = clock.monotonicMs() + pauseMs
       assigned.putBack(message)
     }
-    // Not the clock's `after` that must be stopped: a closed consumer ends this by itself.
-    await sleep(clock, pauseMs)
+    await this.#pauses.pause(pauseMs)
     if (assigned.isDropped()) return
     if (!this.#options.ordered) assigned.putBack(message)
     this.pump()

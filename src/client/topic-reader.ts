@@ -10,10 +10,10 @@
 import { MqError, messageOf } from '../base/errors.ts'
 import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
 import { tagsOf } from '../protocol/bodies/subscription-data.ts'
-import { sleep } from '../world/node-clock.ts'
 import { type GroupMember, type MqClient } from './client.ts'
 import { inParallel } from './cluster-view.ts'
 import { TOOLS_GROUP } from './group-admin.ts'
+import { Pauses } from './pause.ts'
 import { QueueAccess } from './queue-access.ts'
 import { type QueuePosition, locate } from './queue-position.ts'
 import type { ReceivedMessage } from './received-message.ts'
@@ -52,6 +52,7 @@ export class TopicReader implements AsyncIterable<readonly ReceivedMessage[]> {
   readonly #spans: ReadSpan[]
   readonly #tags: ReadonlySet<string>
   readonly #member: GroupMember
+  readonly #pauses: Pauses
   /** Batches that wait for the reader, at most one a queue, with what lets their queue go on. */
   readonly #ready: { readonly messages: readonly ReceivedMessage[]; readonly goOn: () => void }[] =
     []
@@ -63,6 +64,7 @@ export class TopicReader implements AsyncIterable<readonly ReceivedMessage[]> {
   private constructor(client: MqClient, options: TopicReaderOptions, spans: ReadSpan[]) {
     this.#client = client
     this.#access = new QueueAccess(client)
+    this.#pauses = new Pauses(client.world.clock)
     this.#options = options
     this.#spans = spans
     this.#tags = new Set(tagsOf(options.tags ?? '*'))
@@ -111,6 +113,7 @@ export class TopicReader implements AsyncIterable<readonly ReceivedMessage[]> {
   close(): void {
     this.#closed = true
     this.#client.leave(this.#member)
+    this.#pauses.end()
     for (const batch of this.#ready.splice(0)) batch.goOn()
     this.#wake()
   }
@@ -211,7 +214,7 @@ export class TopicReader implements AsyncIterable<readonly ReceivedMessage[]> {
 
   #pause(failures: number): Promise<void> {
     const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** (failures - 1))
-    return sleep(this.#client.world.clock, pauseMs)
+    return this.#pauses.pause(pauseMs)
   }
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Consumer } from '../../src/client/consumer.ts'
+import type { Clock } from '../../src/world/clock.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { aBrokerForThisFile, numbered } from './real-broker.ts'
 
@@ -207,6 +208,44 @@ describe('the handler', () => {
     await expect.poll(() => calls, { timeout: 5_000 }).toBe(2)
     await consumer.close()
     expect(calls).toBe(2)
+  })
+
+  it('that fails leaves no timer behind that would keep the process alive', async () => {
+    const topic = await broker.aTopic(1, 1)
+    const timers = new Set<object>()
+    const clock: Clock = {
+      ...nodeWorld.clock,
+      after(delayMs, run) {
+        const timer = {}
+        timers.add(timer)
+        const stop = nodeWorld.clock.after(delayMs, () => {
+          timers.delete(timer)
+          run()
+        })
+        return () => {
+          timers.delete(timer)
+          stop()
+        }
+      },
+    }
+    let calls = 0
+    const consumer = await Consumer.start(
+      { ...nodeWorld, clock },
+      {
+        nameServers: broker.nameServers,
+        group: broker.aGroup(),
+        subscriptions: [{ topic }],
+        from: 'first',
+        handler: () => {
+          calls += 1
+          throw new Error('no')
+        },
+      },
+    )
+    await expect.poll(() => calls).toBe(1)
+    await expect.poll(() => timers.size).toBeGreaterThan(0)
+    await consumer.close()
+    expect(timers.size).toBe(0)
   })
 
   it('may leave messages to whoever comes next', async () => {

@@ -46,11 +46,11 @@ async function aCluster(nameServerCount = 1) {
   open.push(admin, producer)
   await admin.topics.create({ topic: 'T', readQueues: 2, writeQueues: 2 })
   const bodies: string[] = []
-  const startConsumer = async () => {
+  const startConsumer = async (topic = 'T') => {
     const consumer = await Consumer.start(nodeWorld, {
       nameServers: namesrv,
       group: 'G',
-      subscriptions: [{ topic: 'T' }],
+      subscriptions: [{ topic }],
       from: 'first',
       handler: (message) => {
         bodies.push(message.body.toString())
@@ -103,6 +103,42 @@ describe('clients', () => {
     await startConsumer()
     await producer.send({ topic: 'T', body: 'x' })
     await expect.poll(() => bodies).toEqual(['x'])
+  })
+})
+
+describe('two brokers', () => {
+  it('share a topic; when one goes, the other serves, and nothing of it is lost for good', async () => {
+    const { nameServers, admin, producer, bodies, startConsumer } = await aCluster()
+    const dir = await mkdtemp(path.join(tmpdir(), 'mqctl-restart-'))
+    open.push({ close: () => rm(dir, { recursive: true }) })
+    const startSecond = async (port: number) => {
+      const namesrv = `127.0.0.1:${nameServers[0]?.port}`
+      const options = { port, fastPort: false, namesrv, brokerName: 'broker-b', store: { dir } }
+      const started = await startBroker(nodeWorld, options, silentLogger)
+      open.push(started)
+      return started
+    }
+    const second = await startSecond(0)
+    const { port } = second
+    await admin.topics.create({ topic: 'T2', readQueues: 2, writeQueues: 2 })
+    const receipts = []
+    for (let i = 0; i < 8; i++) receipts.push(await producer.send({ topic: 'T2', body: `${i}` }))
+    expect(new Set(receipts.map((receipt) => receipt.broker))).toEqual(
+      new Set(['broker-a', 'broker-b']),
+    )
+    await second.close()
+    for (let i = 8; i < 12; i++) {
+      expect(await producer.send({ topic: 'T2', body: `${i}` })).toMatchObject({
+        broker: 'broker-a',
+      })
+    }
+    const consumer = await startConsumer('T2')
+    await expect.poll(() => bodies.length).toBeGreaterThanOrEqual(8)
+    await consumer.close()
+    await startSecond(port)
+    await startConsumer('T2')
+    const all = Array.from({ length: 12 }, (_, i) => String(i)).sort()
+    await expect.poll(() => [...new Set(bodies)].sort(), { timeout: 10_000 }).toEqual(all)
   })
 })
 
