@@ -8,10 +8,8 @@
  */
 import { assert } from '../base/assert.ts'
 import { readI64 } from '../base/i64.ts'
-import { RequestCode, ResponseCode } from '../protocol/codes.ts'
-import { request } from '../protocol/command.ts'
-import { decodeFrame, encodeFrame } from '../protocol/frame.ts'
-import { PullSysFlag, pullFields, readPullResponse } from '../protocol/pull-header.ts'
+import { ResponseCode } from '../protocol/codes.ts'
+import { PullSysFlag } from '../protocol/pull-header.ts'
 import type { Clock } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
 import {
@@ -22,6 +20,7 @@ import {
   LocalOutcome,
 } from './driver.ts'
 import { FrameStream } from './frame-stream.ts'
+import { PullAnswer, PullFrame } from './pull-frame.ts'
 import { FIRST_OPAQUE, OPAQUE_COUNT } from './send-frame.ts'
 
 /** A broker that holds pulls answers in time plus this, or the pull is repeated. */
@@ -35,8 +34,10 @@ const BORN_HOST_IS_V6 = 0x10
 const STORE_HOST_IS_V6 = 0x20
 
 interface OpenLane {
+  /** Position among the lanes of this line. */
+  readonly index: number
   readonly lane: number
-  readonly queueId: number
+  readonly frame: PullFrame
   readonly stream: FrameStream
   offset: number
   /** The opaque of the pull under way; 0 for none. */
@@ -52,6 +53,7 @@ export class RocketmqConsumer implements ConsumerLine {
   readonly #events: ConsumerEvents
   readonly #streams: FrameStream[] = []
   readonly #lanes: OpenLane[] = []
+  readonly #answer = new PullAnswer()
   readonly #subVersion: number
   #generation = 0
   #stopTicks: () => void = () => undefined
@@ -122,13 +124,30 @@ export class RocketmqConsumer implements ConsumerLine {
           })
           this.#streams.push(stream)
         }
-        const { queueId } = wanted
-        this.#lanes.push({ lane, queueId, stream, offset, waitsFor: 0, sentNs: 0 })
+        const frame = this.#frameOf(wanted.queueId)
+        const index = this.#lanes.length
+        this.#lanes.push({ index, lane, frame, stream, offset, waitsFor: 0, sentNs: 0 })
       }
     } catch (error) {
       this.close()
       throw error
     }
+  }
+
+  #frameOf(queueId: number): PullFrame {
+    const { topic, group, batch, holdMs } = this.#options
+    return new PullFrame({
+      consumerGroup: group,
+      topic,
+      queueId,
+      maxMsgNums: batch,
+      sysFlag: PullSysFlag.commitOffset | PullSysFlag.suspend | PullSysFlag.subscription,
+      suspendTimeoutMs: holdMs,
+      subscription: '*',
+      subVersion: this.#subVersion,
+      expressionType: 'TAG',
+      maxMsgBytes: null,
+    })
   }
 
   #startTurn(): void {
@@ -141,44 +160,26 @@ export class RocketmqConsumer implements ConsumerLine {
 
   #pull(open: OpenLane): void {
     if (this.#broken) return
-    const { topic, group, batch, holdMs } = this.#options
-    const ext = pullFields({
-      consumerGroup: group,
-      topic,
-      queueId: open.queueId,
-      queueOffset: open.offset,
-      maxMsgNums: batch,
-      sysFlag: PullSysFlag.commitOffset | PullSysFlag.suspend | PullSysFlag.subscription,
-      commitOffset: open.offset,
-      suspendTimeoutMs: holdMs,
-      subscription: '*',
-      subVersion: this.#subVersion,
-      expressionType: 'TAG',
-      maxMsgBytes: null,
-    })
-    const command = request(RequestCode.PULL_MESSAGE, ext)
     // The index of the lane is in the opaque; the generation tells an answer from a late one.
     this.#generation = (this.#generation + 1) % Math.floor(OPAQUE_COUNT / this.#lanes.length)
-    command.opaque =
-      FIRST_OPAQUE + this.#generation * this.#lanes.length + this.#lanes.indexOf(open)
-    open.waitsFor = command.opaque
+    const opaque = FIRST_OPAQUE + this.#generation * this.#lanes.length + open.index
+    open.waitsFor = opaque
     open.sentNs = this.nowNs
-    open.stream.out.append(encodeFrame(command))
+    open.frame.write(open.stream.out, opaque, open.offset)
   }
 
   #onFrame(bytes: Buffer, start: number, end: number): void {
-    const command = decodeFrame(bytes, start, end)
+    const answer = this.#answer
     // A request of the broker's, such as a notice that the group has changed, is not for us.
-    if (!command.isResponse) return
-    const open = this.#lanes[(command.opaque - FIRST_OPAQUE) % this.#lanes.length]
-    if (open === undefined || open.waitsFor !== command.opaque) return
+    if (!answer.read(bytes, start, end)) return
+    const { code, opaque, header } = answer
+    const open = this.#lanes[(opaque - FIRST_OPAQUE) % this.#lanes.length]
+    if (open === undefined || open.waitsFor !== opaque) return
     open.waitsFor = 0
-    const header = readPullResponse(command.ext)
-    if (command.code === ResponseCode.SUCCESS && header !== null) {
-      const bodyBytes = command.body?.length ?? 0
-      this.#readRecords(open, bytes, end - bodyBytes, end)
+    if (code === ResponseCode.SUCCESS && header !== null) {
+      this.#readRecords(open, bytes, answer.bodyStart, end)
     }
-    if (header !== null && isPullAnswer(command.code)) {
+    if (header !== null && isPullAnswer(code)) {
       const held = this.nowNs - open.sentNs > HELD_AT_LEAST_NS
       const moved = header.nextBeginOffset !== open.offset
       open.offset = header.nextBeginOffset
@@ -187,7 +188,7 @@ export class RocketmqConsumer implements ConsumerLine {
       else this.#pullLater(open)
       return
     }
-    this.#events.onTrouble(open.lane, command.code)
+    this.#events.onTrouble(open.lane, code)
     this.#pullLater(open)
   }
 
