@@ -3,9 +3,11 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
 import { type Command, request, respond } from '../../src/protocol/command.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
-import type { Connection, ConnectionHandler } from '../../src/remoting/connection.ts'
+import { Connection, type ConnectionHandler } from '../../src/remoting/connection.ts'
 import { RemotingServer } from '../../src/remoting/server.ts'
+import type { ByteStream } from '../../src/world/net.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { ManualClock } from '../world/manual-clock.ts'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -172,6 +174,61 @@ describe('hostile peers', () => {
     expect(seen).toBeLessThan(5000)
   })
 })
+
+describe('a frame that does not come to its end', () => {
+  const half = aFrameOf(34).subarray(0, 1000)
+
+  test('closes its connection after ten seconds', () => {
+    const { clock, stream, connection, closed } = aConnection()
+    stream.onData(half)
+    clock.advance(9_000)
+    connection.tick(clock.monotonicMs(), 120_000)
+    expect(closed).toEqual([])
+    clock.advance(2_000)
+    connection.tick(clock.monotonicMs(), 120_000)
+    expect(closed).toEqual(['a frame took longer than 10000 ms'])
+  })
+
+  test('has longer when much of it keeps coming: a large message over a slow line', () => {
+    const { clock, stream, connection, closed } = aConnection()
+    const head = Buffer.alloc(8)
+    head.writeInt32BE(15 * 1024 * 1024, 0)
+    head.writeInt32BE(2, 4)
+    stream.onData(head)
+    for (let second = 0; second < 20; second++) {
+      stream.onData(Buffer.alloc(200 * 1024, 0x20))
+      clock.advance(1_000)
+      connection.tick(clock.monotonicMs(), 120_000)
+    }
+    expect(closed).toEqual([])
+  })
+})
+
+/** A connection over a stream of which the test is the other side. */
+function aConnection() {
+  const clock = new ManualClock()
+  const closed: string[] = []
+  const stream: ByteStream = {
+    remoteAddress: '127.0.0.1:1',
+    localAddress: '127.0.0.1:2',
+    onData: () => undefined,
+    onDrain: () => undefined,
+    onClose: () => undefined,
+    write: () => true,
+    pendingBytes: () => 0,
+    pause: () => undefined,
+    resume: () => undefined,
+    end: () => undefined,
+    destroy: () => {
+      stream.onClose(null)
+    },
+  }
+  const connection = new Connection(stream, clock, {
+    onCommand: () => undefined,
+    onClose: (_connection, reason) => closed.push(reason),
+  })
+  return { clock, stream, connection, closed }
+}
 
 function aFrameOf(code: number): Buffer {
   const header = Buffer.from(JSON.stringify({ code, flag: 0, opaque: 1, pad: 'x'.repeat(2000) }))
