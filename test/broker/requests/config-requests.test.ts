@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { decodeBrokerStatsData } from '../../../src/protocol/bodies/broker-stats-data.ts'
+import { parseBody } from '../../../src/protocol/bodies/fields.ts'
 import { decodeKvTable } from '../../../src/protocol/bodies/kv-table.ts'
 import { parsePropertiesText } from '../../../src/protocol/bodies/properties-text.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
@@ -171,6 +172,19 @@ describe('what a broker tells about itself', () => {
       'mqctl.gc.pauseMs': '6.50',
       'mqctl.eventLoop.p99Ms': '7.25',
     })
+  })
+
+  it('says that it has no followers', async () => {
+    const { connect } = await aBroker()
+    const client = connect()
+    await client.send('T', 'hello')
+    const answer = await client.ask(RequestCode.GET_BROKER_HA_STATUS)
+    expect(parseBody(answer.body)).toMatchObject({
+      master: true,
+      haConnectionInfo: [],
+      inSyncSlaveNums: 0,
+    })
+    expect(Number(parseBody(answer.body)['masterCommitLogMaxOffset'])).toBeGreaterThan(0)
   })
 
   it('keeps statistics by topic and group', async () => {
