@@ -146,12 +146,16 @@ function numberAfter(bytes, key, start, end) {
 
 /** Runs one connection's load; resolves with its figures. Times in milliseconds. */
 function runConnection(options) {
-  const { host, port, outstanding, queues, warmupMs, measureMs, worker } = options
+  const { host, port, outstanding, queues, topics = 1, warmupMs, measureMs, worker } = options
   const templates = []
   for (let queueId = 0; queueId < queues; queueId++) {
-    templates.push(sendTemplate({ ...options, queueId }))
+    for (let i = 0; i < topics; i++) {
+      const topic = topics === 1 ? options.topic : `${options.topic}_${i}`
+      templates.push(sendTemplate({ ...options, topic, queueId }))
+    }
   }
-  const frameLength = templates[0].frame.length
+  // Topic names of different lengths make frames of different lengths.
+  const frameBytesMax = Math.max(...templates.map((template) => template.frame.length))
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true })
     const sentAtUs = new Float64Array(slotCount)
@@ -170,18 +174,19 @@ function runConnection(options) {
 
     function send(count) {
       if (stopAsked) return
-      const out = Buffer.allocUnsafe(frameLength * count)
+      const out = Buffer.allocUnsafe(frameBytesMax * count)
+      let at = 0
       const now = nowUs()
       for (let i = 0; i < count; i++) {
-        const template = templates[sent % queues]
-        const at = i * frameLength
+        const template = templates[sent % templates.length]
         template.frame.copy(out, at)
         patchDecimal(out, at + template.opaqueAt, 9, firstOpaque + sent)
         patchHex(out, at + template.uniqueAt, sent)
+        at += template.frame.length
         sentAtUs[sent % slotCount] = now
         sent++
       }
-      socket.write(out)
+      socket.write(at === out.length ? out : out.subarray(0, at))
     }
 
     function onAnswer(bytes, start, end) {
@@ -271,13 +276,14 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
  * Runs the load and answers one object. Options: host, port, topic, processes (2), outstanding (80),
- * queues (8), sizeBytes (500), warmupMs (2000), measureMs (10000), brokerPid (none).
+ * queues (8), topics (1; more get numbers), sizeBytes (500), warmupMs (2000), measureMs (10000), brokerPid (none).
  */
 export async function generate(options) {
   const settings = {
     processes: 2,
     outstanding: 80,
     queues: 8,
+    topics: 1,
     sizeBytes: 500,
     warmupMs: 2000,
     measureMs: 10_000,
