@@ -61,7 +61,7 @@ export class Connection {
   #peerIsSlow = false
   #heldByOwner = false
   #lastReadMs: number
-  #unfinishedSinceMs = 0
+  #unfinishedSinceMs = -1
   #remoteHost: Buffer | null = null
 
   constructor(
@@ -211,7 +211,7 @@ export class Connection {
     if (this.idleMs(nowMs) > idleMsMax) this.close(`idle for ${idleMsMax} ms`)
     const unfinishedMs = nowMs - this.#unfinishedSinceMs
     if (
-      this.#unfinishedSinceMs > 0 &&
+      this.#unfinishedSinceMs >= 0 &&
       unfinishedMs > FRAME_DEADLINE_MS &&
       this.#reader.unfinishedBytes < unfinishedMs * FRAME_RATE_MIN_BYTES_PER_MS
     ) {
@@ -243,14 +243,14 @@ export class Connection {
       this.close(`malformed frame: ${error.message}`)
       return
     }
-    if (this.#reader.unfinishedBytes === 0) this.#unfinishedSinceMs = 0
-    else if (this.#unfinishedSinceMs === 0) this.#unfinishedSinceMs = this.#lastReadMs
+    if (this.#reader.unfinishedBytes === 0) this.#unfinishedSinceMs = -1
+    else if (this.#unfinishedSinceMs < 0) this.#unfinishedSinceMs = this.#lastReadMs
   }
 
   #onFrame(bytes: Buffer, start: number, end: number): void {
     // Frames behind one that made us close are not looked at.
     if (this.#closed) return
-    this.#unfinishedSinceMs = 0
+    this.#unfinishedSinceMs = -1
     if (this.#handler.onFrame?.(this, bytes, start, end) === true) return
     const command = decodeFrame(bytes, start, end)
     if (!command.isResponse) {
