@@ -1,5 +1,7 @@
 import { Flags } from '@oclif/core'
 import { MqctlCommand } from '../../src/cli/command.ts'
+import { withAdmin } from '../../src/cli/connection.ts'
+import { addressesFlag } from '../../src/cli/flags.ts'
 import { hostFlags, selectionFlags, tuningRequest } from '../../src/cli/tuning-flags.ts'
 import { answer } from '../../src/host/tuning/request.ts'
 import type { Report } from '../../src/host/tuning/report.ts'
@@ -29,6 +31,12 @@ above --fail-on; 1: something; 2: wrong usage; 3: could not be judged. Works wit
       default: 'table' as const,
     })(),
     ...hostFlags,
+    broker: addressesFlag({
+      summary: 'Ask this broker for its configuration and judge that.',
+      helpValue: 'host:port',
+      helpGroup: 'TARGET',
+      exclusive: ['broker-conf', 'facts'],
+    }),
   }
   static override examples = [
     '<%= config.bin %> tune-os check',
@@ -40,11 +48,13 @@ above --fail-on; 1: something; 2: wrong usage; 3: could not be judged. Works wit
 
   async run(): Promise<Report | object> {
     const { flags } = await this.parse(TuneOsCheck)
+    const brokerTold = flags.broker === undefined ? null : await this.#ask(flags.broker)
     const { report } = await answer(this.world.clock, {
       ...tuningRequest(flags, this.config.version),
       failOn: flags['fail-on'],
       strict: flags.strict,
       ...(flags.waivers === undefined ? {} : { waivers: flags.waivers }),
+      ...(brokerTold === null ? {} : { brokerTold }),
     })
     this.exitWith(report.summary.exitCode)
     return this.show(report, {
@@ -54,5 +64,16 @@ above --fail-on; 1: something; 2: wrong usage; 3: could not be judged. Works wit
           ? junitText(report)
           : reportText(report, terminal.out, this.verbose),
     })
+  }
+
+  async #ask(addresses: readonly string[]): Promise<{ text: string; source: string }> {
+    const address = addresses[0] ?? ''
+    const settings = await withAdmin(this.world, addresses, 5_000, (admin) =>
+      admin.brokers.config(address),
+    )
+    return {
+      text: [...settings].map(([key, value]) => `${key}=${value}`).join('\n'),
+      source: `broker ${address}`,
+    }
   }
 }
