@@ -20,6 +20,15 @@ function leftovers(): string[] {
   return existsSync(parent) ? readdirSync(parent) : []
 }
 
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 describe('mqctl bench', () => {
   it('alone runs the pressure test on a broker of its own, and every message adds up', async () => {
     const { exitCode, document, stderr } = await home.json([
@@ -123,6 +132,24 @@ describe('mqctl bench', () => {
     expect(stdout).toContain('CONNECTION_LOST 8')
     expect(stderr).toContain(`kept for a look: ${path.join(root, 'data')}`)
     expect(existsSync(path.join(root, 'data', 'broker-a', 'commitlog'))).toBe(true)
+  })
+
+  it('that was killed leaves no process behind, and its directory to the next run to clear', async () => {
+    const before = new Set(leftovers())
+    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
+    const ended = outcomeOf(child)
+    await shows(child, 'measure (60.0 s)')
+    const left = leftovers().filter((name) => !before.has(name))
+    const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
+    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    child.kill('SIGKILL')
+    await ended
+    for (const { process: role } of roles) {
+      await expect.poll(() => isAlive(role.pid), { timeout: 20_000 }).toBe(false)
+    }
+    expect(existsSync(root)).toBe(true)
+    await home.run(['bench', 'smoke', '--duration', '200ms', ...short])
+    expect(existsSync(root)).toBe(false)
   })
 
   it('calls a run without enough samples invalid, exit 13', async () => {
