@@ -1,0 +1,183 @@
+/**
+ * Our client library against a real Apache broker that is registered with our own name server: what
+ * one of them gets wrong about the other shows here.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { silentLogger } from '../../src/base/logger.ts'
+import { resolveOptions } from '../../src/base/options.ts'
+import { Admin } from '../../src/client/admin.ts'
+import { Consumer, type ConsumerOptions } from '../../src/client/consumer.ts'
+import { Producer } from '../../src/client/producer.ts'
+import type { ReceivedMessage } from '../../src/client/received-message.ts'
+import { TopicReader } from '../../src/client/topic-reader.ts'
+import { type RunningNameServer, startNameServer } from '../../src/nameserver/nameserver.ts'
+import { nameServerOptions } from '../../src/nameserver/options.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { type Cluster, apacheClassPath, skipBecause, startApache } from './peers.ts'
+
+const peers = await apacheClassPath()
+
+describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on Apache', () => {
+  let nameServer: RunningNameServer
+  let cluster: Cluster
+  let admin: Admin
+  let producer: Producer
+  let nameServers = ''
+  const open: { close(): unknown }[] = []
+
+  beforeAll(async () => {
+    if (peers.missing !== null) return
+    const options = resolveOptions(nameServerOptions, { port: 0 })
+    nameServer = await startNameServer(nodeWorld, options, silentLogger)
+    nameServers = `127.0.0.1:${nameServer.port}`
+    cluster = await startApache({ classPath: peers.classPath, namesrv: nameServers })
+    admin = Admin.open(nodeWorld, { nameServers })
+    producer = Producer.open(nodeWorld, { nameServers, compressAboveBytes: 4_096 })
+  })
+
+  afterEach(async () => {
+    for (const one of open.splice(0).reverse()) await one.close()
+  })
+
+  afterAll(async () => {
+    await producer.close()
+    admin.close()
+    await cluster.stop()
+    await nameServer.close()
+  })
+
+  async function aTopic(topic: string, queues = 2, messages = 0): Promise<string> {
+    await admin.topics.create({ topic, readQueues: queues, writeQueues: queues })
+    for (let i = 0; i < messages; i++) {
+      const queue = { brokerName: 'broker-a', queueId: i % queues }
+      await producer.send({ topic, body: `m${i}`, queue })
+    }
+    return topic
+  }
+
+  async function consume(topic: string, group: string, given: Partial<ConsumerOptions> = {}) {
+    const messages: ReceivedMessage[] = []
+    const consumer = await Consumer.start(nodeWorld, {
+      nameServers,
+      group,
+      subscriptions: [{ topic }],
+      from: 'first',
+      handler: (message) => {
+        messages.push(message)
+      },
+      ...given,
+    })
+    open.push(consumer)
+    return { consumer, messages, bodies: () => messages.map((one) => one.body.toString()) }
+  }
+
+  const wait = { timeout: 10_000 }
+
+  it('sends single messages, batches and one way, and reads them back', async () => {
+    const topic = await aTopic('single', 1)
+    const large = 'large '.repeat(2_000)
+    await producer.send({ topic, body: 'one', tags: 'A', keys: ['k'], properties: { x: 'y' } })
+    const batch = await producer.sendBatch(['two', 'three'].map((body) => ({ topic, body })))
+    await producer.send({ topic, body: large })
+    await producer.sendOneway({ topic, body: 'one way' })
+    expect(batch.map((receipt) => receipt.queueOffset)).toEqual([1, 2])
+    const { messages, bodies } = await consume(topic, 'single-group')
+    await expect.poll(bodies, wait).toEqual(['one', 'two', 'three', large, 'one way'])
+    expect(messages[0]).toMatchObject({ tags: 'A', keys: 'k', flag: 0, broker: 'broker-a' })
+    expect(messages[1]?.messageId).toBe(batch[0]?.messageId)
+  })
+
+  it('creates a topic by sending to it', async () => {
+    const receipt = await producer.send({ topic: 'made-by-send', body: 'x' })
+    expect(receipt.status).toBe('SEND_OK')
+    await expect.poll(async () => (await admin.topics.names()).includes('made-by-send')).toBe(true)
+  })
+
+  it('shares queues among members, also when one leaves', async () => {
+    const topic = await aTopic('shared', 4)
+    const one = await consume(topic, 'shared-group')
+    const two = await consume(topic, 'shared-group')
+    const share = ({ consumer }: typeof one) =>
+      consumer.queues.filter((queue) => queue.topic === topic).length
+    await expect.poll(() => [share(one), share(two)], wait).toEqual([2, 2])
+    await one.consumer.close()
+    await expect.poll(() => share(two), wait).toBe(4)
+  })
+
+  it('gives a failed message back, and gets it again after ten seconds', async () => {
+    const topic = await aTopic('failing', 1, 3)
+    const seen: ReceivedMessage[] = []
+    const { consumer } = await consume(topic, 'failing-group', {
+      handler: (message) => {
+        seen.push(message)
+        if (message.body.toString() === 'm1' && message.reconsumeTimes === 0) throw new Error('no')
+      },
+    })
+    await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(4)
+    expect(seen[3]).toMatchObject({ topic, reconsumeTimes: 1 })
+    await consumer.close()
+    expect((await admin.groups.lag('failing-group', topic)).lag).toBe(0)
+  })
+
+  it('goes back when the progress of a running group is reset', async () => {
+    const topic = await aTopic('reset', 2, 6)
+    const { messages } = await consume(topic, 'reset-group')
+    await expect.poll(() => messages.length, wait).toBe(6)
+    const plan = await admin.groups.planReset('reset-group', topic, { kind: 'start' })
+    await admin.groups.applyReset('reset-group', plan)
+    await expect.poll(() => messages.length, { timeout: 40_000 }).toBe(12)
+  })
+
+  it('starts at a time, although the broker would say 0', async () => {
+    const topic = await aTopic('timed', 1, 1)
+    const queue = { topic, brokerName: 'broker-a', queueId: 0 }
+    const first = await admin.messages.at(queue, 0)
+    let last = first
+    for (let offset = 1; last.storeTimestamp === first.storeTimestamp; offset++) {
+      await producer.send({ topic, body: 'later' })
+      last = await admin.messages.at(queue, offset)
+    }
+    const { bodies } = await consume(topic, 'timed-group', {
+      from: { timeMs: last.storeTimestamp },
+    })
+    await expect.poll(() => bodies().length, wait).toBeGreaterThan(0)
+    expect(bodies()).not.toContain('m0')
+  })
+
+  it('reads a topic without a group', async () => {
+    const topic = await aTopic('read', 2, 20)
+    const reader = await TopicReader.open(admin.client, {
+      topic,
+      from: { kind: 'beforeEnd', count: 5 },
+      to: { kind: 'end' },
+    })
+    const bodies: string[] = []
+    for await (const messages of reader) bodies.push(...messages.map((one) => one.body.toString()))
+    expect(bodies.sort()).toEqual(Array.from({ length: 10 }, (_, i) => `m${i + 10}`))
+  })
+
+  it('finds messages by id, key and place, and says how far groups are', async () => {
+    const topic = await aTopic('found', 1)
+    const receipt = await producer.send({ topic, body: 'x', keys: 'the-key' })
+    expect(await admin.messages.get(receipt.offsetMessageId)).toMatchObject({ topic })
+    await expect
+      .poll(async () => (await admin.messages.byKey(topic, 'the-key')).length, wait)
+      .toBe(1)
+    expect(await admin.messages.get(receipt.messageId)).toMatchObject({ topic, keys: 'the-key' })
+    expect(await admin.topics.get(topic)).toMatchObject({ queues: 1, messages: 1, perm: 'rw' })
+    const { messages } = await consume(topic, 'found-group')
+    await expect.poll(() => messages.length, wait).toBe(1)
+    expect(await admin.groups.connections('found-group')).toMatchObject({
+      consumeType: 'CONSUME_PASSIVELY',
+      connections: [{ language: 'NODE_JS' }],
+    })
+    const [status] = await admin.brokers.list()
+    expect(status).toMatchObject({ version: 'V5_5_0', error: null })
+  })
+
+  it('sees at once at our name server that the broker was killed', async () => {
+    await cluster.kill()
+    await expect.poll(async () => (await admin.cluster.brokers()).length, wait).toBe(0)
+    await expect(admin.topics.route('single')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+  })
+})
