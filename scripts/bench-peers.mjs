@@ -65,6 +65,20 @@ async function until(what, ask, timeoutMs = 60_000) {
   throw new Error(`${what}: not within ${timeoutMs} ms`)
 }
 
+/** Everything that this run started: nothing of it may outlive the run, however that ends. */
+const living = new Set()
+
+function keep(child) {
+  living.add(child)
+  child.on('exit', () => living.delete(child))
+  return child
+}
+
+process.on('exit', () => {
+  for (const child of living) child.kill(child.endsBy)
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130))
+
 function ended(child) {
   return child.exitCode !== null || child.signalCode !== null
 }
@@ -72,7 +86,7 @@ function ended(child) {
 async function end(child) {
   if (ended(child)) return
   child.kill('SIGCONT')
-  child.kill('SIGTERM')
+  child.kill(child.endsBy)
   await until('end of a process', () => ended(child), 60_000)
 }
 
@@ -92,7 +106,9 @@ export async function startApache({ directory, flush = 'async', heap = '4g', set
       stdio: ['ignore', out, out],
     })
     fs.closeSync(out)
-    return child
+    // Its store is thrown away: a clean stop, which takes Apache's tens of seconds, gains nothing.
+    child.endsBy = 'SIGKILL'
+    return keep(child)
   }
   const printed = (log) => fs.readFileSync(path.join(home, log), 'utf8')
   const [namesrvPort, port] = [await freePort(), await freePort()]
@@ -147,10 +163,10 @@ export async function startApache({ directory, flush = 'async', heap = '4g', set
     readyMs,
     pause: () => [broker, names].forEach((child) => child.kill('SIGSTOP')),
     resume: () => [broker, names].forEach((child) => child.kill('SIGCONT')),
-    async stop({ keep = false } = {}) {
+    async stop() {
       await end(broker)
       await end(names)
-      if (!keep) fs.rmSync(home, { recursive: true, force: true })
+      fs.rmSync(home, { recursive: true, force: true })
     },
   }
 }
@@ -178,6 +194,9 @@ export async function startMqctl({ directory, flush = 'async', settings = {}, da
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   )
+  // Its roles end with it; one that is paused must hear of that.
+  child.endsBy = 'SIGTERM'
+  keep(child)
   let printed = ''
   let status = null
   child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -196,6 +215,16 @@ export async function startMqctl({ directory, flush = 'async', settings = {}, da
   const [broker] = status.brokers
   const colon = broker.address.lastIndexOf(':')
   const pids = [...status.nameServers, ...status.brokers].map((role) => role.pid)
+  const resume = () => {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGCONT')
+      } catch {
+        // gone already
+      }
+    }
+  }
+  process.on('exit', resume)
   const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'))
   return {
     name: 'mqctl',
@@ -209,17 +238,11 @@ export async function startMqctl({ directory, flush = 'async', settings = {}, da
     pids,
     readyMs,
     pause: () => pids.forEach((pid) => process.kill(pid, 'SIGSTOP')),
-    resume: () => pids.forEach((pid) => process.kill(pid, 'SIGCONT')),
-    async stop({ keep = false } = {}) {
-      for (const pid of pids) {
-        try {
-          process.kill(pid, 'SIGCONT')
-        } catch {
-          // gone already
-        }
-      }
+    resume,
+    async stop() {
+      resume()
       await end(child)
-      if (!keep) fs.rmSync(home, { recursive: true, force: true })
+      fs.rmSync(home, { recursive: true, force: true })
     },
     /** As a crash does: everything at once, nothing flushed by us. */
     async kill() {

@@ -32,7 +32,7 @@ function mount(kind: 'ext4' | 'tmpfs', folder: string): string | null {
     }
     return null
   } catch (error) {
-    return error instanceof Error ? (error.message.split('\n').slice(0, 2).join(' ') ?? '') : ''
+    return error instanceof Error ? error.message.split('\n').slice(0, 2).join(' ') : String(error)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { MqctlRefused, startMqctl } from './embedded.ts'
 import {
   apacheClassPath,
@@ -59,11 +59,28 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     await java.stop()
   })
 
-  function open(kind: Kind, storeDirectory: string): Promise<Cluster> {
+  /** What a failed test leaves running. */
+  const running = new Set<Cluster>()
+
+  afterEach(async () => {
+    for (const cluster of running) await cluster.kill()
+    running.clear()
+    removeFolder(folder)
+  })
+
+  async function open(kind: Kind, storeDirectory: string): Promise<Cluster> {
     if (peers.missing !== null) throw new Error(peers.missing)
-    return kind === 'mqctl'
-      ? startMqctl({ storeDirectory })
-      : startApache({ classPath: peers.classPath, storeDirectory })
+    const cluster =
+      kind === 'mqctl'
+        ? await startMqctl({ storeDirectory })
+        : await startApache({ classPath: peers.classPath, storeDirectory })
+    running.add(cluster)
+    return cluster
+  }
+
+  async function close(cluster: Cluster, how: 'clean' | 'killed' = 'clean'): Promise<void> {
+    running.delete(cluster)
+    await (how === 'killed' ? cluster.kill() : cluster.stop())
   }
 
   function newStore(): string {
@@ -131,60 +148,56 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     'goes from %s to %s after it was %s, and back',
     async (first, second, how) => {
       const store = newStore()
-      try {
-        let cluster = await open(first, store)
-        await java.call('admin.createTopic', {
-          namesrv: cluster.namesrv,
-          broker: cluster.brokerAddress,
-          topic,
-          queues,
-        })
-        await until('route of the topic', () =>
-          java.call('admin.route', { namesrv: cluster.namesrv, topic }),
-        )
-        await fill(cluster, 'early')
-        const consumed = await consume(cluster, 120)
-        expect(consumed).toHaveLength(120)
-        const written = await readAll(cluster)
-        expect(written).toHaveLength(120)
-        await (how === 'killed' ? cluster.kill() : cluster.stop())
+      let cluster = await open(first, store)
+      await java.call('admin.createTopic', {
+        namesrv: cluster.namesrv,
+        broker: cluster.brokerAddress,
+        topic,
+        queues,
+      })
+      await until('route of the topic', () =>
+        java.call('admin.route', { namesrv: cluster.namesrv, topic }),
+      )
+      await fill(cluster, 'early')
+      const consumed = await consume(cluster, 120)
+      expect(consumed).toHaveLength(120)
+      const written = await readAll(cluster)
+      expect(written).toHaveLength(120)
+      await close(cluster, how)
 
-        cluster = await open(second, store)
-        const seen = await readAll(cluster)
-        expect(seen.map(essence)).toEqual(written.map(essence))
-        // By key: from the index that the first one wrote. Each key was sent twice.
-        for (const key of ['early-0', 'early-59']) {
-          const found = await java.call<Received[]>('admin.byKey', {
-            namesrv: cluster.namesrv,
-            topic,
-            key,
-          })
-          expect(found.map((message) => message.keys)).toEqual([key, key])
-        }
-        await fill(cluster, 'late')
-        if (how === 'clean') {
-          // The group goes on where it was. (After a kill its last report may be lost: at least once.)
-          const news = await consume(cluster, 120)
-          expect(new Set(news.map((message) => message.properties['user']))).toEqual(
-            new Set(['late']),
-          )
-        }
-        const both = await readAll(cluster)
-        expect(both).toHaveLength(240)
-        await cluster.stop()
-
-        cluster = await open(first, store)
-        expect((await readAll(cluster)).map(essence)).toEqual(both.map(essence))
+      cluster = await open(second, store)
+      const seen = await readAll(cluster)
+      expect(seen.map(essence)).toEqual(written.map(essence))
+      // By key: from the index that the first one wrote. Each key was sent twice.
+      for (const key of ['early-0', 'early-59']) {
         const found = await java.call<Received[]>('admin.byKey', {
           namesrv: cluster.namesrv,
           topic,
-          key: 'late-7',
+          key,
         })
-        expect(found).toHaveLength(2)
-        await cluster.stop()
-      } finally {
-        removeFolder(folder)
+        expect(found.map((message) => message.keys)).toEqual([key, key])
       }
+      await fill(cluster, 'late')
+      if (how === 'clean') {
+        // The group goes on where it was. (After a kill its last report may be lost: at least once.)
+        const news = await consume(cluster, 120)
+        expect(new Set(news.map((message) => message.properties['user']))).toEqual(
+          new Set(['late']),
+        )
+      }
+      const both = await readAll(cluster)
+      expect(both).toHaveLength(240)
+      await close(cluster)
+
+      cluster = await open(first, store)
+      expect((await readAll(cluster)).map(essence)).toEqual(both.map(essence))
+      const found = await java.call<Received[]>('admin.byKey', {
+        namesrv: cluster.namesrv,
+        topic,
+        key: 'late-7',
+      })
+      expect(found).toHaveLength(2)
+      await close(cluster)
     },
     180_000,
   )
@@ -209,39 +222,35 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     ['mqctl', 'mqctl'],
   ])('is refused to a second broker: %s has it, %s asks', async (owner, other) => {
     const store = newStore()
-    try {
-      const cluster = await open(owner, store)
-      if (process.platform === 'linux') {
-        expect(lockHolders(join(store, 'lock'))).toEqual([
-          owner === 'apache' ? cluster.brokerPid : -1,
-        ])
-      }
-      const refusal = await open(other, store).then(
-        () => null,
-        (error: unknown) => error,
-      )
-      if (other === 'apache') {
-        expect(refusal).toBeInstanceOf(BrokerRefused)
-        expect(String(refusal)).toContain('Lock failed')
-      } else {
-        expect(refusal).toBeInstanceOf(MqctlRefused)
-        expect((refusal as MqctlRefused).exitCode).toBe(1)
-        expect(String(refusal)).toMatch(/in use|locked/i)
-      }
-      // The owner is not disturbed.
-      const producer = `owner-${++names}`
-      await java.call('producer.start', { name: producer, group: 'PG', namesrv: cluster.namesrv })
-      const [sent] = await java.call<Sent[]>('producer.send', {
-        name: producer,
-        topic: 'Mine',
-        mode: 'sync',
-        messages: [{ body: 'still here' }],
-      })
-      expect(sent?.status).toBe('SEND_OK')
-      await java.call('producer.stop', { name: producer })
-      await cluster.stop()
-    } finally {
-      removeFolder(folder)
+    const cluster = await open(owner, store)
+    if (process.platform === 'linux') {
+      expect(lockHolders(join(store, 'lock'))).toEqual([
+        owner === 'apache' ? cluster.brokerPid : -1,
+      ])
     }
+    const refusal = await open(other, store).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    if (other === 'apache') {
+      expect(refusal).toBeInstanceOf(BrokerRefused)
+      expect(String(refusal)).toContain('Lock failed')
+    } else {
+      expect(refusal).toBeInstanceOf(MqctlRefused)
+      expect((refusal as MqctlRefused).exitCode).toBe(1)
+      expect(String(refusal)).toMatch(/in use|locked/i)
+    }
+    // The owner is not disturbed.
+    const producer = `owner-${++names}`
+    await java.call('producer.start', { name: producer, group: 'PG', namesrv: cluster.namesrv })
+    const [sent] = await java.call<Sent[]>('producer.send', {
+      name: producer,
+      topic: 'Mine',
+      mode: 'sync',
+      messages: [{ body: 'still here' }],
+    })
+    expect(sent?.status).toBe('SEND_OK')
+    await java.call('producer.stop', { name: producer })
+    await close(cluster)
   })
 })
