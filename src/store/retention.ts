@@ -178,6 +178,8 @@ export async function correctMinOffset(
 ): Promise<void> {
   let low = queue.minOffset
   let high = queue.maxOffset
+  /** The first unit at or behind `high` that is no hole. */
+  let found = high
   while (low < high) {
     const middle = Math.floor((low + high) / 2)
     // A hole has no position of its own; the next unit that has one decides for it.
@@ -187,8 +189,10 @@ export async function correctMinOffset(
       probe++
       physicalOffset = await unitPhysicalOffset(queue, probe)
     }
-    if (physicalOffset >= logStart) high = middle
-    else low = probe + 1
+    if (physicalOffset >= logStart) {
+      high = middle
+      found = probe
+    } else low = probe + 1
   }
-  if (low > queue.minOffset) queue.minOffset = low
+  if (found > queue.minOffset) queue.minOffset = found
 }

@@ -194,6 +194,24 @@ export class Subject {
     return all
   }
 
+  /** `count` appends, as many a turn as are taken, and waits until the last one is confirmed. */
+  async bulk(
+    topic: string,
+    count: number,
+    queueOf: (n: number) => number = () => 0,
+    messageOf: (n: number) => Message = (n) => ({ body: `${topic}-${n}` }),
+  ): Promise<Sent[]> {
+    const all: Sent[] = []
+    while (all.length < count) {
+      const sent = this.try(topic, queueOf(all.length), messageOf(all.length))
+      if (typeof sent === 'object') all.push(sent)
+      else if (sent === AppendStatus.busy) await new Promise((resolve) => setImmediate(resolve))
+      else throw new Error(`append answered ${sent}`)
+    }
+    await this.confirmed(all[all.length - 1]?.end ?? 0)
+    return all
+  }
+
   async confirmed(end: number): Promise<void> {
     while (this.store.watermarks.dispatched < end) {
       await new Promise<void>((resolve) => {
