@@ -6,7 +6,7 @@
  * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
  */
 import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
-import { HOST_BUSY_MAX, otherCores } from './validity.ts'
+import { HOST_BUSY_MAX, generatorsAreIdle, otherCores } from './validity.ts'
 
 export interface BottleneckInput {
   readonly host: HostResult
@@ -168,7 +168,8 @@ function brokerCpu(input: BottleneckInput): Bottleneck | null {
 }
 
 function client(input: BottleneckInput): Bottleneck | null {
-  if (input.ceilingShare !== null && input.ceilingShare > CEILING_SHARE) {
+  const atCeiling = input.ceilingShare !== null && input.ceilingShare > CEILING_SHARE
+  if (atCeiling && !generatorsAreIdle(input.processes)) {
     return verdict('client', 'high', 'the producers reached what they can do at all', [
       `${percent(input.ceilingShare)} of their rate against the null target`,
     ])

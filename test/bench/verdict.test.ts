@@ -59,7 +59,8 @@ describe('the bottleneck', () => {
   })
 
   it('is the client when it reaches its ceiling, or needs more than its core on a host with room', () => {
-    expect(found({ ceilingShare: 0.95 }).resource).toBe('client')
+    const working = aProducer({ busiestThread: { name: 'node', cores: 0.8 } })
+    expect(found({ ceilingShare: 0.95, processes: [working] }).resource).toBe('client')
     const busy = aProducer({ busiestThread: { name: 'node', cores: 0.99 } })
     expect(found({ processes: [busy] }).resource).toBe('client')
   })
@@ -144,7 +145,12 @@ describe('validity', () => {
   })
 
   it('does not believe a run at the generator’s own ceiling', () => {
-    expect(checked({ ceilingPerSecond: 105_000 })).toEqual(['generator-ceiling error'])
+    const processes = [aProducer({ cores: 0.9, busiestThread: { name: 'node', cores: 0.85 } })]
+    expect(checked({ ceilingPerSecond: 105_000, processes })).toContain('generator-ceiling error')
+  })
+
+  it('does not take a ceiling for one that was measured while the machine was busier', () => {
+    expect(checked({ ceilingPerSecond: 105_000 })).toEqual(['generator-ceiling warning'])
   })
 
   it('does not believe a run whose generator had a full core while the host had room', () => {
