@@ -1,7 +1,7 @@
-import { loadHelpClass } from '@oclif/core'
 import { exitCodeTable } from '../src/base/exit-codes.ts'
 import { MqctlCommand } from '../src/cli/command.ts'
 import { argument } from '../src/cli/flags.ts'
+import { CapturedHelp } from '../src/cli/help.ts'
 import { helpPages } from '../src/cli/help-pages.ts'
 
 export default class Help extends MqctlCommand<object> {
@@ -24,11 +24,10 @@ export default class Help extends MqctlCommand<object> {
       const result = { page: page.name, text: page.text(this.terminal), ...table }
       return this.show(result, { text: () => result.text })
     }
-    const HelpClass = await loadHelpClass(this.config)
     const words = argv.map(String)
-    await new HelpClass(this.config, this.config.pjson.oclif.helpOptions).showHelp(
-      words.length === 0 ? ['--help'] : words,
-    )
-    return {}
+    const help = new CapturedHelp(this.config, { maxWidth: 100 })
+    await help.showHelp(words.length === 0 ? ['--help'] : words)
+    const result = { subject: words.join(' '), text: help.text }
+    return this.show(result, { text: () => result.text })
   }
 }

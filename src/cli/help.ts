@@ -3,24 +3,13 @@ import { Help, type Command } from '@oclif/core'
 import { MqError } from '../base/errors.ts'
 import { suggestCommand } from './command-not-found.ts'
 import { helpPages } from './help-pages.ts'
+import { allCommands, firstPage, type RootFacts } from './root-help.ts'
 import { processTerminal } from './terminal.ts'
-
-/** In the order in which a newcomer meets them. */
-const firstCommands: readonly (readonly [line: string, what: string])[] = [
-  ['start', 'run a broker here, ready in under a second'],
-  ['produce orders "hello"', 'send a message; also from a file or stdin'],
-  ['consume orders --from start', 'read messages'],
-  ['bench', 'pressure test: 2 producers × 80 senders, 500 B, 2 consumers'],
-  ['topic list', 'topics of the cluster'],
-  ['group lag', 'how far consumers are behind'],
-  ['status', 'what runs here, and where'],
-  ['stop', 'stop it; messages stay'],
-]
 
 export default class MqctlHelp extends Help {
   override async showHelp(argv: string[]): Promise<void> {
     if (argv.length === 0) {
-      this.log(this.#firstPage())
+      this.log(firstPage(this.#facts(), processTerminal(process.argv)))
       return
     }
     const words = argv.filter((word) => !word.startsWith('-'))
@@ -34,34 +23,7 @@ export default class MqctlHelp extends Help {
   }
 
   protected override async showRootHelp(): Promise<void> {
-    const { bold, dim } = processTerminal(process.argv).out
-    const ids = this.sortedCommands.filter(({ hidden }) => hidden !== true)
-    const line = (id: string, summary: string) =>
-      `  ${id.replaceAll(':', ' ').padEnd(18)} ${summary}`
-    const groups = new Map<string, string[]>()
-    for (const command of ids) {
-      const topic = command.id.includes(':') ? (command.id.split(':')[0] ?? '') : ''
-      const isGroup = topic !== '' || ids.some(({ id }) => id.startsWith(`${command.id}:`))
-      const key = isGroup ? topic || command.id : ''
-      const lines = groups.get(key) ?? []
-      lines.push(line(command.id, (command.summary ?? '').replace(/\.$/, '')))
-      groups.set(key, lines)
-    }
-    const blocks = [...groups.keys()].sort().map((key) => {
-      const topic = this.config.topics.find(({ name }) => name === key)
-      const head = key === '' ? bold('Commands') : bold(key) + dim(`  ${topic?.description ?? ''}`)
-      return `${head}\n${(groups.get(key) ?? []).join('\n')}`
-    })
-    const pages = helpPages.map((page) => line(`help ${page.name}`, page.summary)).join('\n')
-    this.log(
-      [
-        `${this.config.pjson.description ?? ''}\n`,
-        `${bold('Usage')}\n  mqctl COMMAND [--json] [flags]\n`,
-        ...blocks.map((block) => `${block}\n`),
-        `${bold('More')}\n${pages}`,
-        line('COMMAND --help', 'flags and examples of one command'),
-      ].join('\n'),
-    )
+    this.log(allCommands(this.#facts(), processTerminal(process.argv)))
   }
 
   /** Descriptions are broken into lines for their source file; here they fit the terminal. */
@@ -72,16 +34,19 @@ export default class MqctlHelp extends Help {
     await super.showCommandHelp(command)
   }
 
-  #firstPage(): string {
-    const { bold, dim } = processTerminal(process.argv).out
-    const width = Math.max(...firstCommands.map(([line]) => line.length))
-    return [
-      `${bold('mqctl')} ${this.config.version}  a broker in one command, a hand for every RocketMQ, an honest pressure test`,
-      '',
-      ...firstCommands.map(([line, what]) => `  mqctl ${line.padEnd(width)}   ${dim(what)}`),
-      '',
-      `${dim('All commands: mqctl --help · one command: mqctl produce --help · exit codes: mqctl help exit-codes')}`,
-    ].join('\n')
+  #facts(): RootFacts {
+    return {
+      version: this.config.version,
+      description: this.config.pjson.description ?? '',
+      topics: Object.fromEntries(
+        this.config.topics.map(({ name, description = '' }) => [name, { description }]),
+      ),
+      commands: this.config.commands.map(({ id, summary = '', hidden = false }) => ({
+        id,
+        summary,
+        hidden,
+      })),
+    }
   }
 
   /** oclif would print an error of its own and exit with another code. */
@@ -95,5 +60,18 @@ export default class MqctlHelp extends Help {
     throw new MqError('COMMAND_UNKNOWN', {
       what: suggestCommand(first, this.config.commandIDs, names),
     })
+  }
+}
+
+/** The same pages as one text. */
+export class CapturedHelp extends MqctlHelp {
+  readonly #lines: string[] = []
+
+  get text(): string {
+    return this.#lines.join('\n').trimEnd()
+  }
+
+  protected override log(...lines: string[]): void {
+    this.#lines.push(...lines)
   }
 }

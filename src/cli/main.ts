@@ -1,18 +1,17 @@
 /** The program: arguments in, exit code out. The only place that ends the process in the normal case. */
-import { run } from '@oclif/core'
-import { reportFailure } from './command.ts'
-import { wantsJson } from './failure.ts'
 import { interrupts } from './interrupts.ts'
+import { rootPage } from './root-help.ts'
 import { processTerminal } from './terminal.ts'
 
 /** Runs one command and ends the process with its exit code. */
 export async function main(argv: string[]): Promise<void> {
   interrupts.install()
-  try {
-    await run(argv, import.meta.url)
-  } catch (error) {
-    const context = { command: 'mqctl', flags: [] }
-    reportFailure(error, context, processTerminal(argv), wantsJson(argv))
+  const page = rootPage(argv, processTerminal(argv))
+  if (page !== null) process.stdout.write(`${page}\n`)
+  else {
+    // oclif alone takes longer to load than those pages take altogether.
+    const { runCommand } = await import('./run-command.ts')
+    await runCommand(argv)
   }
   await Promise.all([flushed(process.stdout), flushed(process.stderr)])
   process.exit()

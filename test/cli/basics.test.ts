@@ -59,7 +59,9 @@ describe('help', () => {
     const word = await home.run(['help', 'topic', 'create'])
     expect(flag.stdout).toContain('--queues')
     expect(flag.stdout).toContain('EXAMPLES')
-    expect(word.stdout).toBe(flag.stdout)
+    expect(word.stdout.trimEnd()).toBe(flag.stdout.trimEnd())
+    const json = await home.json(['help', 'topic', 'create'])
+    expect(json.document.text).toBe(word.stdout.trimEnd())
   })
 })
 
