@@ -39,7 +39,10 @@ export default class MqctlHelp extends Help {
       version: this.config.version,
       description: this.config.pjson.description ?? '',
       topics: Object.fromEntries(
-        this.config.topics.map(({ name, description = '' }) => [name, { description }]),
+        this.config.topics.map(({ name, description = '' }): [string, { description: string }] => [
+          name,
+          { description },
+        ]),
       ),
       commands: this.config.commands.map(({ id, summary = '', hidden = false }) => ({
         id,
