@@ -3,6 +3,10 @@
  * Our broker and Apache's, alternately, under the same load: the ratio, with its spread.
  *
  *   npm run bench:broker -- [--pairs 5] [--seconds 30] [--warm 60] [--flush async|sync] [--dir DIR]
+ *                           [--generator light|mqctl] [--consumers 2]
+ *
+ * The light generator checks nothing and shows what the broker can do; `--generator mqctl` is `mqctl
+ * bench` with all its checks, and with `--consumers` its consumers as well.
  *
  * Both brokers live for the whole comparison; the one that is not measured is stopped (SIGSTOP), so
  * that it costs nothing. Pairs run ABBA (ours, Apache's, Apache's, ours …), so that a machine that
@@ -10,14 +14,16 @@
  * ratios of one run mean anything: the same broker gives different absolute rates an hour apart.
  * The latency is service time, of a closed loop.
  */
+import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { describe, generate } from './light-generator.mjs'
+import { describe, generate, processFacts } from './light-generator.mjs'
 import {
   machineLine,
   median,
+  mqctlBinary,
   sleep,
   spread,
   startApache,
@@ -37,6 +43,8 @@ const { values } = parseArgs({
     size: { type: 'string', default: '500' },
     queues: { type: 'string', default: '8' },
     heap: { type: 'string', default: '4g' },
+    generator: { type: 'string', default: 'light' },
+    consumers: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -44,10 +52,67 @@ const { values } = parseArgs({
 const say = (text) => process.stderr.write(`${text}\n`)
 const directory = fs.mkdtempSync(path.join(values.dir, 'mqctl-bench-'))
 
+/** The figures that are compared, from the result document of `mqctl bench`. */
+function asLight(result, cores, rssBytes) {
+  const { totals, latency, wholeRun, client } = result
+  const ratePerSecond = totals.rates.acked.meanPerSecond
+  return {
+    messages: totals.acked,
+    ratePerSecond: Math.round(ratePerSecond),
+    receivedPerSecond: Math.round(totals.rates.received.meanPerSecond),
+    failuresByCode: totals.errors,
+    serviceTimeMs: {
+      p50: latency.service.p50Ms,
+      p99: latency.service.p99Ms ?? latency.service.maxMs,
+      p999: latency.service.p999Ms ?? latency.service.maxMs,
+      max: latency.service.maxMs,
+    },
+    generatorCpuUsPerMessage: client.producerCpuUsPerMessage,
+    brokerCpuCores: cores,
+    // Over the whole run, so that warm-up and window are in both the time and the messages.
+    brokerCpuUsPerMessage: (cores * 1e6 * result.elapsedSeconds) / wholeRun.acked,
+    brokerRssBytes: rssBytes,
+  }
+}
+
+/** `mqctl bench` against one side, brought into the shape of the light generator's result. */
+async function benchOf(side, seconds) {
+  const args = [
+    ...['bench', '--namesrv', side.namesrv, '--json', '--quiet', '--topic', 'bench_broker'],
+    ...['--duration', `${seconds}s`, '--warmup', '2s', '--consumers', values.consumers],
+    ...['--producers', values.processes, '--threads', values.outstanding],
+    ...['--size', values.size, '--queues', values.queues],
+    ...['--out', path.join(directory, 'runs')],
+  ]
+  const child = spawn(process.execPath, [mqctlBinary, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk))
+  const before = processFacts(side.pid)
+  const start = performance.now()
+  await new Promise((resolve) => child.on('close', resolve))
+  const elapsedSeconds = (performance.now() - start) / 1000
+  const after = processFacts(side.pid)
+  const cores = (after.cpuUs - before.cpuUs) / 1e6 / elapsedSeconds
+  const result = { ...JSON.parse(text), elapsedSeconds }
+  if (result.error) throw new Error(`mqctl bench: ${result.error.message}`)
+  return asLight(result, cores, after.rssBytes)
+}
+
 async function measure(side, seconds) {
   side.resume()
   await sleep(500)
-  const result = await generate({
+  const result = await (values.generator === 'mqctl'
+    ? benchOf(side, seconds)
+    : lightOf(side, seconds))
+  writeBack()
+  side.pause()
+  return result
+}
+
+function lightOf(side, seconds) {
+  return generate({
     host: side.host,
     port: side.port,
     topic: 'bench_broker',
@@ -59,9 +124,6 @@ async function measure(side, seconds) {
     measureMs: seconds * 1000,
     brokerPid: side.pid,
   })
-  writeBack()
-  side.pause()
-  return result
 }
 
 async function compare() {
@@ -74,7 +136,7 @@ async function compare() {
     sides.push(ours)
     for (const side of [ours, apache]) say(`${side.version}: ${side.flags}`)
     say(
-      `load: ${values.processes} processes × 1 connection × ${values.outstanding} outstanding, ` +
+      `load by the ${values.generator} generator, ${values.consumers} consumers: ${values.processes} processes × 1 connection × ${values.outstanding} outstanding, ` +
         `${values.size} B, ${values.queues} queues, SEND_MESSAGE_V2 with JSON headers`,
     )
     ours.pause()

@@ -11,6 +11,9 @@ import path from 'node:path'
 const root = path.join(import.meta.dirname, '..')
 const apacheVersion = '5.5.0'
 
+/** The shipped entry, or another build of it. */
+export const mqctlBinary = process.env.MQCTL_TEST_BIN ?? path.join(root, 'bin', 'run.js')
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 // ---------------------------------------------------------------- Apache's jars
@@ -181,7 +184,7 @@ export async function startMqctl({ directory, flush = 'async', settings = {}, da
   const child = spawn(
     process.execPath,
     [
-      process.env.MQCTL_TEST_BIN ?? path.join(root, 'bin', 'run.js'),
+      mqctlBinary,
       ...['start', 'bench', '--any-port', '--json', '--quiet', '--data-dir', data],
       ...['--flush', flush, ...sets],
     ],
