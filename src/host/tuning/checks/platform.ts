@@ -59,7 +59,7 @@ export const platformChecks: readonly Check[] = [
     category: 'platform',
     title: 'Container and control groups',
     weight: 'I/I/I',
-    scope: 'host',
+    scope: 'process',
     judge({ container, group }) {
       const inside = container.kind !== 'none'
       if (!inside && group.version === null) {
