@@ -10,29 +10,35 @@ import { Consumer, type ConsumerOptions } from '../../src/client/consumer.ts'
 import { Producer } from '../../src/client/producer.ts'
 import type { ReceivedMessage } from '../../src/client/received-message.ts'
 import { TopicReader } from '../../src/client/topic-reader.ts'
-import { type RunningNameServer, startNameServer } from '../../src/nameserver/nameserver.ts'
+import { startNameServer } from '../../src/nameserver/nameserver.ts'
 import { nameServerOptions } from '../../src/nameserver/options.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { type Cluster, apacheClassPath, skipBecause, startApache } from './peers.ts'
+import { type Cluster, apacheClassPath, skipBecause, startApache, until } from './peers.ts'
 
 const peers = await apacheClassPath()
 
 describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on Apache', () => {
-  let nameServer: RunningNameServer
   let cluster: Cluster
   let admin: Admin
   let producer: Producer
   let nameServers = ''
   const open: { close(): unknown }[] = []
+  const stops: (() => Promise<void>)[] = []
 
   beforeAll(async () => {
     if (peers.missing !== null) return
     const options = resolveOptions(nameServerOptions, { port: 0 })
-    nameServer = await startNameServer(nodeWorld, options, silentLogger)
+    const nameServer = await startNameServer(nodeWorld, options, silentLogger)
+    stops.push(() => nameServer.close())
     nameServers = `127.0.0.1:${nameServer.port}`
     cluster = await startApache({ classPath: peers.classPath, namesrv: nameServers })
+    stops.push(() => cluster.stop())
     admin = Admin.open(nodeWorld, { nameServers })
     producer = Producer.open(nodeWorld, { nameServers, compressAboveBytes: 4_096 })
+    stops.push(() => {
+      admin.close()
+      return producer.close()
+    })
   })
 
   afterEach(async () => {
@@ -40,10 +46,7 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
   })
 
   afterAll(async () => {
-    await producer.close()
-    admin.close()
-    await cluster.stop()
-    await nameServer.close()
+    for (const stop of stops.splice(0).reverse()) await stop()
   })
 
   async function aTopic(topic: string, queues = 2, messages = 0): Promise<string> {
@@ -131,11 +134,14 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
   it('starts at a time, although the broker would say 0', async () => {
     const topic = await aTopic('timed', 1, 1)
     const queue = { topic, brokerName: 'broker-a', queueId: 0 }
-    const first = await admin.messages.at(queue, 0)
+    // Apache shows a message some milliseconds after it acknowledged it.
+    const at = (offset: number) =>
+      until('the message', () => admin.messages.at(queue, offset).catch(() => null))
+    const first = await at(0)
     let last = first
     for (let offset = 1; last.storeTimestamp === first.storeTimestamp; offset++) {
       await producer.send({ topic, body: 'later' })
-      last = await admin.messages.at(queue, offset)
+      last = await at(offset)
     }
     const { bodies } = await consume(topic, 'timed-group', {
       from: { timeMs: last.storeTimestamp },
