@@ -35,15 +35,12 @@ export default class MqctlHelp extends Help {
   }
 
   #facts(): RootFacts {
+    const topics: Record<string, { readonly description: string }> = {}
+    for (const { name, description = '' } of this.config.topics) topics[name] = { description }
     return {
       version: this.config.version,
       description: this.config.pjson.description ?? '',
-      topics: Object.fromEntries(
-        this.config.topics.map(({ name, description = '' }): [string, { description: string }] => [
-          name,
-          { description },
-        ]),
-      ),
+      topics,
       commands: this.config.commands.map(({ id, summary = '', hidden = false }) => ({
         id,
         summary,
