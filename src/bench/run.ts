@@ -147,7 +147,8 @@ class BenchRun {
   readonly #lost: string[] = []
   #crew: Crew | null = null
   #sampler: HostSampler | null = null
-  #createdTopic: string | null = null
+  #plan: Plan | null = null
+  #createdTopic = false
   #stopProgress: () => void = () => undefined
   /** Aborted when the window must end early. */
   readonly #early = new AbortController()
@@ -167,11 +168,17 @@ class BenchRun {
     this.#stopProgress()
     this.#crew?.end()
     await this.#sampler?.stop()
-    if (this.#createdTopic !== null && this.#options.known.length === 0) {
-      // The topic was made for this run on brokers that go on without it.
-      await this.#driver.deleteTopic(this.#createdTopic).catch(() => undefined)
-    }
+    await this.#clean()
     this.#driver.close()
+  }
+
+  /** What was made for this run is removed from brokers that go on without it; what the user named stays. */
+  async #clean(): Promise<void> {
+    if (this.#options.known.length > 0 || this.#plan === null || this.#lost.length > 0) return
+    const { topic, group } = this.#plan
+    const isOurs = this.#createdTopic && this.#options.loaded.scenario.topics.name === null
+    if (isOurs) await this.#driver.deleteTopic(topic).catch(() => undefined)
+    await this.#driver.deleteGroup(group).catch(() => undefined)
   }
 
   async run(): Promise<BenchResult> {
@@ -182,8 +189,9 @@ class BenchRun {
     this.#progress('prepare', null, null)
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
+    this.#plan = plan
     const isNew = await this.#driver.createTopic(plan.topic, scenario.topics.queues)
-    if (isNew) this.#createdTopic = plan.topic
+    this.#createdTopic = isNew
     const lanes = await this.#driver.lanes(plan.topic)
     const before = await this.#driver.offsets(plan.topic)
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)

@@ -130,6 +130,8 @@ export interface Driver {
   /** Makes the topic with `queues` queues on every broker and waits until it can be used. True when it was new. */
   createTopic(topic: string, queues: number): Promise<boolean>
   deleteTopic(topic: string): Promise<void>
+  /** Forgets a consumer group and its progress. */
+  deleteGroup(group: string): Promise<void>
   /** The topic's lanes, sorted. Throws MqError TOPIC_NOT_FOUND. */
   lanes(topic: string): Promise<Lane[]>
   openProducer(options: ProducerOptions, events: ProducerEvents): Promise<ProducerLine>

@@ -39,6 +39,10 @@ export class NullDriver implements Driver {
     return Promise.resolve()
   }
 
+  deleteGroup(): Promise<void> {
+    return Promise.resolve()
+  }
+
   lanes(): Promise<Lane[]> {
     const address = this.#address
     const queues = Array.from({ length: QUEUES }, (_, queueId) => queueId)

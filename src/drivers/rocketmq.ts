@@ -100,6 +100,15 @@ export class RocketmqDriver implements Driver {
     }
   }
 
+  async deleteGroup(group: string): Promise<void> {
+    for (const { address } of await this.#masters()) {
+      await this.#ask(address, RequestCode.DELETE_SUBSCRIPTIONGROUP, {
+        groupName: group,
+        cleanOffset: true,
+      })
+    }
+  }
+
   async lanes(topic: string): Promise<Lane[]> {
     const lanes = await this.#lanesOrNull(topic)
     if (lanes === null || lanes.length === 0) throw new MqError('TOPIC_NOT_FOUND', { topic })

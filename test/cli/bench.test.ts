@@ -83,7 +83,7 @@ describe('mqctl bench', () => {
     expect(stdout.trim()).toBe(readFileSync(path.join(out, 'report.txt'), 'utf8').trim())
   })
 
-  it('tests any brokers by their name server, and leaves no topic behind', async () => {
+  it('tests any brokers by their name server, and leaves no topic and no group behind', async () => {
     await home.run(['start', 'other', '--detach', '--any-port'])
     const status = await home.json(['status', 'other'])
     const namesrv = status.document.namesrv[0]
@@ -100,6 +100,8 @@ describe('mqctl bench', () => {
     expect(document.environment.brokers[0]).toMatchObject({ name: 'broker-a', isLocal: true })
     const topics = await home.json(['topic', 'list', '--namesrv', namesrv])
     const names: string[] = topics.document.topics.map((topic: { name: string }) => topic.name)
+    const groups = await home.json(['group', 'list', '--namesrv', namesrv])
+    names.push(...groups.document.groups.map((group: { name: string }) => group.name))
     expect(names.filter((name) => name.startsWith('mqctl_bench'))).toEqual([])
   })
 
