@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
-const node = { environment: 'node' as const, pool: 'forks' as const }
+const node = {
+  environment: 'node' as const,
+  pool: 'forks' as const,
+  // A busy machine is slow, not wrong: only what never happens fails.
+  expect: { poll: { timeout: 10_000 } },
+}
 
 export default defineConfig({
   test: {

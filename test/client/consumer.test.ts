@@ -69,7 +69,7 @@ describe('a consumer', () => {
     expect(queueIds(consumer, topic)).toEqual([])
     await broker.admin.topics.create({ topic, readQueues: 1, writeQueues: 1 })
     await broker.producer.send({ topic, body: 'x' })
-    await expect.poll(bodies, { timeout: 5_000 }).toEqual(['x'])
+    await expect.poll(bodies).toEqual(['x'])
   })
 
   it('is caught up when everything was processed', async () => {
@@ -188,7 +188,7 @@ describe('the handler', () => {
     )
     await expect.poll(() => seen).toEqual(['m0', 'm1', 'm2'])
     expect(consumer.isCaughtUp).toBe(false)
-    await expect.poll(() => seen, { timeout: 5_000 }).toEqual(['m0', 'm1', 'm2', 'm0'])
+    await expect.poll(() => seen).toEqual(['m0', 'm1', 'm2', 'm0'])
     await expect.poll(() => consumer.isCaughtUp).toBe(true)
   })
 
@@ -205,7 +205,7 @@ describe('the handler', () => {
       },
       topic,
     )
-    await expect.poll(() => calls, { timeout: 5_000 }).toBe(2)
+    await expect.poll(() => calls).toBe(2)
     await consumer.close()
     expect(calls).toBe(2)
   })
@@ -287,7 +287,7 @@ describe('the handler', () => {
       },
       topic,
     )
-    await expect.poll(() => seen.length, { timeout: 5_000 }).toBe(11)
+    await expect.poll(() => seen.length).toBe(11)
     const offsets = (queueId: number) =>
       seen.filter((row) => row[0] === queueId).map((row) => row[1])
     expect([offsets(0), offsets(1)]).toEqual([
@@ -412,6 +412,6 @@ describe('a group with a topic that does not exist', () => {
         interval: 5,
       })
       .toEqual([2, 2])
-    expect(performance.now() - start).toBeLessThan(1_000)
+    expect(performance.now() - start).toBeLessThan(1_900)
   })
 })
