@@ -35,11 +35,12 @@ export default class MqctlHelp extends Help {
   }
 
   #facts(): RootFacts {
+    const about: unknown = this.config.pjson['description']
     const topics: Record<string, { readonly description: string }> = {}
     for (const { name, description = '' } of this.config.topics) topics[name] = { description }
     return {
       version: this.config.version,
-      description: this.config.pjson.description ?? '',
+      description: typeof about === 'string' ? about : '',
       topics,
       commands: this.config.commands.map(({ id, summary = '', hidden = false }) => ({
         id,
