@@ -61,7 +61,7 @@ export function applyPlan(writer: HostWriter, plan: Plan, options: ApplyOptions)
   checkObstacles(writer, plan, options)
   const number = (journalNumbers(writer).at(-1) ?? 0) + 1
   const journal = journalOf(writer, plan, options)
-  for (const directory of STATE_DIRECTORIES) {
+  for (const directory of [...journal.stateDirectories, ...STATE_DIRECTORIES]) {
     if (writer.stat(directory) === null) writer.mkdir(directory)
   }
   writeJournal(writer, number, journal)
@@ -187,6 +187,7 @@ function journalOf(writer: HostWriter, plan: Plan, options: ApplyOptions): Journ
     tool: options.tool,
     createdAt: options.now,
     directories,
+    stateDirectories: ['/var', '/var/lib'].filter((directory) => writer.stat(directory) === null),
     files: plan.files.map(({ path, before, after }) => ({
       path,
       before,
@@ -257,7 +258,7 @@ export function rollback(writer: HostWriter, options: RollbackOptions): Rollback
         writer.rmdir(directory)
       }
     }
-    forgetJournal(writer, number)
+    forgetJournal(writer, number, journal.stateDirectories)
   }
   // An apply that was killed before its journal was complete leaves empty directories at most.
   if (chosen.length === 0) forgetJournal(writer, null)

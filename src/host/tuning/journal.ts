@@ -34,6 +34,8 @@ export interface Journal {
   readonly state: 'applying' | 'applied'
   /** Directories that were not there, outermost first. */
   readonly directories: readonly string[]
+  /** The same above the journals themselves: `/var/lib` is missing in a bare tree. */
+  readonly stateDirectories: readonly string[]
   readonly files: readonly JournalFile[]
   readonly values: readonly JournalValue[]
 }
@@ -91,19 +93,32 @@ export function writeJournal(writer: HostWriter, number: number, journal: Journa
 }
 
 export function newJournal(
-  parts: Pick<Journal, 'tool' | 'createdAt' | 'directories' | 'files' | 'values'>,
+  parts: Pick<
+    Journal,
+    'tool' | 'createdAt' | 'directories' | 'stateDirectories' | 'files' | 'values'
+  >,
 ): Journal {
   return { version: VERSION, state: 'applying', ...parts }
 }
 
 /** Removes a journal and, when it was the last, the directories of journals. */
-export function forgetJournal(writer: HostWriter, number: number | null): void {
+export function forgetJournal(
+  writer: HostWriter,
+  number: number | null,
+  made: readonly string[] = [],
+): void {
   if (number !== null) writer.unlink(journalPath(number))
   for (const name of writer.list(DIRECTORY)) {
     if (name.endsWith('.mqctl-new')) writer.unlink(`${DIRECTORY}/${name}`)
   }
   for (const directory of [...STATE_DIRECTORIES].reverse()) {
-    if (writer.stat(directory) === null || writer.list(directory).length > 0) return
+    if (writer.stat(directory) === null) continue
+    if (writer.list(directory).length > 0) return
     writer.rmdir(directory)
+  }
+  for (const directory of [...made].reverse()) {
+    if (writer.stat(directory) !== null && writer.list(directory).length === 0) {
+      writer.rmdir(directory)
+    }
   }
 }

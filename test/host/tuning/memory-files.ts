@@ -3,6 +3,7 @@
  *
  *     -- /path --            content of a file; \t and \0 are written so
  *     -- /path -> target --  a symbolic link
+ *     -- @owners --          uid by path, as JSON; root owns the rest
  *     -- @identity --        who looks, as JSON       -- @space --  statfs by path, as JSON
  */
 import { readFileSync } from 'node:fs'
@@ -59,6 +60,10 @@ export class MemoryHost implements HostFiles {
       const [file = '', target] = name.split(' -> ')
       if (target === undefined) host.set(file, body.replaceAll('\\t', '\t').replaceAll('\\0', '\0'))
       else host.symlink(file, target)
+    }
+    for (const [at, uid] of Object.entries(JSON.parse(sections.get('@owners') ?? '{}'))) {
+      const node = host.nodes.get(at)
+      if (node !== undefined) node.uid = Number(uid)
     }
     return host
   }
