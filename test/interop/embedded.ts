@@ -35,6 +35,8 @@ export interface MqctlOptions {
   /** Broker options, by RocketMQ's name or ours. */
   readonly settings?: Record<string, string>
   readonly flags?: readonly string[]
+  /** False: the flags name the ports. */
+  readonly anyPort?: boolean
 }
 
 export interface MqctlCluster extends Cluster {
@@ -91,7 +93,8 @@ export async function startMqctl(options: MqctlOptions = {}): Promise<MqctlClust
     XDG_STATE_HOME: join(home, 'state'),
     NO_COLOR: '1',
   }
-  const args = ['start', 'peer', '--any-port', '--data-dir', dataDir, '--json']
+  const args = ['start', 'peer', '--data-dir', dataDir, '--json']
+  if (options.anyPort !== false) args.push('--any-port')
   if (options.flush !== undefined) args.push('--flush', options.flush)
   for (const [key, value] of Object.entries(options.settings ?? {})) {
     args.push('--set', `${key}=${value}`)
