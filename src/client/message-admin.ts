@@ -26,6 +26,8 @@ export interface KeyQuery {
 }
 
 const MESSAGES_MAX = 64
+/** Topics that are searched at the same time for a message whose topic is not known. */
+const TOPICS_AT_ONCE = 16
 /** A query over a large index takes its time. */
 const QUERY_TIMEOUT_MS = 15_000
 
@@ -51,10 +53,16 @@ export class MessageAdmin {
     if (byOffset !== null && (byOffset.messageId === id || byOffset.offsetMessageId === id)) {
       return byOffset
     }
-    const topics = topic === undefined ? await this.#topics.names() : [topic]
-    for (const name of topics) {
-      const [found] = await this.byUniqueId(name, id)
+    if (topic !== undefined) {
+      const [found] = await this.byUniqueId(topic, id)
       if (found !== undefined) return found
+    }
+    const topics = topic === undefined ? await this.#topics.names() : []
+    for (let at = 0; at < topics.length; at += TOPICS_AT_ONCE) {
+      const some = topics.slice(at, at + TOPICS_AT_ONCE)
+      const found = await Promise.all(some.map((name) => this.#tryUniqueId(name, id)))
+      const first = found.flat()[0]
+      if (first !== undefined) return first
     }
     throw notFound(
       `id ${id}`,
@@ -127,6 +135,16 @@ export class MessageAdmin {
       QUERY_TIMEOUT_MS,
     )
     return decodeAnswer(address, response, decodeDirectConsumeResult)
+  }
+
+  /** Nothing for a topic that went away meanwhile. */
+  async #tryUniqueId(topic: string, id: string): Promise<ReceivedMessage[]> {
+    try {
+      return await this.byUniqueId(topic, id)
+    } catch (error) {
+      if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return []
+      throw error
+    }
   }
 
   async #masterFor(group: string): Promise<BrokerAddress> {

@@ -14,6 +14,8 @@ export const ORDER_TOPIC_CONFIG = 'ORDER_TOPIC_CONFIG'
 
 const NAME_LENGTH_MAX = 255
 const VALUE_LENGTH_MAX = 64 * 1024
+/** All names and values together, characters. */
+const TOTAL_LENGTH_MAX = 16 * 1024 * 1024
 
 export class KvConfig {
   readonly #entriesMax: number
@@ -22,6 +24,7 @@ export class KvConfig {
   readonly #path: string
   readonly #logger: Logger
   #entryCount = 0
+  #totalLength = 0
   #saving: Promise<void> | null = null
   #changedWhileSaving = false
 
@@ -76,6 +79,9 @@ export class KvConfig {
     if (isNew && this.#entryCount >= this.#entriesMax) {
       return `this name server keeps ${this.#entriesMax} entries at most`
     }
+    if (this.#totalLength + this.#growth(namespace, key, value) > TOTAL_LENGTH_MAX) {
+      return `this name server keeps ${TOTAL_LENGTH_MAX} characters at most`
+    }
     this.#set(namespace, key, value)
     this.#save()
     return null
@@ -83,8 +89,11 @@ export class KvConfig {
 
   delete(namespace: string, key: string): void {
     const entries = this.#namespaces.get(namespace)
-    if (entries?.delete(key) !== true) return
+    const before = entries?.get(key)
+    if (entries === undefined || before === undefined) return
+    entries.delete(key)
     this.#entryCount -= 1
+    this.#totalLength -= namespace.length + key.length + before.length
     if (entries.size === 0) this.#namespaces.delete(namespace)
     this.#save()
   }
@@ -94,9 +103,18 @@ export class KvConfig {
     while (this.#saving !== null) await this.#saving
   }
 
+  /** By how much the whole grows when the entry is set. */
+  #growth(namespace: string, key: string, value: string): number {
+    const before = this.#namespaces.get(namespace)?.get(key)
+    return before === undefined
+      ? namespace.length + key.length + value.length
+      : value.length - before.length
+  }
+
   #set(namespace: string, key: string, value: string): void {
     const entries = this.#namespaces.get(namespace) ?? new Map<string, string>()
     if (!entries.has(key)) this.#entryCount += 1
+    this.#totalLength += this.#growth(namespace, key, value)
     entries.set(key, value)
     this.#namespaces.set(namespace, entries)
   }

@@ -18,6 +18,8 @@ const ADDRESS_LENGTH_MAX = 300
 const nameFault = /[\s/\\\u0000-\u001f\u007f]/
 const QUEUES_MAX = 65_536
 const EXPIRY_MS_MAX = 24 * 3_600_000
+/** Filter servers are a thing of the past; what is kept of them is bounded all the same. */
+const FILTER_SERVERS_MAX = 64
 
 export function requiredText(command: Command, field: string): string {
   const value = command.ext[field]
@@ -86,16 +88,26 @@ export function readRegistration(command: Command, expiryMsDefault: number): Reg
   return {
     registration: {
       ...readIdentity(command),
-      haServerAddr: ext['haServerAddr'] ?? '',
-      zoneName: ext['__ZONE_NAME'] ?? null,
+      haServerAddr: optionalText(command, 'haServerAddr') ?? '',
+      zoneName: optionalText(command, '__ZONE_NAME'),
       enableActingMaster: actingMaster === undefined ? null : actingMaster === 'true',
       expiryMs: expiryMs > 0 && expiryMs <= EXPIRY_MS_MAX ? expiryMs : expiryMsDefault,
       dataVersion: body.dataVersion,
       topics,
-      filterServers: body.filterServers,
+      filterServers: body.filterServers
+        .filter((address) => address.length <= ADDRESS_LENGTH_MAX)
+        .slice(0, FILTER_SERVERS_MAX),
     },
     topicsLeftOut: body.topics.length - topics.length,
   }
+}
+
+function optionalText(command: Command, field: string): string | null {
+  const value = command.ext[field] ?? null
+  if (value !== null && value.length > ADDRESS_LENGTH_MAX) {
+    throw new BadRequestError(`${field} has ${value.length} characters`)
+  }
+  return value
 }
 
 function isQueueCount(count: number): boolean {

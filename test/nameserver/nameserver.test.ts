@@ -94,6 +94,7 @@ describe('registration over the wire', () => {
     ['an impossible broker name', { brokerName: '../x' }, 'is no legal name'],
     ['an impossible address', { brokerAddr: 'nowhere' }, 'brokerAddr is no address'],
     ['an impossible id', { brokerId: 'x' }, 'brokerId is no broker id'],
+    ['an endless zone', { __ZONE_NAME: 'z'.repeat(1_000) }, '__ZONE_NAME has 1000 characters'],
   ])('is refused with %s', async (_, ext, remark) => {
     const { register } = await aNameServer()
     const answer = await register(ext)
@@ -330,6 +331,18 @@ describe('configuration', () => {
     const put = async (key: string) =>
       (await ask(RequestCode.PUT_KV_CONFIG, { namespace: 'N', key, value: 'v' })).code
     expect([await put('a'), await put('b'), await put('a')]).toEqual([0, 1, 0])
+  })
+
+  it('keeps no more than 16 Mi characters of them, and takes more once some are gone', async () => {
+    const { ask } = await aNameServer()
+    const value = 'x'.repeat(64 * 1024)
+    const put = async (key: string) =>
+      (await ask(RequestCode.PUT_KV_CONFIG, { namespace: 'N', key, value })).code
+    const codes = []
+    for (let i = 0; i < 256; i++) codes.push(await put(`k${i}`))
+    expect([codes.slice(0, 255).every((code) => code === 0), codes[255]]).toEqual([true, 1])
+    await ask(RequestCode.DELETE_KV_CONFIG, { namespace: 'N', key: 'k0' })
+    expect([await put('k255'), await put('k1')]).toEqual([0, 0])
   })
 
   it('shows its options by their RocketMQ names', async () => {
