@@ -377,6 +377,37 @@ describe('configuration', () => {
   })
 })
 
+describe('bytes that are no frames', () => {
+  const prefix = (length: number, headerWord = 0) => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeInt32BE(length, 0)
+    bytes.writeInt32BE(headerWord, 4)
+    return bytes
+  }
+
+  it.each([
+    ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+    ['a TLS hello', Buffer.from('16030100c8010000c40303', 'hex')],
+    ['a length of 0', prefix(0)],
+    ['a length of -1', prefix(-1)],
+    ['a length of 2^31 - 1', prefix(0x7fff_ffff)],
+    ['a header longer than its frame', prefix(100, 1_000)],
+    ['a header that is no JSON', Buffer.concat([prefix(8, 4), Buffer.from('nope')])],
+    ['noise', nodeWorld.random.fill(Buffer.alloc(64)).fill(0xff, 0, 4)],
+  ])('close the connection and nothing else: %s', async (_, bytes) => {
+    const { server, ask } = await aNameServer()
+    const stream = await nodeWorld.net.connect('127.0.0.1', server.port, 3_000)
+    const closed = new Promise<void>((resolve) => {
+      stream.onClose = () => {
+        resolve()
+      }
+    })
+    stream.write(bytes)
+    await closed
+    expect((await ask(RequestCode.GET_BROKER_CLUSTER_INFO)).code).toBe(ResponseCode.SUCCESS)
+  })
+})
+
 describe('life', () => {
   it('says that its port is taken', async () => {
     const { server } = await aNameServer()
