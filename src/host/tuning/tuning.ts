@@ -7,7 +7,7 @@
  * asks only for what would keep a broker from working.
  */
 import type { Clock } from '../../world/clock.ts'
-import { severityIn, type Profile } from './check.ts'
+import type { Profile } from './check.ts'
 import { collectFacts } from './collect.ts'
 import { NodeHostFiles } from './host-files.ts'
 import { registry } from './registry.ts'
@@ -23,14 +23,15 @@ export interface HostCheckOptions {
   /** The broker, when it runs. */
   readonly pid?: number
   readonly connections?: number
-  /** Only what would keep a broker from starting or working (severity critical). */
-  readonly onlyCritical?: boolean
+  /** Only what would keep a broker from starting; with the light demands of profile `dev`. */
+  readonly onlyBreaking?: boolean
 }
 
 /** Null where the host cannot be judged (not Linux). Never throws for what it finds. */
 export async function hostChecks(options: HostCheckOptions): Promise<Report | null> {
   if (process.platform !== 'linux') return null
-  const { clock, version, profile, onlyCritical = false } = options
+  const { clock, version, onlyBreaking = false } = options
+  const profile = onlyBreaking ? 'dev' : options.profile
   const startedMs = clock.wallMs()
   const facts = await collectFacts(new NodeHostFiles(), clock, {
     tool: `mqctl ${version}`,
@@ -39,14 +40,14 @@ export async function hostChecks(options: HostCheckOptions): Promise<Report | nu
     ...(options.dataDir === undefined ? {} : { dataDirFallback: options.dataDir }),
   })
   const only = new Set(
-    registry.filter((check) => severityIn(check, profile) === 'critical').map(({ id }) => id),
+    registry.filter(({ cannotStart }) => cannotStart === true).map(({ id }) => id),
   )
   return judge(facts, {
     profile,
     version,
     startedMs,
     nowMs: clock.wallMs(),
-    ...(onlyCritical ? { only } : {}),
+    ...(onlyBreaking ? { only } : {}),
   })
 }
 
