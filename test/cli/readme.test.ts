@@ -17,7 +17,10 @@ let home: Home
 beforeAll(async () => {
   home = await Home.make()
 })
-afterAll(() => home.remove())
+afterAll(async () => {
+  await runLine('npx mqctl stop --all')
+  await home.remove()
+})
 
 /** Runs a line of the README in a shell; `npx mqctl` is this build, on free ports. */
 async function runLine(line: string): Promise<string> {
