@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { checksMarkdown } from '../../../src/host/tuning/explain-text.ts'
 import { explainedIds, explanationOf } from '../../../src/host/tuning/explanations.ts'
 import { registry } from '../../../src/host/tuning/registry.ts'
 import { judge } from '../../../src/host/tuning/report.ts'
@@ -66,5 +69,17 @@ describe.each(Object.entries(cases))('%s', (id, { pass, fail, absent }) => {
       ),
       text: expect.stringMatching(/\S/),
     })
+  })
+})
+
+describe('docs/tune-os.md', () => {
+  it('has the table that explain makes', () => {
+    const file = path.join(import.meta.dirname, '..', '..', '..', 'docs', 'tune-os.md')
+    const cells = (text: string) =>
+      text
+        .split('\n')
+        .filter((line) => line.startsWith('| `'))
+        .map((line) => line.split('|').map((cell) => cell.trim()))
+    expect(cells(readFileSync(file, 'utf8'))).toEqual(cells(checksMarkdown()))
   })
 })
