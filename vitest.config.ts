@@ -30,7 +30,7 @@ export default defineConfig({
         },
       },
       {
-        test: { ...node, name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 240_000 },
+        test: { ...node, name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 },
       },
       {
         test: {

@@ -90,6 +90,8 @@ interface InFlight {
 /** The state of a disk at one moment; inodes are clones. */
 export interface Snapshot {
   readonly call: number
+  /** Equal versions mean equal disks. */
+  readonly version: number
   readonly what: string
   readonly names: ReadonlyMap<string, Inode>
   readonly durableNames: ReadonlyMap<string, Inode>
@@ -130,6 +132,7 @@ export class SimDisk implements Disk {
   #durableNames = new Map<string, Inode>()
   #nameChanges: NameChange[] = []
   #sequence = 0
+  #version = 0
   readonly #locks = new Set<string>()
 
   /** @param schedule runs a completion later, in an order of its choice */
@@ -177,7 +180,7 @@ export class SimDisk implements Disk {
           this.onStep?.(`${call} ${what} done`, null)
           resolve(value)
         } catch (error) {
-          reject(error as Error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         }
       })
     })
@@ -243,6 +246,7 @@ export class SimDisk implements Disk {
 
   #apply(inode: Inode, bytes: Buffer, position: number): void {
     putBytes(inode.current, bytes, position)
+    this.#version++
     this.#sequence++
     const last = Math.floor((position + bytes.length - 1) / SECTOR_BYTES)
     for (let i = Math.floor(position / SECTOR_BYTES); i <= last; i++) {
@@ -263,6 +267,7 @@ export class SimDisk implements Disk {
     const until = this.#sequence
     this.onStep?.(`sync ${at}`, null)
     this.#schedule(() => {
+      this.#version++
       for (const [i, sequence] of inode.dirty) if (sequence <= until) inode.dirty.delete(i)
       if (failure) {
         // The pages are marked clean all the same; what the platter has is the old content.
@@ -291,6 +296,7 @@ export class SimDisk implements Disk {
   }
 
   #truncate(inode: Inode, sizeBytes: number): void {
+    this.#version++
     this.#sequence++
     if (sizeBytes < inode.sizeBytes) {
       const keep = Math.floor(sizeBytes / SECTOR_BYTES)
@@ -382,6 +388,7 @@ export class SimDisk implements Disk {
   }
 
   #rename(changes: NameChange['changes'], dir: string): void {
+    this.#version++
     this.#sequence++
     for (const [name, inode] of changes) {
       if (inode) this.#names.set(name, inode)
@@ -394,6 +401,7 @@ export class SimDisk implements Disk {
     const until = this.#sequence
     return this.#later('syncDirectory', at, () => {
       if (!this.#names.get(at)?.isDirectory) throw ioError('ENOENT', at)
+      this.#version++
       const covered = this.#nameChanges.filter((change) => change.dir === at && change.at <= until)
       applyNames(this.#durableNames, covered)
       this.#nameChanges = this.#nameChanges.filter((change) => !covered.includes(change))
@@ -432,6 +440,7 @@ export class SimDisk implements Disk {
       new Map([...names].map(([name, inode]) => [name, cloneOf(inode)]))
     return {
       call: this.calls,
+      version: this.#version,
       what,
       names: cloneNames(this.#names),
       durableNames: cloneNames(this.#durableNames),
@@ -596,9 +605,12 @@ export function imageKey(image: Image): string {
   for (const [name, entry] of [...image].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const ids: string[] = []
     for (const [i, sector] of entry.sectors) {
-      if (sector === ZEROS || sector.equals(ZEROS)) continue
       let id = sectorIds.get(sector)
-      if (id === undefined) sectorIds.set(sector, (id = nextSectorId++))
+      if (id === undefined) {
+        id = sector.equals(ZEROS) ? 0 : nextSectorId++
+        sectorIds.set(sector, id)
+      }
+      if (id === 0) continue
       ids.push(`${i}:${id}`)
     }
     parts.push(`${name} ${entry.sizeBytes} ${ids.sort().join(' ')}`)

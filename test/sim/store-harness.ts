@@ -227,19 +227,17 @@ class Runner {
 
   /** Lets time pass until the promise is settled. */
   async #drive<T>(promise: Promise<T>): Promise<T> {
-    let settled = false
-    const settling = promise.then(
-      () => (settled = true),
-      () => (settled = true),
-    )
+    const progress = { settled: false }
+    const note = () => {
+      progress.settled = true
+    }
+    promise.then(note, note)
     for (let i = 0; i < 20_000; i++) {
       await settle()
-      if (settled) break
+      if (progress.settled) return promise
       this.clock.step(this.clock.nowMs + 20)
     }
-    if (!settled) throw new Error('an operation of the store never ended')
-    await settling
-    return promise
+    throw new Error('an operation of the store never ended')
   }
 
   async #operation(kind: number): Promise<void> {
