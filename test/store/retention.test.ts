@@ -1,0 +1,142 @@
+import { readdir, utimes } from 'node:fs/promises'
+import path from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { AppendStatus } from '../../src/store/append.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import type { World } from '../../src/world/world.ts'
+import { type Given, Subject, tempDir } from './a-store.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+/** A world whose disk is as full as `disk.usedPercent` says, at the given hour of the day. */
+function worldWith(disk: { usedPercent: number }, hour = 12): World {
+  const noon = new Date()
+  noon.setHours(hour, 0, 0, 0)
+  return {
+    ...nodeWorld,
+    clock: { ...nodeWorld.clock, wallMs: () => noon.getTime() },
+    disk: {
+      ...nodeWorld.disk,
+      space: () => Promise.resolve({ totalBytes: 1000, freeBytes: 10 * (100 - disk.usedPercent) }),
+    },
+  }
+}
+
+async function opened(world: World, given: Given = {}): Promise<{ subject: Subject; dir: string }> {
+  const dir = await tempDir(cleanups)
+  const subject = await Subject.open(
+    dir,
+    { deleteWhen: '04', cleanIntervalMs: 3_600_000, ...given },
+    world,
+  )
+  cleanups.push(() => subject.store.close())
+  return { subject, dir }
+}
+
+/** Makes every segment look a year old. */
+async function age(dir: string): Promise<void> {
+  const log = path.join(dir, 'commitlog')
+  for (const name of await readdir(log)) await utimes(path.join(log, name), 1e9, 1e9)
+}
+
+async function synced(subject: Subject): Promise<void> {
+  await subject.store.checkpointNow()
+}
+
+describe('retention', () => {
+  it('deletes expired segments but never the last, and what only points to them', async () => {
+    const { subject, dir } = await opened(worldWith({ usedPercent: 10 }))
+    const sent = await subject.sendMany('T', 100, 1)
+    await synced(subject)
+    await age(dir)
+    await subject.store.cleanNow()
+    const { minPhysicalOffset, maxPhysicalOffset } = subject.store.facts()
+    expect(maxPhysicalOffset - minPhysicalOffset).toBeLessThanOrEqual(4096)
+    const queue = subject.store.queue('T', 0)
+    const first = sent.find((one) => one.physicalOffset >= minPhysicalOffset)
+    expect([queue.minOffset, queue.maxOffset]).toEqual([first?.queueOffset, 100])
+    const units = await readdir(path.join(dir, 'consumequeue', 'T', '0'))
+    expect(Number(units[0]) / 20).toBe(queue.minOffset - (queue.minOffset % 10))
+    expect((await subject.pull('T', 0, 0)).outcome).toMatchObject({
+      status: 'OFFSET_TOO_SMALL',
+      nextBeginOffset: queue.minOffset,
+    })
+    expect(await subject.readAll('T', 0)).toHaveLength(100 - queue.minOffset)
+  })
+
+  it('keeps offsets going when every message of a queue has expired, also over a restart', async () => {
+    const { subject, dir } = await opened(worldWith({ usedPercent: 10 }))
+    await subject.sendMany('Quiet', 5)
+    await subject.sendMany('T', 100)
+    await synced(subject)
+    await age(dir)
+    await subject.store.cleanNow()
+    expect(subject.store.queue('Quiet', 0)).toMatchObject({ minOffset: 5, maxOffset: 5 })
+    await subject.store.close()
+    const again = await Subject.open(dir)
+    cleanups.push(() => again.store.close())
+    expect((await again.send('Quiet', 0)).queueOffset).toBe(5)
+  })
+
+  it('deletes nothing that is young', async () => {
+    const young = await opened(worldWith({ usedPercent: 10 }, 4))
+    await young.subject.sendMany('T', 100)
+    await synced(young.subject)
+    await young.subject.store.cleanNow()
+    expect(young.subject.store.facts().minPhysicalOffset).toBe(0)
+    expect(await young.subject.readAll('T', 0)).toHaveLength(100)
+  })
+
+  it('deletes the oldest before their time when the disk is nearly full', async () => {
+    const disk = { usedPercent: 86 }
+    const { subject } = await opened(worldWith(disk), { deleteFilesMax: 1 })
+    await subject.sendMany('T', 100)
+    await synced(subject)
+    await subject.store.cleanNow()
+    expect(subject.store.facts().minPhysicalOffset).toBe(4096)
+  })
+
+  it('refuses messages at the refuse mark, serves reads, and takes them again below the mark before', async () => {
+    const disk = { usedPercent: 50 }
+    const { subject } = await opened(worldWith(disk), { cleanForcibly: false })
+    await subject.send('T', 0)
+    disk.usedPercent = 91
+    await subject.store.cleanNow()
+    expect(subject.try('T', 0)).toBe(AppendStatus.full)
+    expect(subject.store.facts().writable).toBe(false)
+    expect(await subject.readAll('T', 0)).toHaveLength(1)
+    disk.usedPercent = 87
+    await subject.store.cleanNow()
+    expect(subject.try('T', 0)).toBe(AppendStatus.full)
+    disk.usedPercent = 84
+    await subject.store.cleanNow()
+    expect(typeof subject.try('T', 0)).toBe('object')
+    expect(subject.log.said('the disk has space again')).toBe(true)
+  })
+})
+
+describe('offset by time', () => {
+  it('finds the first at or after a time, and the last at or before it', async () => {
+    let now = 1_800_000_000_000
+    const world: World = { ...nodeWorld, clock: { ...nodeWorld.clock, wallMs: () => now } }
+    const { subject } = await opened(world)
+    // Offsets 0 … 29 at 10 ms steps, two messages each; three queue files.
+    for (let i = 0; i < 30; i++) {
+      await subject.send('T', 0, { body: `m${i}` })
+      if (i % 2 === 1) now += 10
+    }
+    const queue = subject.store.queue('T', 0)
+    const start = 1_800_000_000_000
+    const at = (ms: number, boundary: 'LOWER' | 'UPPER') =>
+      subject.store.offsetByTime(queue, start + ms, boundary)
+    expect(await subject.store.storeTimeOf(queue, 8)).toBe(start + 40)
+    expect([await at(40, 'LOWER'), await at(40, 'UPPER')]).toEqual([8, 9])
+    expect([await at(45, 'LOWER'), await at(45, 'UPPER')]).toEqual([10, 9])
+    expect([await at(-5, 'LOWER'), await at(-5, 'UPPER')]).toEqual([0, 0])
+    expect([await at(1e6, 'LOWER'), await at(1e6, 'UPPER')]).toEqual([30, 29])
+    expect(await subject.store.storeTimeOf(queue, 99)).toBe(-1)
+  })
+})
