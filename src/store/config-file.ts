@@ -13,6 +13,8 @@ export class ConfigFile {
   readonly path: string
   readonly #disk: Disk
   readonly #dir: string
+  /** The main copy is known to be whole, so that it may take the place of the one before. */
+  #mainIsWhole = false
 
   /** @param storeDir root of the store @param name such as `topics.json` */
   constructor(disk: Disk, storeDir: string, name: string) {
@@ -23,7 +25,9 @@ export class ConfigFile {
 
   /** The main copy when it is whole, else the one before; null when neither is. */
   async load(): Promise<Buffer | null> {
-    return (await this.#whole(this.path)) ?? (await this.#whole(`${this.path}.bak`))
+    const main = await this.#whole(this.path)
+    this.#mainIsWhole = main !== null
+    return main ?? (await this.#whole(`${this.path}.bak`))
   }
 
   /** Durable when it resolves. When it rejects, the content before is still there. */
@@ -39,8 +43,11 @@ export class ConfigFile {
     } finally {
       await file.close()
     }
-    if ((await disk.facts(this.path)) !== null) await disk.rename(this.path, `${this.path}.bak`)
+    // A damaged main copy must not push out the good one beside it.
+    if (this.#mainIsWhole) await disk.rename(this.path, `${this.path}.bak`)
+    this.#mainIsWhole = false
     await disk.rename(fresh, this.path)
+    this.#mainIsWhole = true
     await disk.syncDirectory(this.#dir)
   }
 
