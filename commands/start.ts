@@ -43,9 +43,26 @@ is on disk in Apache RocketMQ's own format.`
         `anybody who reaches ${flags.bind} can read, write and delete: there is no access control`,
       )
     }
-    return flags.detach
-      ? this.#showStarted(await startDetached({ plan, stateDir }, interrupted))
-      : this.#foreground(plan, stateDir, interrupted)
+    const looked = this.#lookAtHost(plan.dataDir)
+    if (!flags.detach) {
+      await looked
+      return this.#foreground(plan, stateDir, interrupted)
+    }
+    const [status] = await Promise.all([startDetached({ plan, stateDir }, interrupted), looked])
+    return this.#showStarted(status)
+  }
+
+  /** Warns of what would keep a broker from working here, while the processes start. */
+  async #lookAtHost(dataDir: string): Promise<void> {
+    const { complaints, hostChecks } = await import('../src/host/tuning/tuning.ts')
+    const report = await hostChecks({
+      clock: this.world.clock,
+      version: this.config.version,
+      profile: 'node-broker',
+      dataDir,
+      onlyBreaking: true,
+    })
+    for (const { text, hint } of complaints(report, 'critical')) this.warn(`${text}: ${hint}`)
   }
 
   async #foreground(

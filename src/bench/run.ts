@@ -15,6 +15,7 @@ import { randomBytes } from 'node:crypto'
 import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
 import { openDriver } from '../drivers/open-driver.ts'
 import { type HostWarning, checkBefore } from '../host/checks.ts'
+import { complaints, hostChecks } from '../host/tuning/tuning.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openHostProbe } from '../host/host.ts'
 import { HostSampler } from '../host/sampler.ts'
@@ -197,7 +198,8 @@ class BenchRun {
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)
     const hostFacts = readHostFacts(this.#diskPath(facts, watch))
     const durability = this.#durability(facts, hostFacts, watch)
-    const warnings = checkBefore(hostFacts, this.#needs(watch))
+    const report = await hostChecks({ clock, version: '', profile: 'loadgen' })
+    const warnings = [...checkBefore(hostFacts, this.#needs(watch)), ...complaints(report)]
 
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {

@@ -146,9 +146,12 @@ export function roleProcesses(): { pid: number; role: string }[] {
   for (const name of files.list('/proc') ?? []) {
     if (!/^\d+$/.test(name)) continue
     const words = commandLine(files, `/proc/${name}`)
-    const role = words
-      .map((word) => /\/src\/engine\/roles\/(supervisor|broker|nameserver)\.js$/.exec(word)?.[1])
-      .find((match) => match !== undefined)
+    // A role calls itself `mqctl NAME`; until then its script stands in its command line.
+    const role =
+      /^mqctl ([\w.-]+)$/.exec(words[0]?.trim() ?? '')?.[1] ??
+      words
+        .map((word) => /\/src\/engine\/roles\/(supervisor|broker|nameserver)\.js$/.exec(word)?.[1])
+        .find((match) => match !== undefined)
     if (role !== undefined) found.push({ pid: Number(name), role })
   }
   return found

@@ -79,7 +79,8 @@ export function readTarget(
   const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(status ?? '')?.[1]
   const threads = /^Threads:\s+(\d+)/m.exec(status ?? '')?.[1]
   const command = directory === null ? [] : commandLine(files, directory)
-  const kind = pid === null ? null : kindOf(command, textOf(files, `${directory}/comm`))
+  const exe = directory === null ? null : files.link(`${directory}/exe`)
+  const kind = pid === null ? null : kindOf(exe ?? command[0] ?? textOf(files, `${directory}/comm`))
   return {
     ...found,
     kind: flags === null ? kind : 'java',
@@ -108,11 +109,13 @@ export function commandLine(files: HostFiles, directory: string): string[] {
   return text.split('\0').filter((word) => word !== '')
 }
 
-function kindOf(command: readonly string[], comm: string | null): 'java' | 'node' | 'other' {
-  const program = (command[0] ?? comm ?? '').trim()
-  const base = program.slice(program.lastIndexOf('/') + 1)
+/** By the binary, or what it calls itself where that cannot be seen: a title replaces the arguments. */
+function kindOf(program: string | null): 'java' | 'node' | 'other' {
+  if (program === null) return 'other'
+  // `/opt/node/bin/node (deleted)` after an upgrade.
+  const base = program.slice(program.lastIndexOf('/') + 1).split(' ')[0]
   if (base === 'java') return 'java'
-  return base === 'node' || base.startsWith('node ') || base === 'nodejs' ? 'node' : 'other'
+  return base === 'node' || base === 'nodejs' ? 'node' : 'other'
 }
 
 function counted(files: HostFiles, directory: string | null, name: string, denied: string[]) {

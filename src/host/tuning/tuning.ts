@@ -6,12 +6,14 @@
  * `hostChecks` is what other commands use: results of a benchmark carry its report, and `start`
  * asks only for what would keep a broker from working.
  */
+import { MqError } from '../../base/errors.ts'
 import type { Clock } from '../../world/clock.ts'
-import type { Profile } from './check.ts'
-import { collectFacts } from './collect.ts'
+import { isAtLeast, severities, type Profile, type Severity } from './check.ts'
+import { collectFacts, type CollectOptions } from './collect.ts'
+import type { HostFacts } from './facts.ts'
 import { NodeHostFiles } from './host-files.ts'
 import { registry } from './registry.ts'
-import { judge, type CheckResult, type Report } from './report.ts'
+import { judge, type Report } from './report.ts'
 
 export interface HostCheckOptions {
   readonly clock: Clock
@@ -33,12 +35,13 @@ export async function hostChecks(options: HostCheckOptions): Promise<Report | nu
   const { clock, version, onlyBreaking = false } = options
   const profile = onlyBreaking ? 'dev' : options.profile
   const startedMs = clock.wallMs()
-  const facts = await collectFacts(new NodeHostFiles(), clock, {
+  const facts = await factsOrNull(clock, {
     tool: `mqctl ${version}`,
     ...(options.pid === undefined ? {} : { pid: options.pid }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
     ...(options.dataDir === undefined ? {} : { dataDirFallback: options.dataDir }),
   })
+  if (facts === null) return null
   const only = new Set(
     registry.filter(({ cannotStart }) => cannotStart === true).map(({ id }) => id),
   )
@@ -51,20 +54,31 @@ export async function hostChecks(options: HostCheckOptions): Promise<Report | nu
   })
 }
 
-/** One line a failed check, worst first, for people. */
-export function complaints(report: Report): string[] {
-  return report.results
-    .filter(({ status }) => status === 'fail')
-    .map(({ id, actual, expected, remediation }) =>
-      complaint(id, actual?.raw, expected, remediation),
-    )
+async function factsOrNull(clock: Clock, options: CollectOptions): Promise<HostFacts | null> {
+  try {
+    return await collectFacts(new NodeHostFiles(), clock, options)
+  } catch (error) {
+    if (error instanceof MqError) return null
+    throw error
+  }
 }
 
-function complaint(
-  id: string,
-  actual: string | undefined,
-  expected: CheckResult['expected'],
-  remediation: CheckResult['remediation'],
-): string {
-  return `${id}: ${actual ?? '?'}, wanted ${expected.text}; ${remediation?.summary ?? ''}`
+/** A failed check as results of a benchmark carry it. */
+export interface HostComplaint {
+  readonly check: string
+  readonly text: string
+  readonly hint: string
+}
+
+/** Failed checks that weigh at least `floor`, worst first. */
+export function complaints(report: Report | null, floor: Severity = 'warning'): HostComplaint[] {
+  const weight = (severity: Severity) => severities.indexOf(severity)
+  return (report?.results ?? [])
+    .filter(({ status, severity }) => status === 'fail' && isAtLeast(severity, floor))
+    .sort((one, other) => weight(other.severity) - weight(one.severity))
+    .map(({ id, title, actual, expected, remediation }) => ({
+      check: id,
+      text: `${title}: ${actual?.raw ?? '?'}, wanted ${expected.text}`,
+      hint: remediation?.summary ?? `mqctl tune-os explain ${id}`,
+    }))
 }
