@@ -7,6 +7,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendCallback;
@@ -168,6 +169,7 @@ final class Producing {
         java.util.Arrays.fill(body, (byte) 'x');
         AtomicLong done = new AtomicLong();
         AtomicLong failed = new AtomicLong();
+        AtomicReference<String> firstError = new AtomicReference<>();
         boolean[] stop = {false};
         Thread[] senders = new Thread[threads];
         for (int i = 0; i < threads; i++) {
@@ -178,6 +180,7 @@ final class Producing {
                         done.incrementAndGet();
                     } catch (Exception error) {
                         failed.incrementAndGet();
+                        firstError.compareAndSet(null, Peer.describe(error).getString("message"));
                     }
                 }
             });
@@ -192,7 +195,7 @@ final class Producing {
         stop[0] = true;
         for (Thread sender : senders) sender.join(10_000);
         return new JSONObject().fluentPut("messages", count).fluentPut("failed", failed.get())
-            .fluentPut("ratePerSecond", Math.round(count / seconds));
+            .fluentPut("firstError", firstError.get()).fluentPut("ratePerSecond", Math.round(count / seconds));
     }
 
     private Producing() {
