@@ -36,7 +36,7 @@ export const judgedKeys = [
 const kept = new Set<string>(judgedKeys)
 
 /** Java properties as RocketMQ reads them: `key=value` or `key: value`, `#` and `!` comments. */
-export function parseBrokerConf(text: string, source: string): BrokerConf {
+export function parseBrokerConf(text: string, source: string, hasLines = true): BrokerConf {
   const values: Record<string, { value: string; line: number | null }> = {}
   const keys: string[] = []
   text.split(/\r?\n/).forEach((line, index) => {
@@ -45,7 +45,7 @@ export function parseBrokerConf(text: string, source: string): BrokerConf {
     const key = match?.[1]
     if (key === undefined) return
     keys.push(key)
-    if (kept.has(key)) values[key] = { value: match?.[2] ?? '', line: index + 1 }
+    if (kept.has(key)) values[key] = { value: match?.[2] ?? '', line: hasLines ? index + 1 : null }
   })
   return { source, values, keys }
 }
