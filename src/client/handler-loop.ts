@@ -184,7 +184,9 @@ export class HandlerLoop {
     }
     await this.#pauses.pause(pauseMs)
     if (assigned.isDropped()) return
-    if (!this.#options.ordered) assigned.putBack(message)
+    // The pause is what counts: a timer may fire a fraction of a millisecond before its time.
+    if (this.#options.ordered) assigned.notBeforeMs = 0
+    else assigned.putBack(message)
     this.pump()
   }
 
