@@ -4,7 +4,7 @@
  *
  * Checks and answers in Apache's order: rocketmq PullMessageProcessor, DefaultPullMessageResultHandler.
  */
-import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import { ResponseCode } from '../protocol/codes.ts'
 import {
   Command,
   CommandFlag,
@@ -316,12 +316,6 @@ export class ReadPath {
     pull.connection.reply(answer)
   }
 }
-
-/** Codes that the read path answers. */
-export const pullCodes: readonly number[] = [
-  RequestCode.PULL_MESSAGE,
-  RequestCode.LITE_PULL_MESSAGE,
-]
 
 function readHeader(command: Command): PullHeader {
   try {

@@ -13,7 +13,7 @@
  * (msgCheck), SendMessageProcessor.
  */
 import { BatchReader } from '../protocol/batch-body.ts'
-import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import { ResponseCode } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
 import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
@@ -422,13 +422,6 @@ export class WritePath {
     this.#replies.refuse(connection, this.#send, code, remark)
   }
 }
-
-/** Codes that the write path answers. */
-export const sendCodes: readonly number[] = [
-  RequestCode.SEND_MESSAGE,
-  RequestCode.SEND_MESSAGE_V2,
-  RequestCode.SEND_BATCH_MESSAGE,
-]
 
 /** The broker's own address as records carry it; loopback when it is a host name. */
 export function storeHostOf(advertisedAddress: string): Buffer {
