@@ -140,6 +140,10 @@ function withBoot(check: Check, change: Change, facts: HostFacts, profile: Profi
   const { key, value } = change
   const boot = bootOf(facts, key)
   const live = facts.sysctl[key]?.text ?? null
+  if (live !== null && sameValue(live, value)) {
+    // Right already: it only has to last, whatever a file says now.
+    return { ...plain, live: false, persist: boot.value === null || !sameValue(boot.value, value) }
+  }
   if (boot.winner !== null && boot.value !== null && boot.winner.key === key) {
     const judged = check.judge(withValue(facts, key, boot.value), profile)
     if (judged.status === 'pass') {
@@ -147,7 +151,7 @@ function withBoot(check: Check, change: Change, facts: HostFacts, profile: Profi
       return { ...plain, change: wanted, persist: false }
     }
   }
-  return { ...plain, live: live === null || !sameValue(live, value) }
+  return plain
 }
 
 function withValue(facts: HostFacts, key: string, value: string): HostFacts {

@@ -82,6 +82,16 @@ describe('plan', () => {
     expect(result.values.filter(({ name }) => name === 'vm.swappiness')).toEqual([])
   })
 
+  it('keeps a right live value although a file would set a wrong one at boot', async () => {
+    const host = untuned()
+      .set('/proc/sys/net/core/somaxconn', '8192\n')
+      .set('/etc/sysctl.d/70-local.conf', 'net.core.somaxconn = 128\n')
+    const result = planResult(await planned(host, ['net.somaxconn', 'persist.drift']))
+    const own = result.values.filter(({ name }) => name === 'net.core.somaxconn')
+    expect(own).toEqual([])
+    expect(result.files[0]?.after).toContain('net.core.somaxconn = 8192')
+  })
+
   it('sets the value of the file that already says it, and writes no other', async () => {
     const host = untuned().set('/etc/sysctl.d/99-local.conf', 'vm.swappiness = 10\n')
     const result = planResult(await planned(host, ['vm.swappiness']))
