@@ -1,7 +1,8 @@
 /**
  * All consume queues: 20-byte units in files of `queueFileBytes`, one directory a queue.
  *
- *    0 i64 physicalOffset    8 i32 size of the record    12 i64 tagsCode (Java hash of the tag, sign-extended)
+ *    0 i64 physicalOffset    8 i32 size of the record    12 i64 tagsCode (Java hash of the tag, sign-extended;
+ *                                                                in the queue of a delay level the time of delivery, ms)
  *
  * Unit n of a queue stands at byte n × 20, counted through its files, whose names are the byte
  * offset of their first unit. A hole (0, 0x7FFFFFFF, 0) stands where there is no message: before
@@ -160,8 +161,8 @@ export class ConsumeQueues {
     const { bytes } = page
     writeI64(bytes, physicalOffset, at)
     bytes.writeInt32BE(size, at + 8)
-    bytes.writeInt32BE(tagsCode >> 31, at + 12)
-    bytes.writeInt32BE(tagsCode, at + 16)
+    bytes.writeInt32BE(Math.floor(tagsCode / 0x1_0000_0000), at + 12)
+    bytes.writeInt32BE(tagsCode | 0, at + 16)
     page.count++
     queue.maxOffset++
     this.sumOfMax++
@@ -469,8 +470,7 @@ export class ConsumeQueues {
     const bytes = Buffer.alloc(UNIT_BYTES)
     writeI64(bytes, physicalOffset, 0)
     bytes.writeInt32BE(size, 8)
-    bytes.writeInt32BE(tagsCode >> 31, 12)
-    bytes.writeInt32BE(tagsCode, 16)
+    writeI64(bytes, tagsCode, 12)
     const at = this.pathOf(queue, offset)
     const file = await this.#files.acquire(at)
     try {

@@ -43,7 +43,8 @@ export class DispatchRing {
   #queueOffset = new Float64Array(CAPACITY_START)
   #time = new Float64Array(CAPACITY_START)
   #size = new Int32Array(CAPACITY_START)
-  #tags = new Int32Array(CAPACITY_START)
+  /** A hash of 32 bits, or a time in ms. */
+  #tags = new Float64Array(CAPACITY_START)
   /** Number of keys × 2, plus 1 when the record is queued. */
   #keysAndKind = new Int32Array(CAPACITY_START)
   #queues: (Queue | null)[] = new Array<Queue | null>(CAPACITY_START).fill(null)
@@ -154,7 +155,7 @@ export class DispatchRing {
     this.#queueOffset = grownF64(this.#queueOffset, head, count, capacity)
     this.#time = grownF64(this.#time, head, count, capacity)
     this.#size = grownI32(this.#size, head, count, capacity)
-    this.#tags = grownI32(this.#tags, head, count, capacity)
+    this.#tags = grownF64(this.#tags, head, count, capacity)
     this.#keysAndKind = grownI32(this.#keysAndKind, head, count, capacity)
     const queues = new Array<Queue | null>(capacity).fill(null)
     for (let i = 0; i < count; i++) queues[i] = this.#queues[(head + i) & (length - 1)] ?? null

@@ -19,6 +19,7 @@ import type { StoreSettings } from './options.ts'
 import type { Queue } from './queue.ts'
 import type { BadRegion } from './recovery.ts'
 import type { Segment, Segments } from './segments.ts'
+import { tagsCodeOf } from './tags-code.ts'
 
 const READ_BYTES_FIRST = 64 * 1024
 const READ_BYTES_MAX = 4 * 1024 * 1024
@@ -204,7 +205,7 @@ export class LogScan {
     const scan = this.#properties
     scan.scan(bytes, view.propertiesStart, view.propertiesEnd)
     if (queued) {
-      const tags = scan.tagsStart < 0 ? 0 : javaHashOfBytes(bytes, scan.tagsStart, scan.tagsEnd)
+      const tags = tagsCodeOf(queue, bytes, scan, view.storeTimestamp)
       queues.restore(queue, view.queueOffset, view.physicalOffset, view.size, tags)
     }
     const rolledBack = (view.sysFlag & SysFlag.transactionMask) === SysFlag.transactionRollback

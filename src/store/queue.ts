@@ -2,6 +2,7 @@
  * One queue of a topic: the counters that producers and consumers share, and the newest units of
  * its consume queue in memory. A handle is made once per queue and lives as long as the topic.
  */
+import { delayMsOfQueue } from '../protocol/delay-levels.ts'
 import { javaHash } from '../protocol/java-hash.ts'
 import type { Block } from './block-cache.ts'
 
@@ -38,6 +39,8 @@ export class Queue {
   readonly queueId: number
   /** Java hash of `topic#`, where hashes of index keys start. */
   readonly keySeed: number
+  /** How long messages of this queue wait, for the queue of a delay level; 0 for all others. */
+  readonly delayMs: number
   /** Offset that the next appended message gets. */
   nextOffset = 0
   /** Behind the last unit that consumers may see. */
@@ -75,5 +78,6 @@ export class Queue {
     this.topicBytes = Buffer.from(topic)
     this.queueId = queueId
     this.keySeed = javaHash(`${topic}#`)
+    this.delayMs = delayMsOfQueue(topic, queueId)
   }
 }

@@ -50,6 +50,7 @@ import type { Queue } from './queue.ts'
 import { recover, type RecoveryReport } from './recovery.ts'
 import { Retention } from './retention.ts'
 import { Segments } from './segments.ts'
+import { tagsCodeOf } from './tags-code.ts'
 import { Tail } from './tail.ts'
 import { offsetByTime, type TimeBoundary, type Unit, unitAt } from './time-search.ts'
 import { repairUnit } from './unit-repair.ts'
@@ -446,8 +447,7 @@ export class Store {
     )
     log.commit(size)
     if (queued) queue.nextOffset = queueOffset + 1
-    const tagsCode =
-      scan.tagsStart < 0 ? 0 : javaHashOfBytes(request.properties, scan.tagsStart, scan.tagsEnd)
+    const tagsCode = tagsCodeOf(queue, request.properties, scan, storeTimestamp)
     const ring = this.#ring
     ring.push(queue, queued, physicalOffset, size, queueOffset, tagsCode, storeTimestamp)
     if (this.#index !== null) this.#pushKeys(request.properties, scan, queue.keySeed)

@@ -38,7 +38,8 @@ export async function unitAt(
   const { bytes, at } = cursor
   const size = bytes.readInt32BE(at + 8)
   if (size <= 0 || size === HOLE_SIZE || !fitsI64(bytes, at)) return null
-  return { physicalOffset: readI64(bytes, at), size, tagsCode: bytes.readInt32BE(at + 16) }
+  const tagsCode = fitsI64(bytes, at + 12) ? readI64(bytes, at + 12) : 0
+  return { physicalOffset: readI64(bytes, at), size, tagsCode }
 }
 
 export async function offsetByTime(

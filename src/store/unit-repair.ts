@@ -3,7 +3,6 @@
  * the log between its neighbours' records, and write the unit again; when there is no whole record,
  * it is the log that is damaged, and the offset is skipped from then on.
  */
-import { javaHashOfBytes } from '../protocol/java-hash.ts'
 import { PropertyScan } from '../protocol/properties.ts'
 import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
@@ -12,6 +11,7 @@ import type { LogReader } from './log-reader.ts'
 import type { Queue } from './queue.ts'
 import { unitAt } from './time-search.ts'
 import type { Segments } from './segments.ts'
+import { tagsCodeOf } from './tags-code.ts'
 import type { Watermarks } from './watermarks.ts'
 
 /** Neighbours that are asked for where the record may lie. */
@@ -105,8 +105,7 @@ async function search(
       ) {
         const scan = new PropertyScan()
         scan.scan(bytes, view.propertiesStart, view.propertiesEnd)
-        const tagsCode =
-          scan.tagsStart < 0 ? 0 : javaHashOfBytes(bytes, scan.tagsStart, scan.tagsEnd)
+        const tagsCode = tagsCodeOf(queue, bytes, scan, view.storeTimestamp)
         return { physicalOffset: position + at, size: view.size, tagsCode }
       }
       at += view.size

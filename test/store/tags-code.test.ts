@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { silentLogger } from '../../src/base/logger.ts'
+import { delayLevelOf, delayLevelsMs, nearestDelaysMs } from '../../src/protocol/delay-levels.ts'
+import { javaHash } from '../../src/protocol/java-hash.ts'
+import { AppendRequest, AppendStatus } from '../../src/store/append.ts'
+import { Store } from '../../src/store/store.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { settingsFor } from './a-store.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+const SCHEDULE = 'SCHEDULE_TOPIC_XXXX'
+const hooks = {
+  onAdvanced: () => undefined,
+  onLost: () => undefined,
+  onDispatched: () => undefined,
+}
+
+async function opened(dir: string): Promise<Store> {
+  return Store.open(nodeWorld, settingsFor(dir), hooks, silentLogger)
+}
+
+async function append(store: Store, topic: string, queueId: number): Promise<number> {
+  const request = new AppendRequest()
+  request.queue = store.queue(topic, queueId)
+  request.body = Buffer.from('x')
+  request.bodyEnd = 1
+  const properties = Buffer.from('TAGS\u0001red\u0002')
+  request.setProperties(properties, 0, properties.length)
+  expect(store.append(request)).toBe(AppendStatus.ok)
+  const { end, storeTimestamp } = store.lastAppend
+  while (store.watermarks.dispatched < end) {
+    await new Promise<void>((resolve) => nodeWorld.clock.after(1, resolve))
+  }
+  return storeTimestamp
+}
+
+describe('the tag code of a unit', () => {
+  test('is the time of delivery in the queue of a delay level, on the disk and after its loss', async () => {
+    const dir = await mkdtemp(path.join(os.tmpdir(), 'mqctl-store-'))
+    cleanups.push(() => rm(dir, { recursive: true, force: true }))
+    const store = await opened(dir)
+    const storedMs = await append(store, SCHEDULE, 3)
+    const unit = await store.unitAt(store.queue(SCHEDULE, 3), 0)
+    await store.close()
+    expect(unit?.tagsCode).toBe(storedMs + 30_000)
+    const file = path.join(dir, 'consumequeue', SCHEDULE, '3', '00000000000000000000')
+    expect(Number((await readFile(file)).readBigInt64BE(12))).toBe(storedMs + 30_000)
+
+    await rm(path.join(dir, 'consumequeue'), { recursive: true })
+    const again = await opened(dir)
+    cleanups.push(() => again.close())
+    expect((await again.unitAt(again.queue(SCHEDULE, 3), 0))?.tagsCode).toBe(storedMs + 30_000)
+  })
+
+  test('is the hash of the tag everywhere else', async () => {
+    const dir = await mkdtemp(path.join(os.tmpdir(), 'mqctl-store-'))
+    cleanups.push(() => rm(dir, { recursive: true, force: true }))
+    const store = await opened(dir)
+    cleanups.push(() => store.close())
+    await append(store, 'T1', 3)
+    expect((await store.unitAt(store.queue('T1', 3), 0))?.tagsCode).toBe(javaHash('red'))
+  })
+})
+
+describe('delay levels', () => {
+  test('are those of RocketMQ', () => {
+    expect(delayLevelsMs.map((ms) => ms / 1_000)).toEqual([
+      1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200,
+    ])
+  })
+
+  test('are found by their exact time, and named by their neighbours otherwise', () => {
+    expect(delayLevelOf(30_000)).toBe(4)
+    expect(delayLevelOf(31_000)).toBeNull()
+    expect(nearestDelaysMs(31_000)).toEqual([30_000, 60_000])
+    expect(nearestDelaysMs(1)).toEqual([1_000])
+    expect(nearestDelaysMs(8_000_000)).toEqual([7_200_000])
+    expect(nearestDelaysMs(5_000)).toEqual([5_000])
+  })
+})
