@@ -108,7 +108,13 @@ function ownFigures(
     'mqctl.log.writes': facts.writes,
     'mqctl.log.writtenBytes': facts.writtenBytes,
     // Damaged places that recovery skipped, and records that could not be read since.
-    'mqctl.log.badRecords': facts.recovery.bad.length + facts.badRecords,
+    'mqctl.log.badRecords': facts.recovery.badCount + facts.badRecords,
+    // Position of the first of them that is known; -1 without any.
+    'mqctl.log.firstBadOffset': facts.recovery.bad[0]?.physicalOffset ?? facts.firstBadOffset,
+    // Deleted before their time, since the start, because the disk was nearly full.
+    'mqctl.log.forcedSegments': facts.forced.segments,
+    'mqctl.log.forcedBytes': facts.forced.bytes,
+    'mqctl.log.forcedAt': facts.forced.lastMs,
     'mqctl.fsync.count': facts.flushes,
     'mqctl.fsync.totalMs': facts.flushMs.toFixed(2),
     'mqctl.fsync.maxMs': facts.flushMsMax.toFixed(2),

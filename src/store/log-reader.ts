@@ -42,6 +42,8 @@ export class LogReader {
   badRecords = 0
   /** Position of the last of them; −1 when there was none. */
   lastBadOffset = -1
+  /** Position of the first of them, in the order they were met; −1 when there was none. */
+  firstBadOffset = -1
   /** Position of the last record that `copyRecord` took from older data; callers may reset it to −1. */
   coldOffset = -1
   readonly #segments: Segments
@@ -254,6 +256,7 @@ export class LogReader {
   reportBad(physicalOffset: number, topic: string, queueId: number, queueOffset: number): void {
     this.badRecords++
     this.lastBadOffset = physicalOffset
+    if (this.badRecords === 1) this.firstBadOffset = physicalOffset
     const nowMs = this.#clock.monotonicMs()
     if (nowMs - this.#complainedMs < COMPLAINT_INTERVAL_MS) return
     this.#complainedMs = nowMs

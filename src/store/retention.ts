@@ -1,8 +1,14 @@
 /**
  * What goes when: full files of the log after `fileReservedHours`, at the hours of `deleteWhen`, or
  * at any hour when the disk is three quarters full; the oldest files before their time when it is
- * nearly full. At the refuse mark appends are refused until use falls below the mark before it
- * (hysteresis). What only points to deleted log (consume queue and index files) follows.
+ * nearly full, but only as many as bring it below that mark again (Apache takes ten at once). At the
+ * refuse mark appends are refused until use falls below the mark before it (hysteresis). What only
+ * points to deleted log (consume queue and index files) follows.
+ *
+ * Only whole files go, oldest first, never the one being written, and only what is on the disk,
+ * visible and checkpointed. The queues' first offsets move before the file is removed: a consumer
+ * finds an offset that expired, never a record that is gone. What goes before its time is counted
+ * (`forced`) and said as a warning.
  * Source: apache/rocketmq store/…/DefaultMessageStore.java (CleanCommitLogService,
  * CleanConsumeQueueService).
  */
@@ -19,6 +25,16 @@ import type { Segment, Segments } from './segments.ts'
 import type { Watermarks } from './watermarks.ts'
 
 const HOUR_MS = 3_600_000
+
+/** What was deleted before its time, since the store was opened, because the disk was nearly full. */
+export interface ForcedDeletions {
+  segments: number
+  bytes: number
+  /** Wall clock of the last one, ms; 0 when there was none. */
+  lastMs: number
+  /** The log was deleted up to here; 0 when there was none. */
+  upTo: number
+}
 
 export interface RetentionParts {
   readonly settings: StoreSettings
@@ -40,11 +56,19 @@ export interface RetentionParts {
   readonly logger: Logger
 }
 
+interface Victim {
+  readonly segment: Segment
+  readonly ageMs: number
+  /** Its time has not come. */
+  readonly early: boolean
+}
+
 export class Retention {
   /** Used share of the file system, 0 … 1; −1 until it was looked at. */
   usedRatio = -1
   totalBytes = 0
   freeBytes = 0
+  readonly forced: ForcedDeletions = { segments: 0, bytes: 0, lastMs: 0, upTo: 0 }
   readonly #parts: RetentionParts
   #refusing = false
   #nextMs: number
@@ -117,37 +141,68 @@ export class Retention {
   }
 
   async #deleteSegments(atOnce: boolean): Promise<void> {
-    const { settings, segments, disk, clock, watermarks, dropCached, logger } = this.#parts
-    const { checkpointedEnd, makeCheckpoint } = this.#parts
-    for (let count = 0; count < settings.deleteFilesMax && segments.list.length > 1; count++) {
-      const { first } = segments
-      // What is not on the disk, or not visible yet, cannot have expired.
-      if (first.end > Math.min(watermarks.flushed, watermarks.dispatched)) return
-      const facts = await disk.facts(first.path)
-      const ageMs = clock.wallMs() - (facts?.modifiedMs ?? 0)
-      if (!atOnce && ageMs < settings.fileReservedHours * HOUR_MS) return
-      // Its units must outlive it: they carry the offsets of queues that have no newer message.
-      if (first.end > checkpointedEnd()) {
-        await makeCheckpoint()
-        if (first.end > checkpointedEnd()) return
-      }
-      dropCached(first)
+    const { segments, clock, dropCached, logger, checkpointedEnd, makeCheckpoint } = this.#parts
+    const victims = await this.#victims(atOnce)
+    const last = victims[victims.length - 1]
+    // Units must outlive their records: they carry the offsets of queues that have no newer message.
+    if (last && last.segment.end > checkpointedEnd()) await makeCheckpoint()
+    const safe = victims.filter(({ segment }) => segment.end <= checkpointedEnd())
+    const end = safe[safe.length - 1]?.segment.end
+    if (end === undefined) return
+    await this.#moveMinimum(end)
+    for (const { segment, ageMs, early } of safe) {
+      if (segments.first !== segment || segments.list.length === 1) return
+      dropCached(segment)
       await segments.removeFirst()
-      logger.info('an old segment of the log was deleted', {
-        physicalOffset: first.from,
-        ageHours: Math.floor(ageMs / HOUR_MS),
-        early: atOnce,
-      })
+      const facts = { physicalOffset: segment.from, ageHours: Math.floor(ageMs / HOUR_MS) }
+      if (early) {
+        this.forced.segments++
+        this.forced.bytes += segment.sizeBytes
+        this.forced.lastMs = clock.wallMs()
+        this.forced.upTo = segment.end
+        const usedPercent = Math.round(this.usedRatio * 100)
+        logger.warn('the disk is nearly full: a segment of the log was deleted before its time', {
+          ...facts,
+          usedPercent,
+        })
+      } else logger.info('an old segment of the log was deleted', facts)
     }
   }
 
-  /** Moves the queues' minimum to what is still in the log, and removes files that lie wholly before it. */
-  async #cleanQueues(logStart: number): Promise<void> {
-    const { queues, index, unitPhysicalOffset } = this.#parts
+  /** The oldest segments that may go now: the expired ones, and `atOnce` as many as the disk needs. */
+  async #victims(atOnce: boolean): Promise<Victim[]> {
+    const { settings, segments, disk, clock, watermarks } = this.#parts
+    // What is not on the disk, or not visible yet, cannot have expired.
+    const safeEnd = Math.min(watermarks.flushed, watermarks.dispatched)
+    const allowed = (this.totalBytes * settings.diskCleanForciblyPercent) / 100
+    let used = this.totalBytes - this.freeBytes
+    const victims: Victim[] = []
+    for (const segment of segments.list.slice(0, -1)) {
+      if (victims.length === settings.deleteFilesMax || segment.end > safeEnd) break
+      const facts = await disk.facts(segment.path)
+      const ageMs = clock.wallMs() - (facts?.modifiedMs ?? 0)
+      const early = ageMs < settings.fileReservedHours * HOUR_MS
+      if (early && !(atOnce && used >= allowed)) break
+      victims.push({ segment, ageMs, early })
+      used -= segment.sizeBytes
+    }
+    return victims
+  }
+
+  async #moveMinimum(logStart: number): Promise<void> {
+    const { queues, unitPhysicalOffset } = this.#parts
     for (const queue of [...queues.all()]) {
-      if (queue.deleted) continue
-      await correctMinOffset(queue, logStart, unitPhysicalOffset)
+      if (!queue.deleted) await correctMinOffset(queue, logStart, unitPhysicalOffset)
+    }
+  }
+
+  /** Removes files of queues and index that only point to what is no longer in the log. */
+  async #cleanQueues(logStart: number): Promise<void> {
+    const { queues, index } = this.#parts
+    await this.#moveMinimum(logStart)
+    for (const queue of [...queues.all()]) {
       while (
+        !queue.deleted &&
         queue.firstFileOffset >= 0 &&
         queue.firstFileOffset < queue.lastFileOffset &&
         queue.firstFileOffset + queues.unitsPerFile <= queue.minOffset

@@ -48,7 +48,7 @@ import type { StoreSettings } from './options.ts'
 import { type Accept, type PullOutcome, PullScan } from './pull.ts'
 import type { Queue } from './queue.ts'
 import { recover, type RecoveryReport } from './recovery.ts'
-import { Retention } from './retention.ts'
+import { type ForcedDeletions, Retention } from './retention.ts'
 import { Segments } from './segments.ts'
 import { tagsCodeOf } from './tags-code.ts'
 import { Tail } from './tail.ts'
@@ -89,12 +89,15 @@ export interface StoreFacts {
   readonly diskUsedRatio: number
   readonly diskTotalBytes: number
   readonly diskFreeBytes: number
+  /** What was deleted before its time because the disk was nearly full. */
+  readonly forced: Readonly<ForcedDeletions>
   readonly topics: number
   readonly queues: number
   readonly recovery: RecoveryReport
-  /** Damaged records met while reading, and the position of the last one. */
+  /** Damaged records met while reading, and the positions of the last and the first one. */
   readonly badRecords: number
   readonly lastBadOffset: number
+  readonly firstBadOffset: number
   readonly writes: number
   readonly flushes: number
   /** Time that all flushes took together, and the longest of them, in milliseconds. */
@@ -655,11 +658,13 @@ export class Store {
       diskUsedRatio: this.#retention.usedRatio,
       diskTotalBytes: this.#retention.totalBytes,
       diskFreeBytes: this.#retention.freeBytes,
+      forced: { ...this.#retention.forced },
       topics: this.#queues.topics().length,
       queues,
       recovery,
       badRecords: this.#reader.badRecords,
       lastBadOffset: this.#reader.lastBadOffset,
+      firstBadOffset: this.#reader.firstBadOffset,
       writes: this.#log.counters.writes,
       flushes: this.#log.counters.flushes,
       flushMs: this.#log.counters.flushMs,

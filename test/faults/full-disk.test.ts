@@ -1,7 +1,9 @@
 /**
  * A disk that fills up under load: sends are refused with the protocol's code, reads go on, nothing
  * that was acknowledged is lost, and when there is space again, sends are accepted again by
- * themselves. The disk is a small file system of its own, which takes root to mount.
+ * themselves. Where the oldest segments may be deleted before their time (the default, as in Apache),
+ * what is deleted is said, and everything behind it is there. The disk is a small file system of its
+ * own, which takes root to mount.
  */
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -10,7 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mqctl, type MqctlCluster, startMqctl } from '../interop/embedded.ts'
 import { removeFolder, skipBecause, temporaryFolder, until } from '../interop/peers.ts'
 import { Journal } from './journal.ts'
-import { lostOf, placesIn, readByMqctl } from './read-back.ts'
+import { lostOf, type Places, placesIn, readByMqctl } from './read-back.ts'
 
 const topic = 'Full'
 const queues = 4
@@ -146,6 +148,99 @@ describe.each<['ext4' | 'tmpfs', keyof typeof watermarks]>([
       } finally {
         journal.end()
         await cluster.stop()
+      }
+    },
+    180_000,
+  )
+})
+
+/** First queue offset of each queue that is still there. */
+function firstOffsets(places: Places): Map<number, number> {
+  const first = new Map<number, number>()
+  for (const place of places.keys()) {
+    const [queueId = 0, offset = 0] = place.split(' ').map(Number)
+    first.set(queueId, Math.min(first.get(queueId) ?? Infinity, offset))
+  }
+  return first
+}
+
+describe.each<'ext4' | 'tmpfs'>(['ext4', 'tmpfs'])('a disk that stays nearly full (%s)', (kind) => {
+  const skipped = skipBecause(`forced deletion on ${kind}`, whyNot(kind))
+
+  it.skipIf(skipped)(
+    'deletes the oldest segments, says so, and loses nothing else that was acknowledged',
+    async () => {
+      const folder = temporaryFolder('forced')
+      const disk = join(folder, 'disk')
+      fs.mkdirSync(disk)
+      const reason = mount(kind, disk)
+      if (reason !== null) throw new Error(reason)
+      const store = join(disk, 'broker-a')
+      fs.mkdirSync(store)
+      const segmentBytes = 4 << 20
+      const journal = await Journal.start(folder, { topic, queues, outstanding: 32 })
+      const home = join(folder, 'home')
+      const settings = {
+        mappedFileSizeCommitLog: String(segmentBytes),
+        mappedFileSizeConsumeQueue: '6000',
+        maxHashSlotNum: '1000',
+        maxIndexNum: '4000',
+        cleanResourceInterval: '200',
+      }
+      let cluster = await startMqctl({ storeDirectory: store, home, settings })
+      try {
+        journal.sendTo(cluster.brokerAddress)
+        const segments = (): number[] =>
+          fs
+            .readdirSync(join(store, 'commitlog'))
+            .map(Number)
+            .sort((a, b) => a - b)
+        // Twice the disk has gone through it.
+        await until(
+          'deleted segments',
+          () => ((segments()[0] ?? 0) >= 2 * (diskMiB << 20) ? true : null),
+          90_000,
+        )
+        await journal.pause()
+        const acknowledged = placesIn(journal.path)
+        const found = await readByMqctl(cluster, topic, folder)
+        const first = firstOffsets(found.places)
+        const lost = lostOf(acknowledged, found.places).filter((place) => {
+          const [queueId = 0, offset = 0] = place.split(' ').map(Number)
+          return offset >= (first.get(queueId) ?? 0)
+        })
+        expect(lost.slice(0, 8)).toEqual([])
+        expect(found.corrupt).toEqual([])
+        // No more than needed: most of the disk still holds messages.
+        const left = segments()
+        expect(left.length * segmentBytes).toBeGreaterThan((diskMiB << 20) / 2)
+        const facts = await mqctl(
+          ['broker', 'get', cluster.brokerName, '-n', cluster.namesrv, '--json'],
+          cluster.environment,
+        )
+        const figure = (name: string): number =>
+          Number(new RegExp(`"${name}": *"?(\\d+)`).exec(facts)?.[1])
+        expect(figure('mqctl.log.forcedSegments') * segmentBytes).toBe(left[0])
+        expect(figure('mqctl.log.badRecords')).toBe(0)
+        const logs = await mqctl(['logs', 'peer'], cluster.environment)
+        expect(logs).toContain('deleted before its time')
+
+        // And the same after a crash.
+        await cluster.kill()
+        cluster = await startMqctl({ storeDirectory: store, home, settings })
+        const again = await readByMqctl(cluster, topic, folder)
+        const firstAgain = firstOffsets(again.places)
+        const lostAgain = lostOf(acknowledged, again.places).filter((place) => {
+          const [queueId = 0, offset = 0] = place.split(' ').map(Number)
+          return offset >= (firstAgain.get(queueId) ?? 0)
+        })
+        expect(lostAgain.slice(0, 8)).toEqual([])
+        expect(again.places.size).toBeGreaterThan(0)
+      } finally {
+        journal.end()
+        await cluster.stop()
+        execFileSync('umount', ['-l', disk])
+        removeFolder(folder)
       }
     },
     180_000,

@@ -12,7 +12,7 @@ afterEach(async () => {
 })
 
 /** A world whose disk is as full as `disk.usedPercent` says, at the given hour of the day. */
-function worldWith(disk: { usedPercent: number }, hour = 12): World {
+function worldWith(disk: { usedPercent: number }, hour = 12, totalBytes = 1000): World {
   const noon = new Date()
   noon.setHours(hour, 0, 0, 0)
   return {
@@ -20,7 +20,8 @@ function worldWith(disk: { usedPercent: number }, hour = 12): World {
     clock: { ...nodeWorld.clock, wallMs: () => noon.getTime() },
     disk: {
       ...nodeWorld.disk,
-      space: () => Promise.resolve({ totalBytes: 1000, freeBytes: 10 * (100 - disk.usedPercent) }),
+      space: () =>
+        Promise.resolve({ totalBytes, freeBytes: (totalBytes * (100 - disk.usedPercent)) / 100 }),
     },
   }
 }
@@ -97,6 +98,60 @@ describe('retention', () => {
     await synced(subject)
     await subject.store.cleanNow()
     expect(subject.store.facts().minPhysicalOffset).toBe(4096)
+  })
+
+  it('deletes before their time only as many as bring the disk below the mark, and says so', async () => {
+    const disk = { usedPercent: 88 }
+    // Three percent too much are 2.4 segments.
+    const { subject } = await opened(worldWith(disk, 12, 80 * 4096))
+    const sent = await subject.sendMany('T', 200, 1)
+    await synced(subject)
+    await subject.store.cleanNow()
+    const facts = subject.store.facts()
+    expect(facts.minPhysicalOffset).toBe(3 * 4096)
+    expect(facts.forced).toMatchObject({ segments: 3, bytes: 3 * 4096, upTo: 3 * 4096 })
+    expect(subject.log.said('deleted before its time')).toBe(true)
+    const kept = sent.filter((one) => one.physicalOffset >= 3 * 4096)
+    const found = await subject.readAll('T', 0)
+    expect(found.map((one) => one.queueOffset)).toEqual(kept.map((one) => one.queueOffset))
+    expect(facts.badRecords).toBe(0)
+  })
+
+  it('never deletes the segment being written, nor one that is not full, however full the disk is', async () => {
+    const { subject } = await opened(worldWith({ usedPercent: 99 }, 12, 1000 * 4096), {
+      deleteFilesMax: 1000,
+      diskRefusePercent: 100,
+    })
+    const sent = await subject.sendMany('T', 100, 1)
+    await synced(subject)
+    for (let i = 0; i < 3; i++) await subject.store.cleanNow()
+    const { minPhysicalOffset, maxPhysicalOffset } = subject.store.facts()
+    expect(minPhysicalOffset).toBe(maxPhysicalOffset - (maxPhysicalOffset % 4096))
+    const kept = sent.filter((one) => one.physicalOffset >= minPhysicalOffset)
+    expect(await subject.readAll('T', 0)).toHaveLength(kept.length)
+    expect((await subject.send('T', 0)).queueOffset).toBe(100)
+  })
+
+  it('moves first offsets before it takes records away: nobody meets a record that is gone', async () => {
+    const disk = { usedPercent: 88 }
+    const world = worldWith(disk, 12, 80 * 4096)
+    const gone: number[] = []
+    const watching: World = {
+      ...world,
+      disk: {
+        ...world.disk,
+        remove: async (at) => {
+          if (at.includes('commitlog')) gone.push(subject.store.queue('T', 0).minOffset)
+          await world.disk.remove(at)
+        },
+      },
+    }
+    const { subject } = await opened(watching)
+    const sent = await subject.sendMany('T', 200, 1)
+    await synced(subject)
+    await subject.store.cleanNow()
+    const first = sent.find((one) => one.physicalOffset >= 3 * 4096)
+    expect(gone).toEqual(new Array(3).fill(first?.queueOffset))
   })
 
   it('refuses messages at the refuse mark, serves reads, and takes them again below the mark before', async () => {
