@@ -191,6 +191,14 @@ describe('the house', () => {
     expect(missing).toEqual([])
   })
 
+  it('runs nothing on the machine that installs it', () => {
+    // `prepare` counts: npm asks about it when a tarball is installed. postprepare builds a clone.
+    const manifest: unknown = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+    const { scripts } = manifest as { scripts: Readonly<Record<string, string>> }
+    const atInstall = ['preinstall', 'install', 'postinstall', 'prepare']
+    expect(Object.keys(scripts).filter((name) => atInstall.includes(name))).toEqual([])
+  })
+
   it('has only rooms that the table knows', () => {
     const unknown = sources
       .filter((source) => source.path !== mainExport && !(source.room in mayImport))
