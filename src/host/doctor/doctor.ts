@@ -9,6 +9,7 @@ import { formatBytes } from '../../base/units.ts'
 import type { World } from '../../world/world.ts'
 import { listenerPid, processName } from '../listener-process.ts'
 import { NodeHostFiles } from '../tuning/host-files.ts'
+import { clockKeeper } from '../tuning/checks/cpu-time.ts'
 import { compareVersions } from '../tuning/checks/platform.ts'
 import { readClock, readContainer } from '../tuning/platform-facts.ts'
 import { commandLine } from '../tuning/target-facts.ts'
@@ -125,17 +126,20 @@ export function clockRow(nowMs: number): DoctorRow {
   if (nowMs < CLOCK_MS_MIN) return row('clock', 'fail', now, 'the clock is wrong: set it')
   if (process.platform !== 'linux') return row('clock', 'ok', now)
   const files = new NodeHostFiles()
-  const { timesyncd, daemons } = readClock(files)
-  if (timesyncd) return row('clock', 'ok', `${now}, kept by systemd-timesyncd`)
-  if (daemons.length > 0) return row('clock', 'ok', `${now}, kept by ${daemons.join(', ')}`)
-  return readContainer(files).kind === 'none'
-    ? row(
-        'clock',
-        'warn',
-        `${now}, kept by nobody`,
-        'delays and latencies across machines need a synchronised clock: install chrony',
-      )
-    : row('clock', 'ok', `${now}, kept by the host of this container`)
+  const { state, who } = clockKeeper(readClock(files, nowMs))
+  const hint = 'delays and latencies across machines need a synchronised clock: '
+  switch (state) {
+    case 'kept':
+      return row('clock', 'ok', `${now}, kept by ${who}`)
+    case 'unsure':
+      return row('clock', 'ok', `${now}, ${who} runs; chronyc tracking tells whether it is in step`)
+    case 'not-synchronised':
+      return row('clock', 'warn', `${now}, ${who} is not synchronised`, `${hint}timedatectl`)
+    case 'nobody':
+      return readContainer(files).kind === 'none'
+        ? row('clock', 'warn', `${now}, kept by nobody`, `${hint}install chrony`)
+        : row('clock', 'ok', `${now}, kept by the host of this container`)
+  }
 }
 
 /** Role processes of mqctl that run here, by their command lines. */

@@ -25,7 +25,7 @@ import {
   readPlatform,
 } from './platform-facts.ts'
 import { probeClock, probeFsync } from './probes.ts'
-import { readingOf } from './reading.ts'
+import { joined, readingOf } from './reading.ts'
 import { commandLine, findTarget, readTarget } from './target-facts.ts'
 import { readUnit } from './unit-facts.ts'
 
@@ -122,7 +122,7 @@ export async function collectFacts(
       defrag: readingOf(files, THP_ENABLED.replace('enabled', 'defrag')),
     },
     numaNodes: readNumaNodes(files),
-    clock: readClock(files),
+    clock: readClock(files, clock.wallMs()),
     counters: countersOf(files, lookAtCounters(files, pid), before, options.windowMs ?? null),
     network: { links: readLinks(files) },
     target,
@@ -172,10 +172,17 @@ function readBrokerConf(
   const { text, missing } = files.read(brokerConf.path)
   if (text !== null) return parseBrokerConf(text, brokerConf.path)
   throw new MqError('VALUE_INVALID', {
-    what: `${brokerConf.path} cannot be read: ${missing === 'absent' ? 'it does not exist' : (missing ?? 'unknown')}`,
+    what: `${brokerConf.path} cannot be read: ${whyUnread[missing ?? 'failed']}`,
     hint: 'give the path of a broker.conf that this user may read',
   })
 }
+
+const whyUnread = {
+  absent: 'it does not exist',
+  denied: 'this user may not',
+  gone: 'it vanished',
+  failed: 'it is not a file',
+} as const
 
 /** `-c FILE` of a RocketMQ broker's command line. */
 function confPathOf(files: HostFiles, pid: number): string | null {
@@ -183,7 +190,9 @@ function confPathOf(files: HostFiles, pid: number): string | null {
   if (!words.some((word) => /BrokerStartup$/.test(word))) return null
   const at = words.findIndex((word) => word === '-c' || word === '--configFile')
   const path = at < 0 ? undefined : words[at + 1]
-  return path?.startsWith('/') === true ? path : null
+  if (path === undefined || path.startsWith('/')) return path ?? null
+  const directory = files.link(`/proc/${pid}/cwd`)
+  return directory === null ? null : joined(directory, path)
 }
 
 function probes(

@@ -2,27 +2,8 @@
 import { MqError, messageOf } from '../../base/errors.ts'
 import { FACTS_SCHEMA, FACTS_VERSION, type HostFacts } from './facts.ts'
 
-/** What every version of the file has; the rest is checked by name. */
-const parts = [
-  'platform',
-  'container',
-  'memory',
-  'cpu',
-  'sysctl',
-  'thp',
-  'clock',
-  'counters',
-  'network',
-  'target',
-  'group',
-  'disk',
-  'persisted',
-  'probes',
-  'plans',
-] as const
-
 /** Throws CONFIG_INVALID for anything that is not facts of this or an older version. */
-export function parseFacts(text: string, file: string): HostFacts {
+export async function parseFacts(text: string, file: string): Promise<HostFacts> {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -45,17 +26,11 @@ export function parseFacts(text: string, file: string): HostFacts {
       hint: 'judge them with the mqctl that wrote them, or a newer one',
     })
   }
-  for (const part of parts) {
-    if (typeof facts[part] !== 'object' || facts[part] === null) {
-      throw invalid(file, `${part} is missing`)
-    }
-  }
-  const sysctl = facts['sysctl'] as Readonly<Record<string, unknown>>
-  for (const [key, reading] of Object.entries(sysctl)) {
-    const text = (reading as { text?: unknown } | null)?.text
-    if (typeof text !== 'string' && text !== null) throw invalid(file, `sysctl ${key} has no text`)
-  }
-  return value as HostFacts
+  const { factsSchema } = await import('./facts-schema.ts')
+  const { data, error } = factsSchema.safeParse(value)
+  if (data !== undefined) return data
+  const issue = error.issues[0]
+  throw invalid(file, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong'}`)
 }
 
 function invalid(file: string, what: string): MqError {

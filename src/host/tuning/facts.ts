@@ -49,6 +49,7 @@ export interface PlatformFacts {
   readonly kernel: Reading
   readonly arch: string
   readonly uid: number
+  /** Root of the machine; root of a user namespace alone may not set what belongs to the host. */
   readonly privileged: boolean
   /** Whether /proc can be read at all. */
   readonly procReadable: boolean
@@ -84,6 +85,8 @@ export interface ClockFacts {
   readonly timesyncd: boolean
   /** Daemons that run and keep time: `chronyd` … */
   readonly daemons: readonly string[]
+  /** The youngest file in which such a daemon notes the drift of this clock; null when none is seen. */
+  readonly drift: { readonly source: string; readonly ageSeconds: number } | null
 }
 
 /** Counters since boot, or over a window. */

@@ -29,6 +29,8 @@ export interface FileStat {
   /** Permission bits only. */
   readonly mode: number
   readonly device: number
+  /** Last change of the content, ms since 1970. */
+  readonly modifiedMs: number
 }
 
 /** statfs(2): bytes and inodes of the file system under a path. */
@@ -119,7 +121,14 @@ export class NodeHostFiles implements HostFiles {
           : stat.isFile()
             ? 'file'
             : 'other'
-      return { kind, uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o7777, device: stat.dev }
+      return {
+        kind,
+        uid: stat.uid,
+        gid: stat.gid,
+        mode: stat.mode & 0o7777,
+        device: stat.dev,
+        modifiedMs: stat.mtimeMs,
+      }
     } catch {
       return null
     }

@@ -12,10 +12,16 @@ export function readPlatform(files: HostFiles): PlatformFacts {
     kernel,
     arch,
     uid,
-    privileged: uid === 0,
+    privileged: uid === 0 && !inUserNamespace(files),
     procReadable: kernel.text !== null || textOf(files, '/proc/stat') !== null,
     systemd: files.exists('/run/systemd/system'),
   }
+}
+
+/** The first user namespace maps all ids to themselves. Source: user_namespaces(7). */
+function inUserNamespace(files: HostFiles): boolean {
+  const map = textOf(files, '/proc/self/uid_map')?.trim().split(/\s+/)
+  return map !== undefined && (map.length !== 3 || map[0] !== map[1] || Number(map[2]) < 2 ** 31)
 }
 
 /** Where this process runs. Order matters: Kubernetes pods show Docker's and containerd's marks too. */
@@ -87,7 +93,30 @@ const timeDaemons = new Set([
   'VBoxService',
 ])
 
-export function readClock(files: HostFiles): ClockFacts {
+/**
+ * Written about once an hour while the clock is synchronised, and at no other time. Source: chrony
+ * reference.c (update_drift_file), ntp ntp_util.c (write_stats), openntpd ntp.c.
+ */
+const driftFiles = [
+  '/var/lib/chrony/chrony.drift',
+  '/var/lib/chrony/drift',
+  '/var/lib/ntp/ntp.drift',
+  '/var/lib/ntp/drift',
+  '/var/lib/ntpsec/ntp.drift',
+  '/var/lib/openntpd/db/ntpd.drift',
+]
+
+function driftOf(files: HostFiles, nowMs: number): ClockFacts['drift'] {
+  const ages = driftFiles.flatMap((source) => {
+    const stat = files.stat(source)
+    return stat === null
+      ? []
+      : [{ source, ageSeconds: Math.round((nowMs - stat.modifiedMs) / 1_000) }]
+  })
+  return ages.sort((one, other) => one.ageSeconds - other.ageSeconds)[0] ?? null
+}
+
+export function readClock(files: HostFiles, nowMs: number): ClockFacts {
   const daemons = new Set<string>()
   for (const name of files.list('/proc') ?? []) {
     if (!/^\d+$/.test(name)) continue
@@ -99,6 +128,7 @@ export function readClock(files: HostFiles): ClockFacts {
     available: readingOf(files, `${CLOCKSOURCE}/available_clocksource`),
     timesyncd: files.exists('/run/systemd/timesync/synchronized'),
     daemons: [...daemons].sort(),
+    drift: driftOf(files, nowMs),
   }
 }
 

@@ -47,10 +47,13 @@ export function knownCheck(id: string, where: string): Check {
 
 function suggestion(id: string): string {
   const tail = id.replaceAll('_', '-')
+  const names = new Map([...byId.keys()].map((known) => [known.split('.')[1] ?? known, known]))
+  const part = nearest(tail.split('.').at(-1) ?? tail, names.keys())
   const close =
     nearest(tail, byId.keys()) ??
     [...byId.keys()].find((known) => known.endsWith(`.${tail}`)) ??
-    [...byId.keys()].find((known) => known.split('.')[1] === tail.split('.').at(-1))
+    (part === null ? undefined : names.get(part)) ??
+    [...byId.keys()].find((known) => known.replace(/[.-]/g, '') === tail.replace(/[.-]/g, ''))
   return close === undefined ? '' : `did you mean ${close}? `
 }
 

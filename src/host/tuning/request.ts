@@ -75,7 +75,7 @@ export async function answer(
 
 /** Facts from a file or from this host. */
 export async function gather(clock: Clock, request: TuningRequest): Promise<HostFacts> {
-  if (request.facts !== undefined) return parseFacts(fileOf(request.facts), request.facts)
+  if (request.facts !== undefined) return await parseFacts(fileOf(request.facts), request.facts)
   const files = new NodeHostFiles(request.sysroot)
   const facts = await collectFacts(files, clock, collectOptionsOf(request))
   if (facts.unit !== null && !facts.unit.found && facts.target.pid === null) {
@@ -88,6 +88,12 @@ function collectOptionsOf(request: TuningRequest): CollectOptions {
   const { pid, port, unit, dataDir, dataDirFallback, brokerConf, brokerTold } = request
   const { jvmFlags, jdk, windowMs, probe, connections, expectGbps, rttMs } = request
   const name = unit === undefined ? undefined : unitName(unit)
+  if (dataDir === '') {
+    throw new MqError('VALUE_INVALID', {
+      what: '--data-dir is empty',
+      hint: 'name the directory of messages, or leave the flag out',
+    })
+  }
   if (name === null) {
     throw new MqError('VALUE_INVALID', {
       what: `${JSON.stringify(unit)} is not the name of a systemd unit`,

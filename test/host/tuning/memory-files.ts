@@ -5,6 +5,7 @@
  *     -- /path -> target --  a symbolic link
  *     -- @owners --          uid by path, as JSON; root owns the rest
  *     -- @identity --        who looks, as JSON       -- @space --  statfs by path, as JSON
+ *     -- @modified --        last change by path in ms, as JSON; 1970 for the rest
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -28,6 +29,7 @@ interface Node {
 export class MemoryHost implements HostFiles {
   identity: HostIdentity
   readonly spaces = new Map<string, Space>()
+  readonly modifiedMs = new Map<string, number>()
   readonly nodes = new Map<string, Node>()
   readonly denied = new Set<string>()
   readonly gone = new Set<string>()
@@ -54,6 +56,9 @@ export class MemoryHost implements HostFiles {
     const host = new MemoryHost(JSON.parse(sections.get('@identity') ?? '{}'))
     for (const [at, space] of Object.entries(JSON.parse(sections.get('@space') ?? '{}'))) {
       host.spaces.set(at, space as Space)
+    }
+    for (const [at, ms] of Object.entries(JSON.parse(sections.get('@modified') ?? '{}'))) {
+      host.modifiedMs.set(at, Number(ms))
     }
     for (const [name, body] of sections) {
       if (name.startsWith('@')) continue
@@ -171,7 +176,14 @@ export class MemoryHost implements HostFiles {
     const node = this.nodes.get(file)
     return node === undefined
       ? null
-      : { kind: node.kind, uid: node.uid, gid: node.uid, mode: node.mode, device: 1 }
+      : {
+          kind: node.kind,
+          uid: node.uid,
+          gid: node.uid,
+          mode: node.mode,
+          device: 1,
+          modifiedMs: this.modifiedMs.get(file) ?? 0,
+        }
   }
 
   space(file: string): Space | null {

@@ -319,6 +319,8 @@ describe('ids', () => {
   it.each([
     ['vm.swapiness', 'vm.swappiness'],
     ['max_map_count', 'vm.max-map-count'],
+    ['swappines', 'vm.swappiness'],
+    ['vm.maxmapcount', 'vm.max-map-count'],
   ])('%s is unknown, and %s is suggested', async (wrong, right) => {
     const error = await thrown(() => selected([wrong], '--only'))
     expect([error.exitCode, error.hint]).toEqual([
@@ -335,7 +337,7 @@ describe('ids', () => {
 describe('facts as a file', () => {
   it('give the same report elsewhere', async () => {
     const facts = await factsOf(bare(), { pid: 710 })
-    const read = parseFacts(JSON.stringify(facts), 'facts.json')
+    const read = await parseFacts(JSON.stringify(facts), 'facts.json')
     const options = { profile: 'jvm-broker', version: '0', nowMs } as const
     expect(judge(read, options)).toEqual(judge(facts, options))
   })
@@ -351,12 +353,12 @@ describe('facts as a file', () => {
     [
       'a part missing',
       (facts: HostFacts) => JSON.stringify({ ...facts, memory: undefined }),
-      /memory is missing/,
+      /memory: Invalid input: expected object/,
     ],
     [
       'a value of the wrong kind',
       (facts: HostFacts) => JSON.stringify({ ...facts, sysctl: { 'vm.x': { text: 5 } } }),
-      /sysctl vm\.x has no text/,
+      /sysctl\.vm\.x\.source: Invalid input/,
     ],
   ])('with %s are refused', async (_, make, message) => {
     const facts = await factsOf(bare())

@@ -1,5 +1,6 @@
 /** CPU and clock. */
-import { evidenceOf, measured, skip, unread, verdict, type Check } from '../check.ts'
+import { evidenceOf, measured, skip, unread, verdict, type Check, type Evidence } from '../check.ts'
+import type { ClockFacts } from '../facts.ts'
 
 const governor: Check = {
   id: 'cpu.governor',
@@ -127,6 +128,37 @@ const clocksource: Check = {
   },
 }
 
+/** Daemons write their drift once an hour while they are synchronised, and a poll may take 17 minutes. */
+const DRIFT_AGE_SECONDS_MAX = 7_200
+
+/** What keeps the clock, as far as files tell. `unsure`: a daemon runs, and only it knows. */
+export function clockKeeper(clock: ClockFacts): {
+  readonly state: 'kept' | 'unsure' | 'not-synchronised' | 'nobody'
+  readonly who: string
+  readonly evidence: readonly Evidence[]
+} {
+  const { timesyncd, daemons, drift } = clock
+  const running = daemons.map((name) => ({ source: '/proc/*/comm', value: name }))
+  if (timesyncd) {
+    const evidence = [{ source: '/run/systemd/timesync/synchronized', value: 'is there' }]
+    return { state: 'kept', who: 'systemd-timesyncd', evidence }
+  }
+  const others = daemons.filter((name) => !name.startsWith('systemd-timesyn'))
+  if (others.length > 0) {
+    const who = others.join(', ')
+    if (drift === null) return { state: 'unsure', who, evidence: running }
+    const age = {
+      source: drift.source,
+      value: `written ${Math.round(drift.ageSeconds / 60)} min ago`,
+    }
+    const fresh = drift.ageSeconds <= DRIFT_AGE_SECONDS_MAX
+    return { state: fresh ? 'kept' : 'unsure', who, evidence: [...running, age] }
+  }
+  return daemons.length > 0
+    ? { state: 'not-synchronised', who: 'systemd-timesyncd', evidence: running }
+    : { state: 'nobody', who: 'nobody', evidence: [] }
+}
+
 const sync: Check = {
   id: 'time.sync',
   category: 'time',
@@ -134,22 +166,25 @@ const sync: Check = {
   weight: 'W/W/W',
   scope: 'host',
   judge({ clock, container }) {
-    const { timesyncd, daemons } = clock
-    if (container.kind !== 'none' && !timesyncd && daemons.length === 0) {
+    const { state, who, evidence } = clockKeeper(clock)
+    if (state === 'nobody' && container.kind !== 'none') {
       return skip('not-namespaced', 'the clock is the host’s: judge it there')
     }
-    const who = timesyncd ? 'systemd-timesyncd' : daemons.join(', ')
-    return verdict(timesyncd || daemons.length > 0, {
-      actual: measured(who === '' ? 'nobody' : who),
-      expected: 'a daemon that keeps time',
-      evidence: timesyncd
-        ? [{ source: '/run/systemd/timesync/synchronized', value: 'synchronized' }]
-        : daemons.map((name) => ({ source: '/proc/*/comm', value: name })),
-      text:
-        !timesyncd && daemons.length > 0
-          ? 'it runs; whether it is synchronised only it can tell: chronyc tracking'
-          : 'store times, delays, retention and latency across machines depend on it',
-      remedy: { summary: 'install and start chrony' },
+    if (state === 'unsure') {
+      const text = `${who} runs; whether it is synchronised only it can tell: chronyc tracking, ntpq -p`
+      return skip('unknown', text, { actual: measured(who), evidence })
+    }
+    return verdict(state === 'kept', {
+      actual: measured(state === 'not-synchronised' ? `${who}, not synchronised` : who),
+      expected: 'a daemon that is synchronised',
+      evidence,
+      text: state === 'kept' ? '' : 'store times, delays and latency across machines depend on it',
+      remedy: {
+        summary:
+          state === 'nobody'
+            ? 'install and start chrony'
+            : 'let it reach a time server: timedatectl timesync-status tells more',
+      },
     })
   },
 }

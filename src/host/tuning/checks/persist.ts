@@ -138,7 +138,11 @@ function duplicates(keysIn: KeysIn): Check {
         }))
         .filter(({ lines }) => lines.length > 1)
       const basis = {
-        actual: measured(twice.length, 'keys'),
+        actual: measured(
+          twice.length,
+          'keys',
+          `${twice.length} ${twice.length === 1 ? 'key' : 'keys'}`,
+        ),
         expected: 'none is set twice',
         evidence: twice.flatMap(({ lines }) =>
           lines.map((line, index) => ({

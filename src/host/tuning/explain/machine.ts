@@ -86,7 +86,7 @@ export const machineTexts: Readonly<Record<string, Explanation>> = {
     jvm: 'Store timestamps order messages for replay by time; slaves and clients compare them with their own.',
     node: 'The same.',
     load: 'End-to-end latency between two machines is the difference of two clocks.',
-    who: 'Everybody asks for NTP. Redpanda parses English text of a command; mqctl only looks for the daemon and the mark of systemd-timesyncd. Whether chrony is synchronised: chronyc tracking.',
+    who: 'Everybody asks for NTP. Redpanda parses English text of a command; mqctl runs nothing: it looks for the daemon, for the mark that systemd-timesyncd sets when it is in step, and for the drift file that chrony and ntpd write once an hour while they are. Where none of that tells, it is skipped: ask chronyc tracking or ntpq -p.',
     read: 'timedatectl; chronyc tracking; ls /run/systemd/timesync/synchronized',
     origin: 'The notes replay messages “to the millisecond” and say nothing about clocks.',
     refs: ['https://chrony-project.org/'],
