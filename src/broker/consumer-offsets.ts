@@ -47,7 +47,7 @@ export class ConsumerOffsets {
   readonly #groups = new Map<string, Map<string, Map<number, number>>>()
   /** Resets of which no consumer has heard, in the same shape. */
   readonly #resets = new Map<string, Map<string, Map<number, number>>>()
-  /** Where groups last asked for messages; bounded by the groups and topics that there are. */
+  /** Where the last pulls of groups ended; bounded by the groups and topics that there are. */
   readonly #pulls = new Map<string, Map<string, Map<number, number>>>()
   readonly #saver: TableSaver
   #pairs = 0
@@ -112,7 +112,7 @@ export class ConsumerOffsets {
     return this.#set(group, topic, queueId, offset)
   }
 
-  /** Notes where a group asked for messages; kept in memory, told as "in flight". */
+  /** Notes up to where a group was given messages; kept in memory, told as "in flight". */
   notePull(group: string, topic: string, queueId: number, offset: number): void {
     let topics = this.#pulls.get(group)
     if (topics === undefined) {
@@ -127,10 +127,10 @@ export class ConsumerOffsets {
     queues.set(queueId, offset)
   }
 
-  /** Where the group last asked for messages, at least where it is. */
+  /** Up to where the group was given messages, at least where it is. */
   pulled(group: string, topic: string, queueId: number): number {
-    const asked = this.#pulls.get(group)?.get(topic)?.get(queueId) ?? 0
-    return Math.max(asked, this.get(group, topic, queueId) ?? 0)
+    const given = this.#pulls.get(group)?.get(topic)?.get(queueId) ?? 0
+    return Math.max(given, this.get(group, topic, queueId) ?? 0)
   }
 
   /** Sets the offset, and has the next pull answered with it. */

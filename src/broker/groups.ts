@@ -19,7 +19,7 @@ import {
 } from '../protocol/bodies/subscription-group-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
-import { faultOfGroup, systemGroups } from '../protocol/names.ts'
+import { faultOfGroup, remarkOnGroup, systemGroups } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { BrokerSettings } from './options.ts'
 import { Refusal } from './refusal.ts'
@@ -103,13 +103,8 @@ export class GroupTable {
   findOrCreate(name: string): SubscriptionGroupConfig {
     const known = this.#groups.get(name)
     if (known !== undefined) return known.config
-    const fault = faultOfGroup(name)
-    if (fault !== null) {
-      throw new Refusal(
-        ResponseCode.INVALID_PARAMETER,
-        `the consumer group name ${JSON.stringify(name.slice(0, 150))} is illegal: ${fault}`,
-      )
-    }
+    const remark = remarkOnGroup(name)
+    if (remark !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, remark)
     const { autoCreateGroup, autoCreateGroupsMax } = this.#parts.settings
     if (!autoCreateGroup || this.#groups.size >= autoCreateGroupsMax) {
       const why = autoCreateGroup
@@ -130,11 +125,13 @@ export class GroupTable {
   /** Creates groups or changes them: all, or none when one is refused. Resolves once they are on the disk. */
   async updateAll(configs: readonly SubscriptionGroupConfig[]): Promise<void> {
     for (const config of configs) {
-      const fault = faultOfGroup(config.groupName) ?? faultOfGroupConfig(config)
+      const remark = remarkOnGroup(config.groupName)
+      if (remark !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, remark)
+      const fault = faultOfGroupConfig(config)
       if (fault === null) continue
       throw new Refusal(
         ResponseCode.INVALID_PARAMETER,
-        `The consumer group[${config.groupName.slice(0, 150)}] is illegal: ${fault}`,
+        `The consumer group[${config.groupName}] is illegal: ${fault}`,
       )
     }
     const fresh = configs.filter((config) => !this.#groups.has(config.groupName)).length

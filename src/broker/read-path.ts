@@ -133,7 +133,6 @@ export class ReadPath {
     if ((header.sysFlag & PullSysFlag.commitOffset) !== 0) {
       offsets.commit(header.consumerGroup, header.topic, header.queueId, header.commitOffset)
     }
-    offsets.notePull(header.consumerGroup, header.topic, header.queueId, header.queueOffset)
     const nowMs = this.#context.world.clock.monotonicMs()
     const holdMs = Math.min(Math.max(header.suspendTimeoutMs, 0), HOLD_MS_MAX)
     return new HeldPull(
@@ -182,6 +181,7 @@ export class ReadPath {
     const { header, queue } = pull
     const reset = offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
     if (reset !== null) {
+      offsets.notePull(header.consumerGroup, header.topic, header.queueId, reset)
       this.#replyEmpty(pull, ResponseCode.PULL_OFFSET_MOVED, 'OFFSET_RESET', reset)
       return
     }
@@ -214,7 +214,14 @@ export class ReadPath {
   #answer(pull: HeldPull, outcome: PullOutcome, body: OutBuffer, mayHold: boolean): void {
     if (pull.connection.isClosed) return
     const { status, nextBeginOffset } = outcome
-    const untouched = pull.offset === pull.header.queueOffset
+    const { header } = pull
+    this.#context.offsets.notePull(
+      header.consumerGroup,
+      header.topic,
+      header.queueId,
+      nextBeginOffset,
+    )
+    const untouched = pull.offset === header.queueOffset
     switch (status) {
       case 'FOUND':
         this.#replyFound(pull, outcome, body)

@@ -21,7 +21,13 @@ import {
 } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
-import { SystemTopic, faultOfTopic, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
+import {
+  SystemTopic,
+  faultOfTopic,
+  isDlqTopic,
+  isRetryTopic,
+  remarkOnTopic,
+} from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { BrokerSettings } from './options.ts'
 import { Refusal } from './refusal.ts'
@@ -126,14 +132,6 @@ export class TopicTable {
     return faultOfTopic(name)
   }
 
-  /** The same in Apache's words. */
-  remarkOfName(name: string): string | null {
-    if (faultOfTopic(name) === null) return null
-    if (name.trim() === '') return 'The specified topic is blank.'
-    if (legalLetters.test(name)) return 'The specified topic is longer than topic max length.'
-    return `The specified topic: ${name.slice(0, 255)}, contains illegal characters, allowing only ${legalLetters.source}`
-  }
-
   isSystem(name: string): boolean {
     return isSystemTopicOf(this.#parts.settings, name)
   }
@@ -150,8 +148,8 @@ export class TopicTable {
   ): Topic | string {
     const known = this.#topics.get(name)
     if (known !== undefined) return known
-    const fault = faultOfTopic(name)
-    if (fault !== null) return this.remarkOfName(name) ?? fault
+    const illegal = remarkOnTopic(name)
+    if (illegal !== null) return illegal
     const { settings } = this.#parts
     const missing = `topic[${name}] not exist, apply first please!`
     if (!settings.autoCreateTopic || this.#deleting.has(name)) return missing
@@ -215,7 +213,7 @@ export class TopicTable {
     for (const config of configs) {
       const known = this.#topics.get(config.topicName)
       const fault =
-        this.remarkOfName(config.topicName) ??
+        remarkOnTopic(config.topicName) ??
         (this.isSystem(config.topicName)
           ? `The topic[${config.topicName}] is conflict with system topic.`
           : null)
@@ -355,7 +353,6 @@ export class TopicTable {
   }
 }
 
-const legalLetters = /^[%|a-zA-Z0-9_-]+$/
 const initialVersionJson = writeJson(dataVersionToJson(initialDataVersion))
 
 /** Whether a topic belongs to a consumer group rather than to an application. */

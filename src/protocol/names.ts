@@ -89,6 +89,39 @@ export function faultOfGroup(group: string): string | null {
     : null
 }
 
+/**
+ * What a broker answers for an illegal topic name, in Apache's words, as tools print them; null when
+ * it is legal. Source: apache/rocketmq common/…/topic/TopicValidator.java validateTopic().
+ */
+export function remarkOnTopic(topic: string): string | null {
+  if (faultOfTopic(topic) === null) return null
+  const letters = remarkOnLetters('topic', topic)
+  if (letters !== null) return letters
+  return isRetryTopic(topic) || isDlqTopic(topic)
+    ? `The specified topic is DLQ or Retry topic: ${clip(topic)}, and it's longer than topic max length: ${RETRY_TOPIC_LENGTH_MAX}`
+    : `The specified topic: ${clip(topic)}, is longer than topic max length: ${TOPIC_LENGTH_MAX}`
+}
+
+/** The same for the name of a group: TopicValidator.validateGroup(). */
+export function remarkOnGroup(group: string): string | null {
+  if (faultOfGroup(group) === null) return null
+  return (
+    remarkOnLetters('group', group) ??
+    `The specified group: ${clip(group)}, is longer than group max length: ${GROUP_LENGTH_MAX}`
+  )
+}
+
+function remarkOnLetters(kind: string, name: string): string | null {
+  if (name.trim() === '') return `The specified ${kind} is blank.`
+  if (legalLetters.test(name)) return null
+  return `The specified ${kind}: ${clip(name)}, contains illegal characters, allowing only ${legalLetters.source}`
+}
+
+/** A remark repeats a name, but not a book. */
+function clip(name: string): string {
+  return name.slice(0, 300)
+}
+
 /** Topics of RocketMQ itself. A broker adds those that it registered at its start. */
 export function isSystemTopic(topic: string): boolean {
   return systemTopics.has(topic) || topic.startsWith(SYSTEM_TOPIC_PREFIX)

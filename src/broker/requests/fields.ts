@@ -6,7 +6,7 @@ import { parseBody } from '../../protocol/bodies/fields.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import type { Command } from '../../protocol/command.ts'
 import { type JsonObject, LenientJsonError } from '../../protocol/lenient-json.ts'
-import { faultOfGroup, faultOfTopic } from '../../protocol/names.ts'
+import { remarkOnGroup, remarkOnTopic } from '../../protocol/names.ts'
 import { Refusal } from '../refusal.ts'
 
 /** Largest body of a request that is neither a send nor a pull. */
@@ -76,17 +76,17 @@ export function flagField(command: Command, name: string, otherwise = false): bo
 /** A legal topic name. */
 export function topicField(command: Command, name = 'topic'): string {
   const topic = textField(command, name)
-  const fault = faultOfTopic(topic)
-  if (fault === null) return topic
-  throw refused(`The specified topic ${JSON.stringify(topic.slice(0, 300))} is illegal: ${fault}`)
+  const remark = remarkOnTopic(topic)
+  if (remark === null) return topic
+  throw refused(remark)
 }
 
 /** A legal group name. */
 export function groupField(command: Command, name = 'consumerGroup'): string {
   const group = textField(command, name)
-  const fault = faultOfGroup(group)
-  if (fault === null) return group
-  throw refused(`The specified group ${JSON.stringify(group.slice(0, 300))} is illegal: ${fault}`)
+  const remark = remarkOnGroup(group)
+  if (remark === null) return group
+  throw refused(remark)
 }
 
 /** The body, when it is not larger than what anybody could mean. */
