@@ -3,15 +3,15 @@
  * Tag codes and Java's Long.MAX_VALUE sentinels do not fit; read those as BigInt.
  */
 import { assert } from './assert.ts'
+import { writeI32 } from './bytes.ts'
 
 const TWO_32 = 0x1_0000_0000
 
 /** Writes a whole number in [-2^53, 2^53] big-endian at `offset`; returns the next offset. */
 export function writeI64(target: Buffer, value: number, offset: number): number {
   const high = Math.floor(value / TWO_32)
-  target.writeInt32BE(high, offset)
-  target.writeUInt32BE(value - high * TWO_32, offset + 4)
-  return offset + 8
+  writeI32(target, high, offset)
+  return writeI32(target, value - high * TWO_32, offset + 4)
 }
 
 /** Reads a big-endian i64; throws a BugError outside ±2^53, so check untrusted bytes with `fitsI64` first. */

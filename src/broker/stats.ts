@@ -17,10 +17,22 @@ const DAY_SAMPLE_S = 3_600
 const METER_IDLE_MS = 24 * 3_600_000
 const METERS_MAX = 100_000
 
-/** Upper ends of the latency buckets, in milliseconds: about 10 % apart from 0.01 ms to 100 s. */
-const LATENCY_BUCKETS = 170
-const LATENCY_MIN_MS = 0.01
-const LATENCY_RATIO_LOG = Math.log(1.1)
+/** Latency buckets: eight to each doubling of the microseconds (at most 12.5 % wide), up to 2^31 µs. */
+const LATENCY_BUCKETS = 32 * 8
+const LATENCY_US_MAX = 0x7fff_ffff
+
+function latencyBucketOf(ms: number): number {
+  const us = ms < LATENCY_US_MAX / 1000 ? (ms * 1000) | 0 : LATENCY_US_MAX
+  if (us < 8) return us < 0 ? 0 : us
+  const exponent = 31 - Math.clz32(us)
+  return (exponent << 3) + ((us >>> (exponent - 3)) & 7)
+}
+
+/** Where a bucket ends, milliseconds. */
+function latencyBucketEndMs(bucket: number): number {
+  if (bucket < 8) return (bucket + 1) / 1000
+  return ((8 + (bucket & 7) + 1) * 2 ** ((bucket >> 3) - 3)) / 1000
+}
 
 export const StatName = {
   topicPutNums: 'TOPIC_PUT_NUMS',
@@ -58,7 +70,7 @@ export class BrokerStats {
   readonly #clock: Clock
   readonly #runtime: RuntimeProbe | null
   readonly #clusterName: string
-  readonly #putMs = new Float64Array(LATENCY_BUCKETS + 1)
+  readonly #putMs = new Float64Array(LATENCY_BUCKETS)
   readonly #rings = {
     puts: new SampleRing(RATE_SAMPLES),
     gets: new SampleRing(RATE_SAMPLES),
@@ -129,9 +141,7 @@ export class BrokerStats {
   /** Notes how long a send took from its frame to its answer. */
   recordPutMs(ms: number): void {
     if (ms > this.putMsMax) this.putMsMax = ms
-    const bucket =
-      ms <= LATENCY_MIN_MS ? 0 : Math.ceil(Math.log(ms / LATENCY_MIN_MS) / LATENCY_RATIO_LOG)
-    const at = Math.min(bucket, LATENCY_BUCKETS)
+    const at = latencyBucketOf(ms)
     this.#putMs[at] = (this.#putMs[at] ?? 0) + 1
   }
 
@@ -142,7 +152,7 @@ export class BrokerStats {
     let seen = 0
     for (let bucket = 0; bucket < this.#putMs.length; bucket++) {
       seen += this.#putMs[bucket] ?? 0
-      if (seen >= total * share) return LATENCY_MIN_MS * Math.exp(bucket * LATENCY_RATIO_LOG)
+      if (seen >= total * share) return latencyBucketEndMs(bucket)
     }
     return this.putMsMax
   }

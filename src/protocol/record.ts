@@ -18,6 +18,7 @@
  * (checkMessageAndReturnSize), common/…/message/MessageDecoder.java.
  */
 import { crc32, inflateSync } from 'node:zlib'
+import { copyBytes, viewOf, writeI32 } from '../base/bytes.ts'
 import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import { decodeHost, HOST_V4_BYTES, HOST_V6_BYTES } from './host.ts'
 import { encodeOffsetId } from './message-id.ts'
@@ -101,7 +102,7 @@ export function recordBytes(parts: RecordParts, storeHostBytes: number): number 
 
 /** CRC-32 of bytes [start, end) as records carry it: without the sign bit, 0 for nothing. */
 export function bodyCrcOf(bytes: Buffer, start: number, end: number): number {
-  return start === end ? 0 : crc32(bytes.subarray(start, end)) & 0x7fffffff
+  return start === end ? 0 : crc32(viewOf(bytes, start, end)) & 0x7fffffff
 }
 
 /**
@@ -123,43 +124,34 @@ export function encodeRecord(
   if (bornHost.length === HOST_V6_BYTES) sysFlag |= SysFlag.bornHostV6
   if (storeHost.length === HOST_V6_BYTES) sysFlag |= SysFlag.storeHostV6
 
-  target.writeInt32BE(v2 ? MAGIC_V2 : MAGIC_V1, start + 4)
-  target.writeInt32BE(bodyCrcOf(body, bodyStart, bodyEnd), start + 8)
-  target.writeInt32BE(parts.queueId, start + 12)
-  target.writeInt32BE(parts.flag, start + 16)
+  const bodyView = viewOf(body, bodyStart, bodyEnd)
+  writeI32(target, v2 ? MAGIC_V2 : MAGIC_V1, start + 4)
+  writeI32(target, bodyStart === bodyEnd ? 0 : crc32(bodyView) & 0x7fffffff, start + 8)
+  writeI32(target, parts.queueId, start + 12)
+  writeI32(target, parts.flag, start + 16)
   writeI64(target, queueOffset, start + 20)
   writeI64(target, physicalOffset, start + 28)
-  target.writeInt32BE(sysFlag, start + 36)
+  writeI32(target, sysFlag, start + 36)
   writeI64(target, parts.bornTimestamp, start + 40)
-  let at = copyShort(bornHost, 0, bornHost.length, target, start + 48)
+  let at = copyBytes(bornHost, 0, bornHost.length, target, start + 48)
   at = writeI64(target, storeTimestamp, at)
-  at = copyShort(storeHost, 0, storeHost.length, target, at)
-  at = target.writeInt32BE(parts.reconsumeTimes, at)
+  at = copyBytes(storeHost, 0, storeHost.length, target, at)
+  at = writeI32(target, parts.reconsumeTimes, at)
   at = writeI64(target, parts.preparedTransactionOffset, at)
-  at = target.writeInt32BE(bodyEnd - bodyStart, at)
-  at += body.copy(target, at, bodyStart, bodyEnd)
-  at = v2 ? target.writeInt16BE(topic.length, at) : target.writeInt8(topic.length, at)
-  at = copyShort(topic, 0, topic.length, target, at)
-  at = target.writeInt16BE(propertiesBytes(parts), at)
-  at = copyShort(parts.properties, parts.propertiesStart, parts.propertiesEnd, target, at)
-  if (needsSeparator(parts)) at = target.writeUInt8(PROPERTY_SEPARATOR, at)
-  at = copyShort(suffix, 0, suffix.length, target, at)
-  target.writeInt32BE(at - start, start)
+  at = writeI32(target, bodyEnd - bodyStart, at)
+  target.set(bodyView, at)
+  at += bodyEnd - bodyStart
+  if (v2) target[at++] = topic.length >>> 8
+  target[at++] = topic.length
+  at = copyBytes(topic, 0, topic.length, target, at)
+  const propertiesLength = propertiesBytes(parts)
+  target[at++] = propertiesLength >>> 8
+  target[at++] = propertiesLength
+  at = copyBytes(parts.properties, parts.propertiesStart, parts.propertiesEnd, target, at)
+  if (needsSeparator(parts)) target[at++] = PROPERTY_SEPARATOR
+  at = copyBytes(suffix, 0, suffix.length, target, at)
+  writeI32(target, at - start, start)
   return at
-}
-
-/** Below some 48 bytes a loop beats the call into `Buffer.copy` (measured: 25 ns against 60). */
-function copyShort(
-  source: Buffer,
-  start: number,
-  end: number,
-  target: Buffer,
-  targetStart: number,
-): number {
-  const length = end - start
-  if (length > 48) source.copy(target, targetStart, start, end)
-  else for (let i = 0; i < length; i++) target[targetStart + i] = source[start + i] ?? 0
-  return targetStart + length
 }
 
 export const RecordVerdict = {

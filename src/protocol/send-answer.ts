@@ -3,6 +3,7 @@
  * numbers. The client dereferences extFields for every code and parses msgId, so both are always
  * there. Source: apache/rocketmq client/…/MQClientAPIImpl.java (processSendResponse).
  */
+import { copyBytes, writeI32 } from '../base/bytes.ts'
 import { OUR_LANGUAGE, PROTOCOL_VERSION } from './command.ts'
 import { FRAME_PREFIX_BYTES } from './frame.ts'
 
@@ -81,21 +82,21 @@ export class SendAnswerWriter {
     physicalOffset: number,
   ): number {
     const start = at
-    at += this.#head.copy(target, at)
+    at = copyBytes(this.#head, 0, this.#head.length, target, at)
     at = writeHex64(target, physicalOffset, at)
-    at += this.#queueId.copy(target, at)
+    at = copyBytes(this.#queueId, 0, this.#queueId.length, target, at)
     at = writeDecimal(target, queueId, at)
-    at += this.#queueOffset.copy(target, at)
+    at = copyBytes(this.#queueOffset, 0, this.#queueOffset.length, target, at)
     at = writeDecimal(target, queueOffset, at)
-    at += this.#opaque.copy(target, at)
+    at = copyBytes(this.#opaque, 0, this.#opaque.length, target, at)
     if (opaque < 0) {
       target[at++] = 0x2d
       at = writeDecimal(target, -opaque, at)
     } else at = writeDecimal(target, opaque, at)
-    at += this.#tail.copy(target, at)
+    at = copyBytes(this.#tail, 0, this.#tail.length, target, at)
     const length = at - start - 4
-    target.writeInt32BE(length, start)
-    target.writeInt32BE(length - 4, start + 4)
+    writeI32(target, length, start)
+    writeI32(target, length - 4, start + 4)
     return at
   }
 }

@@ -11,6 +11,7 @@
  *   b topic           e queueId                h flag            k unitMode           n brokerName
  *   c defaultTopic    f sysFlag                i properties      l maxReconsumeTimes
  */
+import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import type { Command, ExtFields } from './command.ts'
 import { FRAME_PREFIX_BYTES } from './frame.ts'
@@ -84,7 +85,7 @@ export class SendRequest {
    * the lengths.
    */
   scan(bytes: Buffer, start: number, end: number): boolean {
-    const headerWord = bytes.readInt32BE(start + 4)
+    const headerWord = readI32(bytes, start + 4)
     if (headerWord >>> 24 !== 0) return false
     const headerEnd = start + FRAME_PREFIX_BYTES + headerWord
     this.#forget(bytes)
@@ -104,8 +105,8 @@ export class SendRequest {
     if (end - start < 40) return false
     // `"co` and `e":3`, then the second and third digit.
     return (
-      bytes.readInt32BE(start + 8) === 0x7b22_636f &&
-      bytes.readInt32BE(start + 12) === 0x6465_223a &&
+      readI32(bytes, start + 8) === 0x7b22_636f &&
+      readI32(bytes, start + 12) === 0x6465_223a &&
       bytes[start + 16] === 0x33 &&
       (bytes[start + 17] === 0x31 || bytes[start + 17] === 0x32) &&
       bytes[start + 18] === ZERO

@@ -3,6 +3,7 @@
  * is copied; only the start of a frame whose end has not come is kept. A length or header length that cannot be right is refused as soon as its bytes are
  * there, before anything is allocated or waited for.
  */
+import { readI32 } from '../base/bytes.ts'
 import { FRAME_PREFIX_BYTES, FrameError, lengthProblem, prefixProblem } from '../protocol/frame.ts'
 
 /** Gets each whole frame as bytes [start, end), its length field included. They are valid during the call. */
@@ -65,8 +66,8 @@ export class FrameReader {
   #emitWhole(chunk: Buffer, start: number): number {
     let at = start
     while (at + FRAME_PREFIX_BYTES <= chunk.length) {
-      const length = chunk.readInt32BE(at)
-      const problem = prefixProblem(length, chunk.readInt32BE(at + 4))
+      const length = readI32(chunk, at)
+      const problem = prefixProblem(length, readI32(chunk, at + 4))
       if (problem !== null) throw new FrameError(problem)
       const end = at + 4 + length
       if (end > chunk.length) {
@@ -77,7 +78,7 @@ export class FrameReader {
       at = end
     }
     if (at + 4 <= chunk.length) {
-      const problem = lengthProblem(chunk.readInt32BE(at))
+      const problem = lengthProblem(readI32(chunk, at))
       if (problem !== null) throw new FrameError(problem)
     }
     return at

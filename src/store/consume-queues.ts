@@ -16,6 +16,7 @@
  */
 import path from 'node:path'
 import { assert } from '../base/assert.ts'
+import { writeI32 } from '../base/bytes.ts'
 import { messageOf, MqError } from '../base/errors.ts'
 import { writeI64 } from '../base/i64.ts'
 import type { Logger } from '../base/logger.ts'
@@ -160,9 +161,8 @@ export class ConsumeQueues {
     const at = page.count * UNIT_BYTES
     const { bytes } = page
     writeI64(bytes, physicalOffset, at)
-    bytes.writeInt32BE(size, at + 8)
-    bytes.writeInt32BE(Math.floor(tagsCode / 0x1_0000_0000), at + 12)
-    bytes.writeInt32BE(tagsCode | 0, at + 16)
+    writeI32(bytes, size, at + 8)
+    writeI64(bytes, tagsCode, at + 12)
     page.count++
     queue.maxOffset++
     this.sumOfMax++
@@ -469,7 +469,7 @@ export class ConsumeQueues {
   ): Promise<void> {
     const bytes = Buffer.alloc(UNIT_BYTES)
     writeI64(bytes, physicalOffset, 0)
-    bytes.writeInt32BE(size, 8)
+    writeI32(bytes, size, 8)
     writeI64(bytes, tagsCode, 12)
     const at = this.pathOf(queue, offset)
     const file = await this.#files.acquire(at)

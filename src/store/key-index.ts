@@ -10,6 +10,7 @@
  * Source: apache/rocketmq store/…/index/{IndexService,IndexFile}.java.
  */
 import path from 'node:path'
+import { readI32, writeI32 } from '../base/bytes.ts'
 import { messageOf } from '../base/errors.ts'
 import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import type { Logger } from '../base/logger.ts'
@@ -127,12 +128,14 @@ export class KeyIndex {
 
   /** Whether so much waits for the disk that no more should come. */
   get congested(): boolean {
+    // Asked for every record: no index below 0, which would be looked up as the name of a property.
+    const list = this.#list
+    const third = list.length - 3
     let pages = 0
-    for (let i = this.#list.length - 1; i >= 0 && i >= this.#list.length - 3; i--) {
-      pages += this.#list[i]?.pages.length ?? 0
-    }
-    const unfinished = this.#list[this.#list.length - 3]?.slots
-    return pages > PAGES_MAX || (unfinished !== undefined && unfinished !== null)
+    for (let i = list.length - 1; i >= 0 && i >= third; i--) pages += list[i]?.pages.length ?? 0
+    if (pages > PAGES_MAX) return true
+    const unfinished = third < 0 ? null : list[third]?.slots
+    return unfinished !== undefined && unfinished !== null
   }
 
   /** Position of the last indexed record; −1 when there is none. What lies before is indexed already. */
@@ -170,7 +173,7 @@ export class KeyIndex {
     const { header, slots, dirtySlots } = file
     if (slots === null || dirtySlots === null || physicalOffset < header.endPhysicalOffset) return
     const slotAt = (hash % this.#shape.slots) * SLOT_BYTES
-    let previous = slots.readInt32BE(slotAt)
+    let previous = readI32(slots, slotAt)
     if (previous <= 0 || previous >= header.unitCount) previous = 0
     const unit = header.unitCount
     if (unit <= 1) {
@@ -189,12 +192,12 @@ export class KeyIndex {
     }
     const at = page.count * INDEX_UNIT_BYTES
     const { bytes } = page
-    bytes.writeInt32BE(hash, at)
+    writeI32(bytes, hash, at)
     writeI64(bytes, physicalOffset, at + 4)
-    bytes.writeInt32BE(seconds, at + 12)
-    bytes.writeInt32BE(previous, at + 16)
+    writeI32(bytes, seconds, at + 12)
+    writeI32(bytes, previous, at + 16)
     page.count++
-    slots.writeInt32BE(unit, slotAt)
+    writeI32(slots, unit, slotAt)
     dirtySlots[(INDEX_HEADER_BYTES + slotAt) >> 12] = 1
     if (previous === 0) header.slotCount++
     header.unitCount++
@@ -513,8 +516,8 @@ export class KeyIndex {
       for (let i = 0; i < units; i++) {
         const hash = block.readInt32BE(i * INDEX_UNIT_BYTES)
         const slotAt = (Math.max(0, hash) % this.#shape.slots) * SLOT_BYTES
-        if (slots.readInt32BE(slotAt) === 0) header.slotCount++
-        slots.writeInt32BE(first + i, slotAt)
+        if (readI32(slots, slotAt) === 0) header.slotCount++
+        writeI32(slots, first + i, slotAt)
       }
       if (first + units === count && unitCount !== count) {
         const at = (units - 1) * INDEX_UNIT_BYTES
@@ -583,7 +586,7 @@ export class KeyIndex {
 
   async #slotOf(file: IndexFile, hash: number): Promise<number> {
     const slotAt = (hash % this.#shape.slots) * SLOT_BYTES
-    if (file.slots !== null) return file.slots.readInt32BE(slotAt)
+    if (file.slots !== null) return readI32(file.slots, slotAt)
     const bytes = Buffer.alloc(SLOT_BYTES)
     await this.#readSpan(file, bytes, SLOT_BYTES, INDEX_HEADER_BYTES + slotAt)
     return bytes.readInt32BE(0)
