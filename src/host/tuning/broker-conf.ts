@@ -36,7 +36,7 @@ export const judgedKeys = [
 const kept = new Set<string>(judgedKeys)
 
 /** Java properties as RocketMQ reads them: `key=value` or `key: value`, `#` and `!` comments. */
-export function parseBrokerConf(text: string, source: string, hasLines = true): BrokerConf {
+export function parseBrokerConf(text: string, source: string, told = false): BrokerConf {
   const values: Record<string, { value: string; line: number | null }> = {}
   const keys: string[] = []
   text.split(/\r?\n/).forEach((line, index) => {
@@ -45,9 +45,9 @@ export function parseBrokerConf(text: string, source: string, hasLines = true): 
     const key = match?.[1]
     if (key === undefined) return
     keys.push(key)
-    if (kept.has(key)) values[key] = { value: match?.[2] ?? '', line: hasLines ? index + 1 : null }
+    if (kept.has(key)) values[key] = { value: match?.[2] ?? '', line: told ? null : index + 1 }
   })
-  return { source, values, keys }
+  return { source, told, values, keys }
 }
 
 export function confNumber(conf: BrokerConf | null, key: string): number | null {

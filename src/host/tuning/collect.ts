@@ -168,7 +168,7 @@ function readBrokerConf(
     const text = path === null ? null : files.read(path).text
     return path === null || text === null ? null : parseBrokerConf(text, path)
   }
-  if ('text' in brokerConf) return parseBrokerConf(brokerConf.text, brokerConf.source, false)
+  if ('text' in brokerConf) return parseBrokerConf(brokerConf.text, brokerConf.source, true)
   const { text, missing } = files.read(brokerConf.path)
   if (text !== null) return parseBrokerConf(text, brokerConf.path)
   throw new MqError('VALUE_INVALID', {

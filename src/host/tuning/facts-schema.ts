@@ -192,6 +192,7 @@ export const factsSchema: z.ZodType<HostFacts> = z.object({
   broker: z
     .object({
       source: z.string(),
+      told: z.boolean(),
       values: z.record(z.string(), z.object({ value: z.string(), line: numberOrNull })),
       keys: z.array(z.string()),
     })

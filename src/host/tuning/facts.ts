@@ -252,6 +252,8 @@ export interface Manager {
 /** The keys of a broker.conf that the rules look at; everything else stays where it is. */
 export interface BrokerConf {
   readonly source: string
+  /** By a running broker, which tells every key that it knows, set or not. */
+  readonly told: boolean
   readonly values: Readonly<
     Record<string, { readonly value: string; readonly line: number | null }>
   >

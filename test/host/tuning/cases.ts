@@ -58,7 +58,11 @@ function jvm(wrong: string, jdk = '17'): Cases {
 function conf(wrong: string): Cases {
   return {
     pass: () => on(bare(), broker),
-    fail: () => on(bare(), { dataDir: data, brokerConf: { text: wrong, source: 'broker.conf' } }),
+    fail: () =>
+      on(bare().set('/srv/broker.conf', wrong), {
+        dataDir: data,
+        brokerConf: { path: '/srv/broker.conf' },
+      }),
     absent: () => on(bare()),
   }
 }

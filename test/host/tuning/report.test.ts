@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { MqError } from '../../../src/base/errors.ts'
+import { profiles } from '../../../src/host/tuning/check.ts'
 import type { HostFacts } from '../../../src/host/tuning/facts.ts'
 import { parseFacts } from '../../../src/host/tuning/facts-file.ts'
 import { selected } from '../../../src/host/tuning/registry.ts'
@@ -43,6 +46,53 @@ describe('captured hosts', () => {
       }).toMatchSnapshot()
     },
   )
+
+  describe('facts of a real virtual machine with a real Apache broker, by tune-os collect', () => {
+    const file = path.join(
+      import.meta.dirname,
+      '..',
+      'fixtures',
+      'virtual-machine-apache.facts.json',
+    )
+
+    it.each(profiles)('give a verdict on every check of %s and no error', async (profile) => {
+      const facts = await parseFacts(readFileSync(file, 'utf8'), file)
+      const report = judge(facts, { profile, version: '0.0.0', nowMs })
+      const failed = report.results.filter(({ status }) => status === 'fail').map(({ id }) => id)
+      expect({ errors: report.summary.error, failed }).toMatchSnapshot()
+    })
+
+    it('show its group’s limits, its broker.conf from a relative path, and its JDK', async () => {
+      const facts = await parseFacts(readFileSync(file, 'utf8'), file)
+      expect([facts.group.memoryMaxBytes, facts.group.cpuCores, facts.group.pidsMax]).toEqual([
+        2_147_483_648, 1.5, 3_000,
+      ])
+      expect([facts.broker?.source, facts.target.jvm?.version]).toEqual([
+        '/srv/mq/broker.conf',
+        '17.0.15',
+      ])
+    })
+  })
+
+  it('asks nothing about spelling of what a broker tells: it tells every key that it knows', async () => {
+    const told = {
+      text: 'aclEnable=false\nflushDiskType=ASYNC_FLUSH',
+      source: 'broker 10.0.0.1:10911',
+    }
+    const report = await reportOf(bare(), 'jvm-broker', { brokerConf: told })
+    expect(resultIn(report, 'broker.keys')).toMatchObject({
+      status: 'skip',
+      reason: 'not-applicable',
+    })
+  })
+
+  it('finds the broker.conf that a broker was given by a relative path', async () => {
+    const host = bare()
+      .set('/proc/710/cmdline', 'java\0org.apache.rocketmq.broker.BrokerStartup\0-c\0b.conf\0')
+      .symlink('/proc/710/cwd', '/srv/mq')
+      .set('/srv/mq/b.conf', 'flushDiskType=SYNC_FLUSH\n')
+    expect((await factsOf(host, { pid: 710 })).broker?.source).toBe('/srv/mq/b.conf')
+  })
 
   it('finds the broker of a unit below its start script, and the process of a port', async () => {
     const byUnit = await factsOf(bare(), { unit: 'rocketmq-broker.service' })

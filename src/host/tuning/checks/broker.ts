@@ -351,6 +351,12 @@ const deprecated: Check = {
   judge(facts) {
     const conf = confOf(facts)
     if (isFinding(conf)) return conf
+    if (conf.told) {
+      return skip(
+        'not-applicable',
+        'a broker tells every key that it knows, set or not: --broker-conf shows what was written',
+      )
+    }
     const old = conf.keys.filter((key) => renamed[key] !== undefined)
     const typos = conf.keys.flatMap((key) => {
       if (usual.includes(key) || renamed[key] !== undefined) return []
