@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core'
 import { MqctlCommand } from '../src/cli/command.ts'
 import { durationFlag, wholeFlag } from '../src/cli/flags.ts'
-import { findInstance, instanceArgument } from '../src/cli/instances.ts'
+import { instanceArgument, stateDirectory } from '../src/cli/instances.ts'
 import { logText } from '../src/cli/log-view.ts'
 import { atLeast, followLogs, logLevels, readLogs, type LogLine } from '../src/engine/log-reader.ts'
 
@@ -28,7 +28,7 @@ export default class Logs extends MqctlCommand<void> {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Logs)
-    const { stateDir } = findInstance(args.name)
+    const stateDir = stateDirectory(args.name)
     const nowMs = this.world.clock.wallMs()
     const wanted = (line: LogLine) =>
       atLeast(line.level, flags.level) &&

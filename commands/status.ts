@@ -1,7 +1,12 @@
 import { Flags } from '@oclif/core'
 import { ExitCode } from '../src/base/exit-codes.ts'
 import { MqctlCommand } from '../src/cli/command.ts'
-import { instanceArgument, instanceStatus, statusText } from '../src/cli/instances.ts'
+import {
+  instanceArgument,
+  instanceStatus,
+  lookUpInstance,
+  statusText,
+} from '../src/cli/instances.ts'
 import { renderTable } from '../src/cli/table.ts'
 import { instanceNames, type InstanceStatus } from '../src/engine/instance.ts'
 
@@ -31,7 +36,8 @@ export default class Status extends MqctlCommand<object> {
   }
 
   async #all(): Promise<object> {
-    const instances = instanceNames(process.env).map((name) => instanceStatus(name))
+    const known = instanceNames(process.env).map((name) => lookUpInstance(name))
+    const instances = known.filter((found) => found !== null).map(({ status }) => status)
     return this.show(
       { instances },
       {

@@ -2,7 +2,8 @@ import { Flags } from '@oclif/core'
 import { formatDurationMs } from '../src/base/units.ts'
 import { MqctlCommand } from '../src/cli/command.ts'
 import { durationFlag } from '../src/cli/flags.ts'
-import { instanceArgument, lookUpInstance } from '../src/cli/instances.ts'
+import { instanceArgument, lookUpInstance, noSuchInstance } from '../src/cli/instances.ts'
+import { defaultInstanceName } from '../src/engine/directories.ts'
 import { instanceNames } from '../src/engine/instance.ts'
 import { stopInstance } from '../src/engine/stop.ts'
 
@@ -41,6 +42,7 @@ export default class Stop extends MqctlCommand<{ stopped: Stopped[] }> {
     const stopped: Stopped[] = []
     for (const name of names) {
       const known = lookUpInstance(name)
+      if (known === null && name !== defaultInstanceName) throw noSuchInstance(name)
       const wasRunning = known !== null && known.status.state !== 'stopped'
       if (flags.all && !wasRunning) continue
       const { killed, tookMs } = wasRunning

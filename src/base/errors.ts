@@ -129,6 +129,7 @@ export const errorTable = {
     '{name} is not running',
     'start it with mqctl start {name}',
   ),
+  INSTANCE_NOT_FOUND: row(ExitCode.failed, false, 'there is no instance {name} here', '{hint}'),
   START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
   OUTPUT_UNWRITABLE: row(
     ExitCode.failed,

@@ -1,8 +1,15 @@
 /** What commands say about instances: their names, their status as text. */
+import { existsSync } from 'node:fs'
 import { MqError } from '../base/errors.ts'
 import { formatBytes, formatDurationMs } from '../base/units.ts'
 import { checkInstanceName, defaultInstanceName, directoriesOf } from '../engine/directories.ts'
-import { readLastRun, statusOf, type InstanceStatus, type RunFile } from '../engine/instance.ts'
+import {
+  instanceNames,
+  readLastRun,
+  statusOf,
+  type InstanceStatus,
+  type RunFile,
+} from '../engine/instance.ts'
 import { argument } from './flags.ts'
 import { renderFacts, renderTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -24,11 +31,29 @@ export interface KnownInstance {
   readonly status: InstanceStatus
 }
 
-/** The instance, running or stopped; throws NOT_RUNNING when none of that name ever ran here. */
+/** The instance, running or stopped; throws INSTANCE_NOT_FOUND when none of that name ever ran here. */
 export function findInstance(name: string): KnownInstance {
   const found = lookUpInstance(name)
-  if (found === null) throw new MqError('NOT_RUNNING', { name })
+  if (found === null) throw noSuchInstance(name)
   return found
+}
+
+/** Where its logs are, also when it never got beyond a start that failed; throws INSTANCE_NOT_FOUND. */
+export function stateDirectory(name: string): string {
+  const { stateDir } = directoriesOf(process.env, name)
+  if (!existsSync(stateDir)) throw noSuchInstance(name)
+  return stateDir
+}
+
+/** Says which ones there are. */
+export function noSuchInstance(name: string): MqError {
+  const names = instanceNames(process.env)
+  const start = `mqctl start ${name}`
+  const hint =
+    names.length === 0
+      ? `nothing has run here yet; ${start} begins`
+      : `there is ${names.join(', ')} (mqctl status --all); ${start} makes a new one`
+  return new MqError('INSTANCE_NOT_FOUND', { name, hint })
 }
 
 /** The same; null when none of that name ever ran here. */
@@ -38,8 +63,9 @@ export function lookUpInstance(name: string): KnownInstance | null {
   return run === null ? null : { stateDir, run, status: statusOf(run, stateDir) }
 }
 
-/** Its status; stopped when it never ran. */
+/** Its status. The one that is meant without a name is stopped when it never ran; others are not there. */
 export function instanceStatus(name: string): InstanceStatus {
+  if (name !== defaultInstanceName) return findInstance(name).status
   const found = lookUpInstance(name)
   if (found !== null) return found.status
   const { dataDir, stateDir } = directoriesOf(process.env, name)

@@ -13,6 +13,7 @@ import { MqError } from '../base/errors.ts'
 import type { DiskLock } from '../world/disk.ts'
 import type { World } from '../world/world.ts'
 import {
+  abandonRunFile,
   readRunFile,
   retireRunFile,
   writeRunFile,
@@ -109,7 +110,7 @@ export class Instance {
       await instance.#startRoles(options.scripts ?? builtScripts)
       return instance
     } catch (error) {
-      await instance.stop()
+      await instance.#abandon(before)
       throw error
     }
   }
@@ -125,11 +126,21 @@ export class Instance {
 
   /** Stops brokers, then name servers; SIGKILL after the time-out. Calling it twice is harmless. */
   async stop(timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
-    const ran = this.#brokers.length > 0
+    await this.#endRoles(timeoutMs)
+    retireRunFile(this.#stateDir)
+    await this.#release()
+  }
+
+  /** Ends what a failed start began: nothing runs, and nothing says that it ever did. */
+  async #abandon(before: RunFile | null): Promise<void> {
+    await this.#endRoles(STOP_TIMEOUT_MS)
+    if (this.#brokers.length > 0) abandonRunFile(this.#stateDir, before)
+    await this.#release()
+  }
+
+  async #endRoles(timeoutMs: number): Promise<void> {
     await Promise.all(this.#brokers.map((role) => role.stop(timeoutMs)))
     await this.#supervisor.stopAll(timeoutMs)
-    if (ran) retireRunFile(this.#stateDir)
-    await this.#release()
   }
 
   async #startRoles(scripts: RoleScripts): Promise<void> {

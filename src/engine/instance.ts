@@ -3,7 +3,15 @@
  * true. `run.json` exists while the instance runs; at a clean stop it becomes `last.json`, from
  * which `restart` takes the options.
  */
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { stateHome } from './directories.ts'
 import { isAlive, residentBytes, type ProcessIdentity } from './process-identity.ts'
@@ -89,14 +97,31 @@ export function retireRunFile(stateDir: string): void {
   }
 }
 
+/** Takes back the run.json of a start that failed; what had run `before` stays known. */
+export function abandonRunFile(stateDir: string, before: RunFile | null): void {
+  if (before === null) rmSync(runPath(stateDir), { force: true })
+  else {
+    writeRunFile(stateDir, before)
+    retireRunFile(stateDir)
+  }
+}
+
 export function forgetInstance(stateDir: string): void {
   rmSync(stateDir, { recursive: true, force: true })
 }
 
-/** Names of all instances that ever ran for this user, sorted. */
+/** Names of all instances that ever ran for this user, sorted; a start that failed is none. */
 export function instanceNames(env: Environment): string[] {
+  const clusters = path.join(stateHome(env), 'clusters')
+  const hasRun = (name: string) =>
+    [runPath, lastPath].some((file) => existsSync(file(path.join(clusters, name))))
+  return directoriesIn(clusters).filter(hasRun)
+}
+
+/** Names of the directories in a directory, sorted; none when it is not there. */
+export function directoriesIn(directory: string): string[] {
   try {
-    return readdirSync(path.join(stateHome(env), 'clusters'), { withFileTypes: true })
+    return readdirSync(directory, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name)
       .sort()

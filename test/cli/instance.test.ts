@@ -1,7 +1,7 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import path from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { identityOf, isAlive } from '../../src/engine/process-identity.ts'
 import { Home, outcomeOf, shows } from './mqctl.ts'
 
@@ -82,7 +82,8 @@ describe('start in the background', () => {
     const first = await start()
     const second = await start('other', '--data-dir', first.document.dataDir)
     expect([second.exitCode, second.document.error.code]).toEqual([1, 'STORE_IN_USE'])
-    expect((await home.json(['status', 'other'])).document.state).toBe('stopped')
+    const { document } = await home.json(['status', '--all'])
+    expect(document.instances.map(({ name }: { name: string }) => name)).not.toContain('other')
   })
 
   it('names a port that is taken, and leaves nothing running', async () => {
@@ -92,17 +93,13 @@ describe('start in the background', () => {
         resolve((blocker.address() as net.AddressInfo).port)
       })
     })
-    const { document, exitCode } = await home.json([
-      'start',
-      '--detach',
-      '--port',
-      '0',
-      '--namesrv-port',
-      String(port),
-    ])
+    const args = ['--detach', '--port', '0', '--namesrv-port', String(port)]
+    const { document, exitCode } = await home.json(['start', 'blocked', ...args])
     blocker.close()
     expect([exitCode, document.error.code]).toEqual([1, 'PORT_TAKEN'])
     expect(document.error.hint).toContain('--any-port')
+    const { stdout } = await home.run(['status', '--all', '-o', 'name'])
+    expect(stdout.split('\n')).not.toContain('blocked')
   })
 
   it.each(['file/below', '/proc/nowhere'])(
@@ -185,6 +182,18 @@ describe('what runs', () => {
   })
 })
 
+describe('a name that nobody has', () => {
+  it.each([['status'], ['stop'], ['restart'], ['logs'], ['purge', '--yes']])(
+    'is what %s says, with those that there are',
+    async (command, ...flags) => {
+      await start('known')
+      const { document, exitCode } = await home.json([command, 'nosuch', ...flags])
+      expect([exitCode, document.error.code]).toEqual([1, 'INSTANCE_NOT_FOUND'])
+      expect(document.error.hint).toContain('known')
+    },
+  )
+})
+
 describe('purge', () => {
   it('refuses while it runs, asks, and then removes messages and traces', async () => {
     const { document } = await start('gone')
@@ -210,6 +219,49 @@ describe('purge', () => {
     await home.run(['purge', 'mixed', '--yes'])
     expect(await readdir(dataDir)).toEqual(['notes.txt'])
     expect(await readFile(path.join(dataDir, 'notes.txt'), 'utf8')).toBe('mine')
+  })
+})
+
+describe('purge --all', () => {
+  let other: Home
+  beforeEach(async () => {
+    other = await Home.make()
+  })
+  afterEach(() => other.remove())
+  const begin = (...args: string[]) => other.json(['start', '--detach', '--any-port', ...args])
+
+  it('deletes nothing while one of them runs, and asks', async () => {
+    const one = await begin('one')
+    await other.run(['stop', 'one'])
+    await begin('two')
+    const refused = await other.json(['purge', '--all', '--yes'])
+    expect([refused.exitCode, refused.document.error.code]).toEqual([1, 'ALREADY_RUNNING'])
+    await other.run(['stop', 'two'])
+    const unasked = await other.run(['purge', '--all'])
+    expect([unasked.exitCode, unasked.stderr]).toEqual([2, expect.stringContaining('--yes')])
+    expect(await readdir(one.document.dataDir)).not.toEqual([])
+  })
+
+  it('leaves nothing of any instance, nor of a start that failed', async () => {
+    await begin('one')
+    await begin('bad', '--set', 'noSuchOption=1')
+    await other.run(['stop', '--all'])
+    const { document, exitCode } = await other.json(['purge', '--all', '--yes'])
+    const names = document.purged.map(({ name }: { name: string }) => name)
+    expect([exitCode, names]).toEqual([0, ['bad', 'one']])
+    const left = await readdir(other.directory, { recursive: true })
+    expect(left.sort()).toEqual(['data', 'state'])
+    const again = await other.run(['purge', '--all'])
+    expect([again.exitCode, again.stdout]).toEqual([0, 'there is nothing to delete\n'])
+  })
+
+  it('leaves a store alone that somebody else has open', async () => {
+    const one = await begin('one')
+    const dataDir: string = one.document.dataDir
+    const env = { XDG_STATE_HOME: path.join(other.directory, 'state-of-somebody-else') }
+    const refused = await other.json(['purge', '--all', '--yes'], { env })
+    expect([refused.exitCode, refused.document.error.code]).toEqual([1, 'STORE_IN_USE'])
+    expect(await readdir(dataDir)).toEqual(['broker-a', 'namesrv-1'])
   })
 })
 

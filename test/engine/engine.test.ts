@@ -116,9 +116,17 @@ describe('an instance', () => {
   ])('leaves nothing running when a broker is of the kind %s', async (fault, message) => {
     vi.stubEnv('FAKE_ROLE', fault)
     await expect(start(aPlan(), { readyTimeoutMs: 300 })).rejects.toThrow(message)
-    const roles = readLastRun(stateDir())?.roles ?? []
-    expect(roles).toHaveLength(2)
-    expect(roles.filter((role) => isAlive(role.process))).toEqual([])
+    expect(ends).toHaveLength(2)
+    expect(livingOf(ends.map(({ pid }) => pid))).toEqual([])
+    expect(readLastRun(stateDir())).toBeNull()
+  })
+
+  it('still knows what ran before a start that failed', async () => {
+    await (await start(aPlan({ brokers: 2 }))).stop()
+    vi.stubEnv('FAKE_ROLE', 'crash')
+    await expect(start()).rejects.toThrow('did not start')
+    expect(readRunFile(stateDir())).toBeNull()
+    expect(readLastRun(stateDir())?.plan.brokers).toBe(2)
   })
 
   it('kills a role that does not hear SIGTERM', async () => {
