@@ -88,35 +88,35 @@ async function setScene(cluster: Cluster, classPath: string): Promise<Scene> {
 /** What two runs never share, replaced by words. */
 function normalised(scene: Scene, text: string): string[] {
   const { cluster } = scene
-  return (
-    text
-      .replaceAll(cluster.brokerAddress, 'BROKER')
-      .replaceAll(cluster.namesrv, 'NAMESRV')
-      .replace(/\/?127\.0\.0\.1:\d+/g, 'PEER')
-      .replace(/\b(?:[0-9A-F]{56}|[0-9A-F]{32})\b/g, 'ID')
-      .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[,.]\d+)?/g, 'TIME')
-      .replace(/\b\d{13}\b/g, 'MILLIS')
-      .replace(/\b\d+\.\d+\b/g, 'RATE')
-      .replace(/\bV\d_\d+_\d+\b/g, 'VERSION')
-      .replace(/version=\d+/g, 'version=N')
-      .replace(/\brt=\d+ms/g, 'rt=Nms')
-      .replace(/@[0-9a-f]{6,8}\b/g, '@HASH')
-      .replace(/(storeSize|commitLogOffset|physicOffset|physicSize|sysFlag|bodyCRC)=\d+/g, '$1=N')
-      .replace(/^(CommitLog Offset:).*$/gm, '$1 N')
-      .replace(/(ID)@\d+/g, '$1@N')
-      // The last column but one: messages pulled and not reported, which Apache keeps after a reset.
-      .replace(/^(Orders.*) +\d+ +(TIME|N\/A)$/gm, '$1 INFLIGHT $2')
-      .replace(/\d+-\d+\((?:RATE|\d)/g, 'N-N(RATE')
-      .replace(/(?:MSG_REGION|CLUSTER|TRACE_ON|MIN_OFFSET|MAX_OFFSET)=[^,}]*(?:, )?/g, '')
-      .replace(/, }/g, '}')
-      .split('\n')
-      .map((line) => line.replace(/\s+/g, ' ').trim())
-      .filter((line) => line !== '' && !line.includes('|-') && !/bestPractice|^%RETRY%/.test(line))
-  )
+  return text
+    .replaceAll(cluster.brokerAddress, 'BROKER')
+    .replaceAll(cluster.namesrv, 'NAMESRV')
+    .replace(/127\.0\.0\.1:\d+/g, 'PEER')
+    .replace(/\b(?:[0-9A-F]{56}|[0-9A-F]{32})\b/g, 'ID')
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[,.]\d+)?/g, 'TIME')
+    .replace(/\b\d{13}\b/g, 'MILLIS')
+    .replace(/\b\d+\.\d+\b/g, 'RATE')
+    .replace(/\bV\d_\d+_\d+\b/g, 'VERSION')
+    .replace(/version=\d+/g, 'version=N')
+    .replace(/\brt=\d+ms/g, 'rt=Nms')
+    .replace(/@[0-9a-f]{6,8}\b/g, '@HASH')
+    .replace(/(storeSize|commitLogOffset|physicOffset|physicSize|sysFlag|bodyCRC)=\d+/g, '$1=N')
+    .replace(/^(CommitLog Offset:).*$/gm, '$1 N')
+    .replace(/(ID)@\d+/g, '$1@N')
+    .replace(/\d+-\d+\((?:RATE|\d)/g, 'N-N(RATE')
+    .replace(/(?:MSG_REGION|CLUSTER|TRACE_ON|MIN_OFFSET|MAX_OFFSET)=[^,}]*(?:, )?/g, '')
+    .replace(/, }/g, '}')
+    .split('\n')
+    .map((line) => line.replace(/\s+/g, ' ').trim())
+    .filter((line) => line !== '' && !line.includes('|-') && !/bestPractice/.test(line))
+    .filter((line) => !untouchedRetry.test(line))
 }
 
-/** A group's own retry topic and rates come and go with the seconds since it started. */
-const volatile = /Consume TPS|Consume Inflight/
+/**
+ * The row of a group's own retry topic in which nothing ever was. Apache has it once the group's
+ * first pull of it has come back, 15 s after its start; here it is there from the start.
+ */
+const untouchedRetry = /^%RETRY%CG broker-a 0 0 0 (?:[\d.]+ )?0 0 N\/A$/
 
 /** Map order is nobody's promise: lines are compared as a set, and so are properties within one. */
 function comparable(lines: readonly string[]): string[] {
@@ -165,8 +165,8 @@ const looks: Record<string, Verb> = {
     lines: /^#Group/,
     expects: [/^CG 1 VERSION PUSH CLUSTERING \d+ 0$/],
   },
-  'consumerProgress -g': { args: ofGroup, without: volatile },
-  'consumerProgress -g -s': { args: () => ['-g', 'CG', '-s', 'true'], without: volatile },
+  'consumerProgress -g': { args: ofGroup },
+  'consumerProgress -g -s': { args: () => ['-g', 'CG', '-s', 'true'] },
   consumerConnection: { args: ofGroup },
   'consumerConnection of an offline group': { args: () => ['-g', 'NoSuchGroup'] },
   consumerStatus: { args: ofGroup },
@@ -238,8 +238,8 @@ const changes: Record<string, Verb> = {
   updateTopicPerm: { args: (scene) => [...broker(scene), '-t', 'ByCluster', '-p', '4'] },
   'updateTopic with an illegal name': {
     args: (scene) => [...broker(scene), '-t', 'a b'],
-    lines: /^$/,
-    expects: [/MQClientException: CODE: 29 /],
+    lines: /Exception|DESC/,
+    expects: [/CODE: 29 .*The specified topic: a b, contains illegal characters/],
   },
   updateSubGroup: { args: (scene) => [...broker(scene), '-g', 'CG2', '-r', '3'] },
   'getConsumerConfig of the new one': { args: () => ['-g', 'CG2'] },
@@ -269,9 +269,9 @@ const changes: Record<string, Verb> = {
 /** After the consumer has left. */
 const offline: Record<string, Verb> = {
   resetOffsetByTime: { args: () => ['-g', 'CG', '-t', topic, '-s', '0'] },
-  'consumerProgress after the reset': { args: ofGroup, without: volatile },
+  'consumerProgress after the reset': { args: ofGroup },
   skipAccumulatedMessage: { args: () => ['-g', 'CG', '-t', topic] },
-  'consumerProgress after the skip': { args: ofGroup, without: volatile },
+  'consumerProgress after the skip': { args: ofGroup },
   consumerConnection: { args: ofGroup },
   deleteSubGroup: { args: (scene) => [...broker(scene), '-g', 'CG'] },
   deleteTopic: { args: () => ['-c', 'DefaultCluster', '-t', topic] },
