@@ -20,6 +20,7 @@ import type { World } from '../world/world.ts'
 import { ClientRegistry } from './clients.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import type { BrokerContext } from './context.ts'
+import { DelayedDelivery } from './delay/delayed-delivery.ts'
 import { Dispatch } from './dispatch.ts'
 import { GroupTable } from './groups.ts'
 import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
@@ -121,6 +122,7 @@ class Broker implements RunningBroker {
     })
     context.clients.start()
     context.offsets.start()
+    context.delay.start()
     context.stats.start()
     this.#stopRetry = this.#world.clock.every(TABLE_RETRY_MS, () => {
       context.topics.tick()
@@ -204,6 +206,14 @@ class Broker implements RunningBroker {
       logger: logger.scope('registration'),
     })
     const stats = new BrokerStats(world.clock, settings.clusterName, this.#probe)
+    const delay = await DelayedDelivery.load({
+      clock: world.clock,
+      store,
+      topics,
+      file: file('delayOffset.json'),
+      logger: logger.scope('delay'),
+      flushMs: settings.flushDelayOffsetMs,
+    })
     const context: BrokerContext = {
       world,
       settings,
@@ -211,6 +221,7 @@ class Broker implements RunningBroker {
       topics,
       groups,
       offsets,
+      delay,
       clients,
       registration,
       stats,
@@ -242,9 +253,11 @@ class Broker implements RunningBroker {
       },
       onLost: (fromOffset, error) => {
         this.#writePath?.failOwed(fromOffset, `the log could not be written: ${error.message}`)
+        this.#context?.delay.onLost(fromOffset)
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)
+        if (queue.delayMs > 0) this.#context?.delay.onDispatched(queue)
       },
     }
   }
@@ -260,6 +273,7 @@ class Broker implements RunningBroker {
     await context?.registration.close()
     this.#gate.shut()
     this.#readPath?.close()
+    await context?.delay.stop()
     await this.#drain()
     this.#stopTick()
     this.#stopRetry()
@@ -270,6 +284,9 @@ class Broker implements RunningBroker {
       await context?.offsets.close()
       await context?.topics.save()
       await context?.groups.save()
+      // What the levels delivered must be on the disk before it is noted as delivered.
+      await this.#store?.checkpointNow()
+      await context?.delay.save()
     } catch (error) {
       this.#logger.error('a table could not be saved', { error: String(error) })
     }

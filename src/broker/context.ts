@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import type { ClientRegistry } from './clients.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { DelayedDelivery } from './delay/delayed-delivery.ts'
 import type { GroupTable } from './groups.ts'
 import type { BrokerSettings } from './options.ts'
 import type { Registration } from './registration.ts'
@@ -19,6 +20,7 @@ export interface BrokerContext {
   readonly topics: TopicTable
   readonly groups: GroupTable
   readonly offsets: ConsumerOffsets
+  readonly delay: DelayedDelivery
   readonly clients: ClientRegistry
   readonly registration: Registration
   readonly stats: BrokerStats

@@ -135,6 +135,14 @@ export const brokerOptions = optionTable({
     rocketmq: 'flushConsumerOffsetInterval',
     summary: 'how often the progress of consumer groups is written',
   }),
+  flushDelayOffsetMs: duration({
+    default: 2_000,
+    min: 100,
+    max: 60_000,
+    rocketmq: 'flushDelayOffsetInterval',
+    summary: 'how often the progress of the delay levels is written',
+    cost: 'what was delivered since is delivered again after a crash',
+  }),
   registerPeriodMs: duration({
     default: 30_000,
     min: 100,

@@ -24,6 +24,7 @@ import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
+import { delayLevelIn, hide } from './delay/delayed-message.ts'
 import { SendReplies } from './send-replies.ts'
 import type { Topic } from './topic.ts'
 
@@ -162,6 +163,7 @@ export class WritePath {
     append.setProperties(send.properties, 0, send.propertiesEnd)
     if (append.scan.popCheck) this.#dropPopCheck()
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
+    if (append.scan.delayStart >= 0 && !this.#hide(connection)) return
     if (!this.#asksForWhatIsThere(connection)) return
     const { store, stats } = this.#context
     const status = store.append(append)
@@ -183,14 +185,6 @@ export class WritePath {
         connection,
         ResponseCode.NO_PERMISSION,
         'sending transaction message is forbidden: this broker does not serve transactions yet',
-      )
-      return false
-    }
-    if (scan.delayStart >= 0 && this.#delayLevel() > 0) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        'the message asks for a delay level: this broker does not serve delayed messages yet',
       )
       return false
     }
@@ -234,9 +228,21 @@ export class WritePath {
     return true
   }
 
-  #delayLevel(): number {
-    const { scan, properties } = this.#append
-    return Number(properties.toString('latin1', scan.delayStart, scan.delayEnd)) || 0
+  /** A message that asks for a delay level goes to the level's queue first. False when it was refused. */
+  #hide(connection: Connection): boolean {
+    const append = this.#append
+    const level = delayLevelIn(append)
+    if (level === null) {
+      this.#refuse(
+        connection,
+        ResponseCode.MESSAGE_ILLEGAL,
+        'the delay level of the message is not a whole number',
+      )
+      return false
+    }
+    const { store } = this.#context
+    if (level > 0) hide(append, level, (topic, queueId) => store.queue(topic, queueId))
+    return true
   }
 
   /** The properties once more without POP_CK, which only a broker may set. */
@@ -296,6 +302,14 @@ export class WritePath {
       append.bodyStart = batch.bodyStart
       append.bodyEnd = batch.bodyEnd
       append.setProperties(send.body, batch.propertiesStart, batch.propertiesEnd)
+      if (append.scan.delayStart >= 0 && delayLevelIn(append) !== 0) {
+        this.#refuse(
+          connection,
+          ResponseCode.MESSAGE_ILLEGAL,
+          'a message of the batch asks for a delay level: send it by itself',
+        )
+        return
+      }
       if (!this.#asksForWhatIsThere(connection)) return
       count++
     }

@@ -13,6 +13,7 @@ import { type ExtValues, request } from '../../src/protocol/command.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
 import type { Connection } from '../../src/remoting/connection.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import type { World } from '../../src/world/world.ts'
 
 const KIB = 1024
 /** Small files, so that a test writes little. */
@@ -48,11 +49,12 @@ export async function aFolder(): Promise<string> {
 export async function aBroker(
   options: Omit<Partial<BrokerStart>, 'store'> & { store?: Partial<BrokerStart['store']> } = {},
   probe: RuntimeProbe | null = null,
+  world: World = nodeWorld,
 ): Promise<TestBroker> {
   const { store, ...own } = options
   const dir = store?.dir ?? (await aFolder())
   const broker = await startBroker(
-    nodeWorld,
+    world,
     { port: 0, fastPort: false, ...own, store: { ...smallStore, ...store, dir } },
     silentLogger,
     probe,

@@ -206,7 +206,7 @@ describe('a send is refused, and nothing is stored, when', () => {
   test.each([
     ['it asks for a transaction', { i: 'TRAN_MSG\u0001true\u0002' }, ResponseCode.NO_PERMISSION],
     ['its flag says prepared', { f: 4 }, ResponseCode.NO_PERMISSION],
-    ['it asks for a delay level', { i: 'DELAY\u00013\u0002' }, ResponseCode.MESSAGE_ILLEGAL],
+    ['its delay level is no number', { i: 'DELAY\u0001x\u0002' }, ResponseCode.MESSAGE_ILLEGAL],
     [
       'it asks for a delivery time',
       { i: 'TIMER_DELIVER_MS\u00011900000000000\u0002' },

@@ -150,7 +150,6 @@ describe('produce', () => {
     ['a file that is not there', ['--file', '/no/such/file'], 1, /ENOENT/],
     ['a property without a value', ['-H', 'novalue'], 2, /not key=value/],
     ['a delay, which the broker refuses', ['--delay', '5s'], 1, /./],
-    ['a delay level, which the broker refuses', ['--delay-level', '3'], 1, /./],
   ]
   it.each(refused)('refuses %s', async (what, args, exitCode, message) => {
     const topic = what === 'an illegal topic' ? 'a/b' : 'topic-1'

@@ -3,7 +3,6 @@
  * GET_ALL_CONSUMER_OFFSET, GET_ALL_DELAY_OFFSET: which group reads which topic.
  * Source: apache/rocketmq broker/…/processor/AdminBrokerProcessor.java.
  */
-import { dataVersionToJson, initialDataVersion } from '../../protocol/bodies/data-version.ts'
 import { encodeGroupList } from '../../protocol/bodies/name-lists.ts'
 import { subscriptionDataToJson } from '../../protocol/bodies/subscription-data.ts'
 import { encodeTopicList } from '../../protocol/bodies/topic-list.ts'
@@ -46,8 +45,5 @@ export const allConsumerOffsets: RequestHandler = async (context, _connection, c
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 
-/** There are no delayed messages here, so nobody is anywhere in them. */
-export const allDelayOffsets: RequestHandler = (_context, _connection, command) => {
-  const body = jsonBody({ dataVersion: dataVersionToJson(initialDataVersion), offsetTable: {} })
-  return respond(command, ResponseCode.SUCCESS, null, {}, body)
-}
+export const allDelayOffsets: RequestHandler = (context, _connection, command) =>
+  respond(command, ResponseCode.SUCCESS, null, {}, context.delay.table())

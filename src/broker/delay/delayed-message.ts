@@ -1,0 +1,117 @@
+/**
+ * A delayed message on its way into the topic of the delay levels and out of it again. While it
+ * waits it is an ordinary record of SCHEDULE_TOPIC_XXXX whose properties name its own topic and
+ * queue; what is delivered carries the same properties, so consumers see DELAY, REAL_TOPIC and
+ * REAL_QID, as they do with Apache.
+ * Source: apache/rocketmq broker/…/util/HookUtils.java (transformDelayLevelMessage),
+ * broker/…/schedule/ScheduleMessageService.java (messageTimeUp).
+ */
+import { fitsI64, readI64 } from '../../base/i64.ts'
+import { DELAY_LEVEL_MAX } from '../../protocol/delay-levels.ts'
+import { SystemTopic, faultOfTopic } from '../../protocol/names.ts'
+import { PropertyName, parseProperties } from '../../protocol/properties.ts'
+import type { RecordView } from '../../protocol/record.ts'
+import type { AppendRequest } from '../../store/append.ts'
+import type { Queue } from '../../store/queue.ts'
+
+/** What a sender may not say for itself, or what a delay level overrides. */
+const dropped: ReadonlySet<string> = new Set<string>([
+  PropertyName.delay,
+  PropertyName.realTopic,
+  PropertyName.realQueueId,
+  PropertyName.timerDelaySec,
+  PropertyName.timerDelayMs,
+  PropertyName.timerDeliverMs,
+])
+
+const QUEUE_ID_MAX = 65_535
+const wholeNumber = /^-?\d{1,9}$/
+
+/**
+ * The level that the scanned properties ask for, at most the highest; 0 when they ask for none,
+ * null when the value is no whole number.
+ */
+export function delayLevelIn(append: AppendRequest): number | null {
+  const { scan, properties } = append
+  if (scan.delayStart < 0) return 0
+  const text = properties.toString('latin1', scan.delayStart, scan.delayEnd).trim()
+  if (!wholeNumber.test(text)) return null
+  return Math.max(0, Math.min(DELAY_LEVEL_MAX, Number(text)))
+}
+
+/**
+ * Turns a request for its own queue into one for the queue of its delay level.
+ * @param openQueue gives the store's handle of a queue
+ */
+export function hide(
+  append: AppendRequest,
+  level: number,
+  openQueue: (topic: string, queueId: number) => Queue,
+): void {
+  const { queue } = append
+  if (queue === null) return
+  const own = withoutProperties(append, dropped)
+  const properties = Buffer.from(
+    `${own}${PropertyName.delay}\u0001${level}\u0002` +
+      `${PropertyName.realTopic}\u0001${queue.topic}\u0002` +
+      `${PropertyName.realQueueId}\u0001${queue.queueId}\u0002`,
+    'latin1',
+  )
+  append.setProperties(properties, 0, properties.length)
+  append.queue = openQueue(SystemTopic.schedule, level - 1)
+}
+
+/** The properties but some, each closed by 0x02, one character a byte. */
+export function withoutProperties(append: AppendRequest, names: ReadonlySet<string>): string {
+  const { properties, propertiesStart, propertiesEnd } = append
+  let kept = ''
+  for (const pair of properties
+    .toString('latin1', propertiesStart, propertiesEnd)
+    .split('\u0002')) {
+    if (pair !== '' && !names.has(pair.slice(0, pair.indexOf('\u0001')))) kept += `${pair}\u0002`
+  }
+  return kept
+}
+
+export interface Destination {
+  readonly topic: string
+  readonly queueId: number
+}
+
+/** Where the delayed record in view belongs; null when its properties do not say so. */
+export function destinationOf(bytes: Buffer, view: RecordView): Destination | null {
+  const properties = parseProperties(
+    bytes.toString('utf8', view.propertiesStart, view.propertiesEnd),
+  )
+  const topic = properties[PropertyName.realTopic]
+  const queueId = properties[PropertyName.realQueueId] ?? ''
+  if (topic === undefined || faultOfTopic(topic) !== null) return null
+  if (topic === SystemTopic.schedule || topic === SystemTopic.transactionHalf) return null
+  if (!/^\d{1,5}$/.test(queueId) || Number(queueId) > QUEUE_ID_MAX) return null
+  return { topic, queueId: Number(queueId) }
+}
+
+/**
+ * Fills a request with the record in view, which stands at `start`; the queue, body and properties of
+ * the request are the caller's to change. The ranges stay in `bytes`.
+ */
+export function fillFromRecord(
+  append: AppendRequest,
+  bytes: Buffer,
+  start: number,
+  view: RecordView,
+): void {
+  const reconsumeAt = view.storeHostAt + view.storeHostBytes
+  append.flag = bytes.readInt32BE(start + 16)
+  append.sysFlag = view.sysFlag
+  append.bornTimestamp = fitsI64(bytes, start + 40) ? readI64(bytes, start + 40) : 0
+  append.bornHost = bytes.subarray(view.bornHostAt, view.bornHostAt + view.bornHostBytes)
+  append.reconsumeTimes = bytes.readInt32BE(reconsumeAt)
+  append.preparedTransactionOffset = fitsI64(bytes, reconsumeAt + 4)
+    ? readI64(bytes, reconsumeAt + 4)
+    : 0
+  append.body = bytes
+  append.bodyStart = view.bodyStart
+  append.bodyEnd = view.bodyEnd
+  append.setProperties(bytes, view.propertiesStart, view.propertiesEnd)
+}
