@@ -34,6 +34,8 @@ const STAGED_BYTES_HOLD = 8 * 1024 * 1024
 const STAGED_BYTES_RELEASE = 2 * 1024 * 1024
 /** A write or flush that takes longer makes new sends "busy" instead of waiting; Apache's osPageCacheBusyTimeOutMills. */
 const DISK_BUSY_MS = 1_000
+/** After a tick that came this late the process itself stood still: what the disk did meanwhile is not known yet. */
+const TICK_LATE_MS = 500
 /** SYNC_FLUSH: an answer that waited this long says FLUSH_DISK_TIMEOUT; the message is stored. Apache's syncFlushTimeout. */
 const FLUSH_TIMEOUT_MS = 5_000
 
@@ -52,6 +54,7 @@ export class WritePath {
   readonly #held = new Set<Connection>()
   #lastTopic: Topic | null = null
   #diskIsSlow = false
+  #lastTickMs = 0
 
   constructor(context: BrokerContext, storeHost: Buffer) {
     const { settings, world } = context
@@ -97,6 +100,9 @@ export class WritePath {
     if (store.state === 'flush-failed' && replies.size > 0) {
       this.failOwed(confirmed, 'the disk failed to flush, nothing is acknowledged any more')
     }
+    // At once, not with the next tick: those who are answered now send again in the same moment, and
+    // would be refused as often as they retry.
+    if (this.#diskIsSlow) this.#diskIsSlow = this.#isDiskSlow(world.clock.monotonicMs())
     if (this.#held.size > 0) this.#releaseHeld()
   }
 
@@ -114,10 +120,18 @@ export class WritePath {
   tick(nowMs: number): void {
     const { written } = this.#context.store.watermarks
     const replies = this.#replies
-    this.#diskIsSlow = replies.firstEnd > written && replies.firstAgeMs(nowMs) > DISK_BUSY_MS
+    const late = nowMs - this.#lastTickMs > TICK_LATE_MS
+    this.#lastTickMs = nowMs
+    this.#diskIsSlow = !late && this.#isDiskSlow(nowMs)
     // Held senders would wait in silence: read them, so that they are told to slow down.
     if (this.#diskIsSlow && this.#held.size > 0) this.#releaseHeld(true)
     replies.timeOut(written, nowMs, FLUSH_TIMEOUT_MS)
+  }
+
+  #isDiskSlow(nowMs: number): boolean {
+    const replies = this.#replies
+    if (replies.firstEnd <= this.#context.store.watermarks.written) return false
+    return replies.firstAgeMs(nowMs) > DISK_BUSY_MS
   }
 
   /** Forgets a connection that is gone; what it sent is stored all the same. */
