@@ -65,8 +65,8 @@ function brokerRow(broker: BrokerStatus, outer: boolean): NetworkRow {
     const hint = isLoopback(host)
       ? 'it tells a loopback address: clients look for it on their own machine; set brokerIP1 (or mqctl start --advertise)'
       : /^(172\.(1[6-9]|2\d|3[01])\.|10\.|192\.168\.)/.test(host)
-        ? 'a private address, perhaps of a container or another network: set brokerIP1 to one that clients reach'
-        : 'is it running, is the port open? brokerIP1 decides what it tells'
+        ? 'a private address, perhaps of a container or another network: set brokerIP1 (mqctl start --advertise) to one that clients reach'
+        : 'is it running, is the port open? brokerIP1 (mqctl start --advertise) decides what it tells'
     return { id, status: 'fail', text: `${address} does not answer: ${error}`, hint }
   }
   if (isLoopback(host) && outer) {

@@ -24,7 +24,7 @@ import {
 } from './instance.ts'
 import { makeDataDirectory } from './directories.ts'
 import { ensureTopics } from './planned-topics.ts'
-import { brokerPort, checkPortsFree, nameServerPort } from './ports.ts'
+import { brokerPort, checkPortsFree, localAddress, nameServerPort } from './ports.ts'
 import { identityOf, isAlive } from './process-identity.ts'
 import { Supervisor, type RoleEnd, type RoleProcess } from './supervisor.ts'
 import { brokerConfigs, nameServerConfigs, type InstancePlan, type RoleConfig } from './topology.ts'
@@ -156,7 +156,7 @@ export class Instance {
     ])
 
     const nameServers = await this.#startAll(plannedNames, this.#nameServers)
-    const addresses = nameServers.map(({ address }) => address)
+    const addresses = nameServers.map(({ port }) => localAddress(this.#plan.bind, port))
     const brokers = await this.#startAll(brokerConfigs(this.#plan, addresses), this.#brokers)
     await ensureTopics(this.#world, addresses, this.#plan.topics)
     this.#note([...nameServers, ...brokers], true)

@@ -65,6 +65,15 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
+/**
+ * Where a role reaches another on this machine: by the listening address. What clients are told may
+ * be the far side of an address translation, and unreachable from here.
+ */
+export function localAddress(bind: string, port: number): string {
+  const host = bind === '0.0.0.0' ? '127.0.0.1' : bind === '::' ? '::1' : bind
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 /** What clients are told when only the listening address is known: for a wildcard, the first outer IPv4. */
 export function advertisedHost(bind: string): string {
   if (bind !== '0.0.0.0' && bind !== '::') return bind === 'localhost' ? '127.0.0.1' : bind

@@ -444,6 +444,33 @@ describe('doctor', () => {
     ])
   })
 
+  it('finds a broker that tells an address at which nobody can reach it', async () => {
+    // 192.0.2.0/24 is for documentation and leads nowhere (RFC 5737).
+    const start = ['start', 'lost', '--detach', '--any-port', '--advertise', '192.0.2.1']
+    const { document: started } = await home.json(start)
+    const port = /:(\d+)$/.exec(started.namesrv[0])?.[1]
+    const flags = ['-n', `127.0.0.1:${port}`, '--timeout', '1s']
+    const { exitCode, document } = await home.json(['doctor', ...flags])
+    const row = document.checks.find((one: { id: string }) => one.id === 'broker broker-a:0')
+    expect([exitCode, row.status]).toEqual([1, 'fail'])
+    expect(row.text).toMatch(/^192\.0\.2\.1:\d+ does not answer/)
+    expect(row.hint).toMatch(/brokerIP1 .*--advertise/)
+    await home.run(['stop', 'lost'])
+  })
+
+  it.runIf(isLinux)('finds a broker that outlived its supervisor', async () => {
+    const { document: started } = await home.json(['start', 'orphan', '--detach', '--any-port'])
+    const { pid } = started.brokers[0]
+    // A broker that hangs: it cannot see that its supervisor is gone.
+    process.kill(pid, 'SIGSTOP')
+    process.kill(started.supervisorPid, 'SIGKILL')
+    const { exitCode, document } = await home.json(['doctor', '--timeout', '1s'])
+    process.kill(pid, 'SIGKILL')
+    const row = document.checks.find((one: { id: string }) => one.id === 'processes')
+    expect([exitCode, row.status]).toEqual([1, 'fail'])
+    expect(row.text).toContain(`orphan/broker-a (pid ${pid})`)
+  })
+
   it('writes an archive in which no planted secret appears', async () => {
     const file = path.join(scratch, 'bundle.tar.gz')
     const conf = path.join(scratch, 'broker.conf')
