@@ -22,7 +22,6 @@ export const apacheVersion = '5.5.0'
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
 /** Where peers are kept between runs; not under version control. */
 export const peerCache = join(checkout, '.cache', 'peers')
-const javaSources = fileURLToPath(new URL('java', import.meta.url))
 
 /** A folder that the test owns; removed by `removeFolder`. */
 export function temporaryFolder(name: string): string {
@@ -56,31 +55,52 @@ function isRunnable(command: string, argument: string): boolean {
   }
 }
 
-const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+/** Jars from Maven Central (`group:artifact:version`, perhaps `:classifier`) and Java sources of ours on top of them. */
+export interface JavaWorld {
+  /** Of the folder that the jars are kept in. */
+  readonly name: string
+  readonly artifacts: readonly string[]
+  /** Folder beside this file with *.java. */
+  readonly sources: string
+}
+
+const apacheWorld: JavaWorld = {
+  name: `rocketmq-${apacheVersion}`,
+  artifacts: ['namesrv', 'broker', 'example', 'tools'].map(
+    (name) => `org.apache.rocketmq:rocketmq-${name}:${apacheVersion}`,
+  ),
+  sources: 'java',
+}
+
+function pomOf(artifacts: readonly string[]): string {
+  const dependencies = artifacts.map((artifact) => {
+    const [group = '', name = '', version = '', classifier] = artifact.split(':')
+    return (
+      `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId>` +
+      `<version>${version}</version>` +
+      (classifier === undefined ? '' : `<classifier>${classifier}</classifier>`) +
+      '</dependency>'
+    )
+  })
+  return `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>peers</groupId><artifactId>peers</artifactId><version>1</version>
-  <dependencies>${['namesrv', 'broker', 'example', 'tools']
-    .map(
-      (name) => `
-    <dependency>
-      <groupId>org.apache.rocketmq</groupId><artifactId>rocketmq-${name}</artifactId>
-      <version>${apacheVersion}</version>
-    </dependency>`,
-    )
-    .join('')}
+  <dependencies>
+    ${dependencies.join('\n    ')}
   </dependencies>
 </project>
 `
+}
 
 /** The jars' folder; fetched when it is not there. Throws with the reason. */
-async function fetchJars(): Promise<string> {
-  const jars = join(peerCache, `rocketmq-${apacheVersion}`)
+async function fetchJars(world: JavaWorld): Promise<string> {
+  const jars = join(peerCache, world.name)
   const done = join(jars, '.complete')
   if (fs.existsSync(done)) return jars
   if (!isRunnable('mvn', '-v')) throw new Error('Maven (mvn) is not installed')
   fs.mkdirSync(jars, { recursive: true })
-  const pomFile = join(peerCache, `rocketmq-${apacheVersion}.xml`)
-  fs.writeFileSync(pomFile, pom)
+  const pomFile = join(peerCache, `${world.name}.xml`)
+  fs.writeFileSync(pomFile, pomOf(world.artifacts))
   try {
     await run(
       'mvn',
@@ -90,21 +110,20 @@ async function fetchJars(): Promise<string> {
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
     const cause = /\[ERROR\][^\n]*/.exec(text)?.[0] ?? text.split('\n')[0] ?? ''
-    throw new Error(`Maven cannot fetch Apache RocketMQ ${apacheVersion}: ${cause.slice(0, 300)}`, {
-      cause: error,
-    })
+    throw new Error(`Maven cannot fetch ${world.name}: ${cause.slice(0, 300)}`, { cause: error })
   }
   fs.writeFileSync(done, '')
   return jars
 }
 
-/** Compiles java/*.java into a folder named by their content. */
-async function compilePrograms(jars: string): Promise<string> {
+/** Compiles the sources into a folder named by their content. */
+async function compilePrograms(world: JavaWorld, jars: string): Promise<string> {
+  const folder = fileURLToPath(new URL(world.sources, import.meta.url))
   const sources = fs
-    .readdirSync(javaSources)
+    .readdirSync(folder)
     .filter((name) => name.endsWith('.java'))
-    .map((name) => join(javaSources, name))
-  const hash = createHash('sha256').update(apacheVersion)
+    .map((name) => join(folder, name))
+  const hash = createHash('sha256').update(world.artifacts.join())
   for (const source of sources) hash.update(fs.readFileSync(source))
   const classes = join(peerCache, `classes-${hash.digest('hex').slice(0, 16)}`)
   const done = join(classes, '.complete')
@@ -115,14 +134,14 @@ async function compilePrograms(jars: string): Promise<string> {
   return classes
 }
 
-/** Makes Apache RocketMQ and the Java test programs runnable, or says why that cannot be. */
-export async function apacheClassPath(): Promise<ApachePeers | NoPeers> {
+/** Makes Java programs runnable (Apache RocketMQ and the test programs, by default), or says why that cannot be. */
+export async function apacheClassPath(world = apacheWorld): Promise<ApachePeers | NoPeers> {
   try {
     for (const command of ['java', 'javac']) {
       if (!isRunnable(command, '-version')) throw new Error(`${command} is not installed`)
     }
-    const jars = await fetchJars()
-    const classes = await compilePrograms(jars)
+    const jars = await fetchJars(world)
+    const classes = await compilePrograms(world, jars)
     return { classPath: `${classes}:${join(jars, '*')}`, missing: null }
   } catch (error) {
     return { classPath: null, missing: error instanceof Error ? error.message : String(error) }
