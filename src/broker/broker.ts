@@ -18,6 +18,7 @@ import { storeOptions } from '../store/options.ts'
 import { Store, type StoreHooks } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import { ClientRegistry } from './clients.ts'
+import { Confirmations } from './confirmations.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import type { BrokerContext } from './context.ts'
 import { DelayedDelivery } from './delay/delayed-delivery.ts'
@@ -222,6 +223,7 @@ class Broker implements RunningBroker {
       groups,
       offsets,
       delay,
+      confirmations: new Confirmations(store, world.clock),
       clients,
       registration,
       stats,
@@ -247,6 +249,7 @@ class Broker implements RunningBroker {
     return {
       onAdvanced: () => {
         this.#writePath?.answerOwed()
+        this.#context?.confirmations.onAdvanced()
         // What was answered goes out now, not at the end of the next turn.
         this.#server?.flushList.flush()
         this.#fastServer?.flushList.flush()
@@ -254,6 +257,7 @@ class Broker implements RunningBroker {
       onLost: (fromOffset, error) => {
         this.#writePath?.failOwed(fromOffset, `the log could not be written: ${error.message}`)
         this.#context?.delay.onLost(fromOffset)
+        this.#context?.confirmations.onLost(fromOffset)
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)
@@ -266,6 +270,7 @@ class Broker implements RunningBroker {
     const nowMs = this.#world.clock.monotonicMs()
     this.#writePath?.tick(nowMs)
     this.#readPath?.tick(nowMs)
+    this.#context?.confirmations.tick(nowMs)
   }
 
   async #close(): Promise<void> {
@@ -297,7 +302,8 @@ class Broker implements RunningBroker {
   async #drain(): Promise<void> {
     const { clock } = this.#world
     const deadlineMs = clock.monotonicMs() + DRAIN_MS_MAX
-    while ((this.#writePath?.owedCount ?? 0) > 0 && clock.monotonicMs() < deadlineMs) {
+    const owed = () => (this.#writePath?.owedCount ?? 0) + (this.#context?.confirmations.count ?? 0)
+    while (owed() > 0 && clock.monotonicMs() < deadlineMs) {
       await new Promise<void>((resolve) => {
         clock.after(5, resolve)
       })

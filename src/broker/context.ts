@@ -5,6 +5,7 @@ import type { Connection } from '../remoting/connection.ts'
 import type { Store } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import type { ClientRegistry } from './clients.ts'
+import type { Confirmations } from './confirmations.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { DelayedDelivery } from './delay/delayed-delivery.ts'
 import type { GroupTable } from './groups.ts'
@@ -21,6 +22,7 @@ export interface BrokerContext {
   readonly groups: GroupTable
   readonly offsets: ConsumerOffsets
   readonly delay: DelayedDelivery
+  readonly confirmations: Confirmations
   readonly clients: ClientRegistry
   readonly registration: Registration
   readonly stats: BrokerStats

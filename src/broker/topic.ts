@@ -1,6 +1,7 @@
 /** A topic as the broker works with it: its configuration, its queues' handles, and its counters. */
 import { Perm, type TopicConfig, topicConfigToJson } from '../protocol/bodies/topic-config.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
+import { isRetryTopic } from '../protocol/names.ts'
 import type { Queue } from '../store/queue.ts'
 
 /** Gives the store's handle of one queue; the same one each time. */
@@ -17,6 +18,8 @@ export class Topic {
   moved = false
   /** Set once; a deleted topic is never used again, a new one of the same name is another object. */
   deleted = false
+  /** Messages that a group could not process come again through it. */
+  readonly isRetry: boolean
   readonly #openQueue: OpenQueue
   readonly #queues: (Queue | undefined)[] = []
   #config: TopicConfig
@@ -25,6 +28,7 @@ export class Topic {
   constructor(config: TopicConfig, openQueue: OpenQueue) {
     this.name = config.topicName
     this.bytes = Buffer.from(config.topicName)
+    this.isRetry = isRetryTopic(config.topicName)
     this.#config = config
     this.#openQueue = openQueue
   }

@@ -13,18 +13,21 @@
  * (msgCheck), SendMessageProcessor.
  */
 import { BatchReader } from '../protocol/batch-body.ts'
+import { Perm } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
 import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
-import { isClosedToSend, isRetryTopic } from '../protocol/names.ts'
+import { isClosedToSend, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
 import { PROPERTIES_BYTES_MAX } from '../protocol/properties.ts'
 import { SendRequest } from '../protocol/send-request.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
-import { delayLevelIn, hide } from './delay/delayed-message.ts'
+import { delayLevelIn, hide, unhide } from './delay/delayed-message.ts'
+import { Refusal } from './refusal.ts'
+import { topicOfResent } from './retry/resent.ts'
 import { SendReplies } from './send-replies.ts'
 import type { Topic } from './topic.ts'
 
@@ -145,7 +148,8 @@ export class WritePath {
       this.#refuseAppend(connection, AppendStatus.busy)
       return
     }
-    const topic = this.#topicOf(connection)
+    let topic = this.#topicOf(connection)
+    if (topic?.isRetry === true && !send.batch) topic = this.#resent(connection, topic)
     if (topic === null) return
     let { queueId } = send
     if (queueId < 0) queueId = this.#context.world.random.below(topic.writeQueueNums)
@@ -242,6 +246,19 @@ export class WritePath {
     return true
   }
 
+  /** Where a message to a retry topic goes; null when it was refused. */
+  #resent(connection: Connection, retry: Topic): Topic | null {
+    try {
+      const topic = topicOfResent(this.#context, retry, this.#send)
+      if (topic !== retry) this.#send.queueId = -1
+      return topic
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.#refuse(connection, error.code, error.message)
+      return null
+    }
+  }
+
   /** A message that asks for a delay level goes to the level's queue first. False when it was refused. */
   #hide(connection: Connection): boolean {
     const append = this.#append
@@ -255,7 +272,9 @@ export class WritePath {
       return false
     }
     const { store } = this.#context
-    if (level > 0) hide(append, level, (topic, queueId) => store.queue(topic, queueId))
+    // A dead letter that was on its way to a retry topic.
+    if (isDlqTopic(append.topic.toString()) && isRetryTopic(this.#send.topic)) unhide(append)
+    else if (level > 0) hide(append, level, (topic, queueId) => store.queue(topic, queueId))
     return true
   }
 
@@ -398,7 +417,11 @@ export class WritePath {
   #makeTopic(connection: Connection, name: string): Topic | null {
     const send = this.#send
     const { topics } = this.#context
-    const made = topics.autoCreate(name, send.defaultTopic, send.defaultTopicQueueNums, 0)
+    const made = isRetryTopic(name)
+      ? (topics.ensure(name, 1, Perm.readWrite) ??
+        topics.faultOfName(name) ??
+        `topic[${name}] not exist`)
+      : topics.autoCreate(name, send.defaultTopic, send.defaultTopicQueueNums, 0)
     if (typeof made !== 'string') return made
     const illegal = topics.faultOfName(name) !== null
     this.#refuse(

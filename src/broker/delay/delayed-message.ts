@@ -61,6 +61,12 @@ export function hide(
   append.queue = openQueue(SystemTopic.schedule, level - 1)
 }
 
+/** A dead letter does not wait: it loses what it says about delays. */
+export function unhide(append: AppendRequest): void {
+  const properties = Buffer.from(withoutProperties(append, dropped), 'latin1')
+  append.setProperties(properties, 0, properties.length)
+}
+
 /** The properties but some, each closed by 0x02, one character a byte. */
 export function withoutProperties(append: AppendRequest, names: ReadonlySet<string>): string {
   const { properties, propertiesStart, propertiesEnd } = append

@@ -5,9 +5,6 @@
  * What official clients make of it:
  * - LOCK_BATCH_MQ: an orderly consumer may use a queue only after it locked it here, so it consumes
  *   nothing rather than out of order, logs the remark, and asks again every half second.
- * - CONSUMER_SEND_MSG_BACK: a consumer whose listener failed sends the message again itself, with a
- *   delay level, which the write path refuses as well; it then keeps the message, hands it to the
- *   listener again after 5 s, and does not report progress beyond it. Nothing spins, nothing is lost.
  * - END_TRANSACTION: comes one-way, behind a half message that was refused.
  */
 import { ResponseCode } from '../../protocol/codes.ts'
@@ -23,10 +20,6 @@ function notBuilt(what: string): RequestHandler {
       `${requestCodeName(command.code)}: ${what}`,
     )
 }
-
-export const sendBack = notBuilt(
-  'retry and dead letters are not available on this broker yet; the message stays unacknowledged and the consumer keeps it',
-)
 
 export const lockQueues = notBuilt(
   'ordered consumption is not available on this broker yet; use a concurrent listener',

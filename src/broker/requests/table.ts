@@ -39,12 +39,12 @@ import {
   popConsumption,
   recall,
   requestReply,
-  sendBack,
   staticTopics,
   transactions,
 } from './not-built.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
 import { cloneOffsets, resetOffset } from './reset-requests.ts'
+import { sendBack } from './send-back.ts'
 import {
   allTopicConfigs,
   deleteTopic,

@@ -12,7 +12,6 @@ beforeAll(async () => {
 afterAll(closeAll)
 
 const notBuilt = [
-  'CONSUMER_SEND_MSG_BACK',
   'END_TRANSACTION',
   'LOCK_BATCH_MQ',
   'UNLOCK_BATCH_MQ',

@@ -1,0 +1,69 @@
+/**
+ * Who waits until the log is confirmed up to a position: requests that append now and then, beside
+ * the sends, whose answers have a ring of their own (`owed-replies.ts`).
+ */
+import type { Store } from '../store/store.ts'
+import type { Clock } from '../world/clock.ts'
+
+/** An append that is not confirmed after this long is answered as failed; it may be stored all the same. */
+const TIMEOUT_MS = 5_000
+/** More than this many at once, and whoever comes is told to come later. */
+export const CONFIRMATIONS_MAX = 65_536
+
+interface Waiter {
+  readonly end: number
+  readonly deadlineMs: number
+  /** Null: confirmed; else why not. */
+  readonly settle: (fault: string | null) => void
+}
+
+export class Confirmations {
+  readonly #store: Store
+  readonly #clock: Clock
+  /** In the order of their positions, which is that of their deadlines. */
+  #waiters: Waiter[] = []
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  /** Waiting right now. */
+  get count(): number {
+    return this.#waiters.length
+  }
+
+  /** Resolves when the log is confirmed up to `end`, with null, or with the reason why it will not be. */
+  wait(end: number): Promise<string | null> {
+    return new Promise((settle) => {
+      const deadlineMs = this.#clock.monotonicMs() + TIMEOUT_MS
+      this.#waiters.push({ end, deadlineMs, settle })
+    })
+  }
+
+  /** A watermark moved, or the store's state changed. */
+  onAdvanced(): void {
+    if (this.#waiters.length === 0) return
+    const { confirmed } = this.#store.watermarks
+    this.#settleWhile(({ end }) => end <= confirmed, null)
+    if (this.#store.state === 'flush-failed') this.#settleWhile(() => true, 'the disk failed')
+  }
+
+  /** Everything appended behind the position is gone. */
+  onLost(fromOffset: number): void {
+    const lost = this.#waiters.filter(({ end }) => end > fromOffset)
+    this.#waiters = this.#waiters.filter(({ end }) => end <= fromOffset)
+    for (const { settle } of lost) settle('the log could not be written')
+  }
+
+  /** Called a few times a second. */
+  tick(nowMs: number): void {
+    this.#settleWhile(({ deadlineMs }) => deadlineMs <= nowMs, 'the disk is slow')
+  }
+
+  #settleWhile(isDue: (waiter: Waiter) => boolean, fault: string | null): void {
+    const open = this.#waiters.findIndex((waiter) => !isDue(waiter))
+    const count = open < 0 ? this.#waiters.length : open
+    for (const { settle } of this.#waiters.splice(0, count)) settle(fault)
+  }
+}

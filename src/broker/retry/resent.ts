@@ -1,0 +1,20 @@
+/**
+ * A send to a retry topic: what a client does itself when the broker could not take a message back,
+ * and what an orderly consumer does after its last try. The same rules hold for it as for a message
+ * that is given back: the group must be known, and after the last try it is a dead letter.
+ * Source: apache/rocketmq broker/…/processor/SendMessageProcessor.java (handleRetryAndDLQ).
+ */
+import { dlqTopicOf, RETRY_PREFIX } from '../../protocol/names.ts'
+import type { SendRequest } from '../../protocol/send-request.ts'
+import type { BrokerContext } from '../context.ts'
+import { KNOWS_MAX_RECONSUME_TIMES, topicOf } from '../requests/send-back.ts'
+import type { Topic } from '../topic.ts'
+
+/** The topic that the message goes to: its retry topic, or the dead-letter topic. Throws a Refusal. */
+export function topicOfResent(context: BrokerContext, retry: Topic, send: SendRequest): Topic {
+  const group = retry.name.slice(RETRY_PREFIX.length)
+  const { retryMaxTimes } = context.groups.findOrCreate(group)
+  const says = send.version >= KNOWS_MAX_RECONSUME_TIMES && send.maxReconsumeTimes >= 0
+  const triesMax = says ? send.maxReconsumeTimes : retryMaxTimes
+  return send.reconsumeTimes > triesMax ? topicOf(context, dlqTopicOf(group), 1, 0) : retry
+}
