@@ -30,6 +30,7 @@ export interface HostFacts {
     readonly path: string
     readonly fileSystem: FileSystem
     readonly freeBytes: number
+    /** Used and free, as df and brokers count: without what is kept back for root. */
     readonly totalBytes: number
   } | null
 }
@@ -62,7 +63,7 @@ function diskFacts(path: string): HostFacts['disk'] {
     path,
     fileSystem: fileSystemOf(path),
     freeBytes: space.bavail * space.bsize,
-    totalBytes: space.blocks * space.bsize,
+    totalBytes: (space.blocks - space.bfree + space.bavail) * space.bsize,
   }
 }
 

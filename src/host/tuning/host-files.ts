@@ -43,6 +43,11 @@ export interface Space {
   readonly inodesFree: number
 }
 
+/** Used and available, as df and brokers count: without root's reserve. */
+export function capacityBytes({ totalBytes, freeBytes, availableBytes }: Space): number {
+  return totalBytes - freeBytes + availableBytes
+}
+
 export interface HostIdentity {
   /** As Node names it: `linux`, `darwin` … */
   readonly platform: string

@@ -17,6 +17,7 @@ import {
   type Severity,
 } from '../check.ts'
 import type { BrokerConf, HostFacts } from '../facts.ts'
+import { capacityBytes } from '../host-files.ts'
 
 function confOf(facts: HostFacts): BrokerConf | Finding {
   return (
@@ -249,7 +250,8 @@ const retention: Check = {
       faults.push(`at ${ratio} % the broker has stopped taking messages (90 %) before it cleans`)
     if (!forced) faults.push('without forced cleaning a full disk stops the broker')
     const contradictions = faults.length
-    const total = facts.disk.space?.totalBytes ?? null
+    const { space } = facts.disk
+    const total = space === null ? null : capacityBytes(space)
     let actual = measured(hours, 'h')
     if (total !== null && hours > 0) {
       const bytesPerSecond = (total * (ratio / 100)) / (hours * 3_600)

@@ -3,6 +3,7 @@ import { formatBytes } from '../../../base/units.ts'
 import { confText } from '../broker-conf.ts'
 import { fail, measured, pass, skip, verdict, type Check, type Finding } from '../check.ts'
 import type { DiskFacts, HostFacts } from '../facts.ts'
+import { capacityBytes } from '../host-files.ts'
 
 /** RocketMQ cleans at 75 %, cleans by force at 85 % and takes no message at 90 %. */
 const USED_SHARE_WARN = 0.75
@@ -74,8 +75,7 @@ const free: Check = {
     if (space === null || space.totalBytes === 0) {
       return skip('absent', `the file system of ${at(disk)} tells no size`)
     }
-    const usable = space.totalBytes - (space.freeBytes - space.availableBytes)
-    const used = 1 - space.availableBytes / usable
+    const used = 1 - space.availableBytes / capacityBytes(space)
     const full = used >= USED_SHARE_FULL
     return verdict(used < USED_SHARE_WARN, {
       actual: measured(Math.round(used * 1000) / 10, '% used'),
