@@ -100,6 +100,15 @@ describe('captured hosts', () => {
     expect([byUnit.target.pid, byPort.target.pid]).toEqual([710, 710])
   })
 
+  it('names the lines of limits.conf that a shell will get at its next login', async () => {
+    const file = '/etc/security/limits.d/mq.conf'
+    const host = bare().set(file, '# mq\nmq hard nofile 655350\n')
+    expect(resultIn(await reportOf(host), 'limit.nofile').evidence).toContainEqual({
+      source: `${file}:2`,
+      value: 'mq hard nofile 655350 (from the next login on, not for units)',
+    })
+  })
+
   it('takes the limits of a stopped unit from its files: configured, not observed', async () => {
     const host = bare().without('/sys/fs/cgroup/system.slice')
     const report = await reportOf(host, 'jvm-broker', { unit: 'rocketmq-broker.service' })

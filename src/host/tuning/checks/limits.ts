@@ -102,6 +102,14 @@ function number(value: number) {
 
 const NOFILE = 'Max open files'
 
+/** What the next login gets; a unit of systemd does not read it. Source: pam_limits(8). */
+function loginLimits({ persisted }: HostFacts): Evidence[] {
+  return persisted.limits.map(({ key, value, file, line }) => ({
+    source: `${file}:${line}`,
+    value: `${key} ${value} (from the next login on, not for units)`,
+  }))
+}
+
 /** Hard limit that this profile and this plan want. */
 export function nofileWanted(facts: HostFacts, profile: Profile): number {
   const floor = profile === 'dev' ? 1_024 : NOFILE_FLOOR
@@ -130,6 +138,7 @@ const nofile: Check = {
         ...(openFiles === null || pid === null
           ? []
           : [{ source: `/proc/${pid}/fd`, value: `${openFiles} open` }]),
+        ...(facts.target.how === 'none' ? loginLimits(facts) : []),
       ],
       text: `limit of ${found.of}; JVM and Node raise the soft limit to the hard one by themselves`,
       ...(enough ? { severity: 'warning' as const } : {}),
