@@ -496,7 +496,10 @@ describe('doctor', () => {
     }
     writeFileSync(path.join(state, 'last.json'), JSON.stringify(run))
     const { exitCode, document } = await home.json(
-      ['doctor', '--bundle', file, '--broker-conf', conf, '--timeout', '500ms'],
+      [
+        ...['doctor', '--bundle', file, '--broker-conf', conf, '--timeout', '500ms'],
+        ...['--data-dir', path.join(scratch, 'password=PLANTED9')],
+      ],
       {
         env: {
           ACCESS_TOKEN: 'PLANTED7',
