@@ -1,6 +1,5 @@
 import { Flags } from '@oclif/core'
 import { MqctlCommand } from '../../src/cli/command.ts'
-import { withAdmin } from '../../src/cli/connection.ts'
 import { addressesFlag } from '../../src/cli/flags.ts'
 import { hostFlags, selectionFlags, tuningRequest } from '../../src/cli/tuning-flags.ts'
 import { answer } from '../../src/host/tuning/request.ts'
@@ -68,6 +67,8 @@ above --fail-on; 1: something; 2: wrong usage; 3: could not be judged. Works wit
 
   async #ask(addresses: readonly string[]): Promise<{ text: string; source: string }> {
     const address = addresses[0] ?? ''
+    // A client is half of the start-up time, and few ask a broker.
+    const { withAdmin } = await import('../../src/cli/connection.ts')
     const settings = await withAdmin(this.world, addresses, 5_000, (admin) =>
       admin.brokers.config(address),
     )
