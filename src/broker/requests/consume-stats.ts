@@ -90,10 +90,13 @@ interface Behind {
   inflightDiff: number
 }
 
-/**
- * Adds how far a group is in the queues of one topic. False when the group is connected and did not
- * subscribe to it.
- */
+/** False when the group is connected and did not subscribe to the topic. */
+function mayRead(context: BrokerContext, group: string, topic: Topic): boolean {
+  const subscriptions = context.clients.consumerGroup(group)?.subscriptions
+  return subscriptions === undefined || subscriptions.size === 0 || subscriptions.has(topic.name)
+}
+
+/** Adds how far a group is in the queues of one topic. */
 async function addProgress(
   context: BrokerContext,
   group: string,
@@ -101,12 +104,8 @@ async function addProgress(
   rows: RowText,
   behind: Behind,
   budget: TurnBudget,
-): Promise<boolean> {
+): Promise<void> {
   const { store, offsets, settings } = context
-  const subscriptions = context.clients.consumerGroup(group)?.subscriptions
-  if (subscriptions !== undefined && subscriptions.size > 0 && !subscriptions.has(topic.name)) {
-    return false
-  }
   for (let queueId = 0; queueId < topic.readQueueNums; queueId++) {
     const stored = store.peekQueue(topic.name, queueId)
     const brokerOffset = stored?.maxOffset ?? 0
@@ -127,7 +126,6 @@ async function addProgress(
     behind.inflightDiff += pullOffset - consumerOffset
     if (budget.spent) await budget.nextTurn()
   }
-  return true
 }
 
 function getRate(context: BrokerContext, topic: string, group: string): number {
@@ -138,12 +136,9 @@ export const consumeStats: RequestHandler = async (context, _connection, command
   const group = groupField(command)
   const one = optionalText(command, 'topic')
   const several = optionalText(command, 'topicList')
-  const names =
-    one !== null
-      ? [one]
-      : several !== null
-        ? several.split(';').filter((name) => name !== '')
-        : topicsOfGroup(context, group)
+  // A list is answered as it was asked for, whatever the group has subscribed to.
+  const listed = several?.split(';').filter((name) => name !== '') ?? []
+  const names = listed.length > 0 ? listed : one !== null ? [one] : topicsOfGroup(context, group)
   const budget = new TurnBudget(context.world.clock)
   const rows = new RowText()
   const behind: Behind = { diff: 0, inflightDiff: 0 }
@@ -151,7 +146,8 @@ export const consumeStats: RequestHandler = async (context, _connection, command
   for (const name of names) {
     const topic = context.topics.get(name)
     if (topic === null) continue
-    if (!(await addProgress(context, group, topic, rows, behind, budget))) continue
+    if (listed.length === 0 && !mayRead(context, group, topic)) continue
+    await addProgress(context, group, topic, rows, behind, budget)
     consumeTps += getRate(context, name, group)
   }
   const body = Buffer.from(`{"consumeTps":${consumeTps},"offsetTable":${rows.text}}`)
@@ -167,9 +163,10 @@ export const brokerConsumeStats: RequestHandler = async (context, _connection, c
     const stats: string[] = []
     for (const name of topicsOfGroup(context, group)) {
       const topic = context.topics.get(name)
-      if (topic === null || topic.order !== isOrder) continue
+      if (topic === null || (isOrder && !topic.order)) continue
+      if (!mayRead(context, group, topic)) continue
       const rows = new RowText()
-      if (!(await addProgress(context, group, topic, rows, behind, budget))) continue
+      await addProgress(context, group, topic, rows, behind, budget)
       stats.push(`{"consumeTps":${getRate(context, name, group)},"offsetTable":${rows.text}}`)
     }
     if (stats.length > 0) groups.push(`{"${group}":[${stats.join(',')}]}`)

@@ -71,9 +71,9 @@ describe('how far a group is', () => {
     expect(queues.map((row) => row.lastTimestamp > 0)).toEqual([true, false, false, false])
   })
 
-  it('says what was asked for and not yet reported', async () => {
+  it('says what was handed out and is not yet reported', async () => {
     const { client } = await aScene()
-    await client.pull('T', 'G', 2, { sysFlag: 4 })
+    await client.pull('T', 'G', 0, { sysFlag: 4 })
     const { queues } = decodeConsumeStats((await client.ask(ask, { consumerGroup: 'G' })).body)
     expect([queues[0]?.consumerOffset, queues[0]?.pullOffset]).toEqual([1, 2])
   })
@@ -93,8 +93,13 @@ describe('how far a group is', () => {
   it('leaves out topics that a connected group no longer reads', async () => {
     const { client } = await aScene()
     await client.heartBeat('c1', 'G', ['Other'])
-    const { queues } = decodeConsumeStats((await client.ask(ask, { consumerGroup: 'G' })).body)
-    expect(queues).toEqual([])
+    const topicsOf = async (ext: object) => {
+      const answer = await client.ask(ask, { consumerGroup: 'G', ...ext })
+      return [...new Set(decodeConsumeStats(answer.body).queues.map((row) => row.queue.topic))]
+    }
+    expect(await topicsOf({})).toEqual([])
+    expect(await topicsOf({ topic: 'T' })).toEqual([])
+    expect(await topicsOf({ topicList: 'T' })).toEqual(['T'])
   })
 
   it('is told for all groups of the broker', async () => {
