@@ -24,6 +24,7 @@ import type { BrokerContext } from './context.ts'
 import { DelayedDelivery } from './delay/delayed-delivery.ts'
 import { Dispatch } from './dispatch.ts'
 import { GroupTable } from './groups.ts'
+import { QueueLocks } from './locks.ts'
 import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
 import { ReadPath } from './read-path.ts'
 import { Registration } from './registration.ts'
@@ -124,6 +125,7 @@ class Broker implements RunningBroker {
     context.clients.start()
     context.offsets.start()
     context.delay.start()
+    context.locks.start()
     context.stats.start()
     this.#stopRetry = this.#world.clock.every(TABLE_RETRY_MS, () => {
       context.topics.tick()
@@ -215,6 +217,11 @@ class Broker implements RunningBroker {
       logger: logger.scope('delay'),
       flushMs: settings.flushDelayOffsetMs,
     })
+    const locks = new QueueLocks({
+      clock: world.clock,
+      logger: logger.scope('locks'),
+      lockLiveMs: () => settings.lockLiveMs,
+    })
     const context: BrokerContext = {
       world,
       settings,
@@ -223,6 +230,7 @@ class Broker implements RunningBroker {
       groups,
       offsets,
       delay,
+      locks,
       confirmations: new Confirmations(store, world.clock),
       clients,
       registration,
@@ -284,6 +292,7 @@ class Broker implements RunningBroker {
     this.#stopRetry()
     await Promise.all([this.#server?.close(), this.#fastServer?.close()])
     context?.clients.stop()
+    context?.locks.stop()
     context?.stats.stop()
     try {
       await context?.offsets.close()

@@ -9,6 +9,7 @@ import type { Confirmations } from './confirmations.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { DelayedDelivery } from './delay/delayed-delivery.ts'
 import type { GroupTable } from './groups.ts'
+import type { QueueLocks } from './locks.ts'
 import type { BrokerSettings } from './options.ts'
 import type { Registration } from './registration.ts'
 import type { BrokerStats } from './stats.ts'
@@ -22,6 +23,7 @@ export interface BrokerContext {
   readonly groups: GroupTable
   readonly offsets: ConsumerOffsets
   readonly delay: DelayedDelivery
+  readonly locks: QueueLocks
   readonly confirmations: Confirmations
   readonly clients: ClientRegistry
   readonly registration: Registration

@@ -169,6 +169,14 @@ export const brokerOptions = optionTable({
     max: 60_000,
     summary: 'how often silent clients are looked for',
   }),
+  lockLiveMs: duration({
+    default: 60_000,
+    min: 1_000,
+    max: 3_600_000,
+    mutable: true,
+    summary: 'a consumer that keeps order and is silent for this long loses its queues to others',
+    cost: 'how long a queue stands still after its consumer died; below 30 s two may have one queue',
+  }),
   forwardTimeoutMs: duration({
     default: 10_000,
     min: 100,

@@ -3,8 +3,6 @@
  * of them is answered as if it had been done.
  *
  * What official clients make of it:
- * - LOCK_BATCH_MQ: an orderly consumer may use a queue only after it locked it here, so it consumes
- *   nothing rather than out of order, logs the remark, and asks again every half second.
  * - END_TRANSACTION: comes one-way, behind a half message that was refused.
  */
 import { ResponseCode } from '../../protocol/codes.ts'
@@ -20,10 +18,6 @@ function notBuilt(what: string): RequestHandler {
       `${requestCodeName(command.code)}: ${what}`,
     )
 }
-
-export const lockQueues = notBuilt(
-  'ordered consumption is not available on this broker yet; use a concurrent listener',
-)
 
 export const transactions = notBuilt('transactions are not available on this broker yet')
 

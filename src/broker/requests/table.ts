@@ -35,13 +35,13 @@ import {
 import {
   accessControl,
   followers,
-  lockQueues,
   popConsumption,
   recall,
   requestReply,
   staticTopics,
   transactions,
 } from './not-built.ts'
+import { lockQueues, unlockQueues } from './lock-requests.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
 import { cloneOffsets, resetOffset } from './reset-requests.ts'
 import { sendBack } from './send-back.ts'
@@ -82,7 +82,7 @@ export const requestTable: ReadonlyMap<number, RequestHandler> = new Map<number,
   [RequestCode.END_TRANSACTION, transactions],
   [RequestCode.GET_CONSUMER_LIST_BY_GROUP, consumerList],
   [RequestCode.LOCK_BATCH_MQ, lockQueues],
-  [RequestCode.UNLOCK_BATCH_MQ, lockQueues],
+  [RequestCode.UNLOCK_BATCH_MQ, unlockQueues],
   [RequestCode.GET_ALL_CONSUMER_OFFSET, allConsumerOffsets],
   [RequestCode.GET_ALL_DELAY_OFFSET, allDelayOffsets],
   [RequestCode.CHECK_CLIENT_CONFIG, checkClientConfig],

@@ -1,7 +1,9 @@
 /**
  * A send to a retry topic: what a client does itself when the broker could not take a message back,
  * and what an orderly consumer does after its last try. The same rules hold for it as for a message
- * that is given back: the group must be known, and after the last try it is a dead letter.
+ * that is given back: the group must be known, and after the last try it is a dead letter. While
+ * somebody consumes in order for the group, what comes here had its tries already: such a consumer
+ * tries a message in its place, and sends it here to be rid of it.
  * Source: apache/rocketmq broker/…/processor/SendMessageProcessor.java (handleRetryAndDLQ).
  */
 import { dlqTopicOf, RETRY_PREFIX } from '../../protocol/names.ts'
@@ -16,5 +18,6 @@ export function topicOfResent(context: BrokerContext, retry: Topic, send: SendRe
   const { retryMaxTimes } = context.groups.findOrCreate(group)
   const says = send.version >= KNOWS_MAX_RECONSUME_TIMES && send.maxReconsumeTimes >= 0
   const triesMax = says ? send.maxReconsumeTimes : retryMaxTimes
-  return send.reconsumeTimes > triesMax ? topicOf(context, dlqTopicOf(group), 1, 0) : retry
+  const isDead = send.reconsumeTimes > triesMax || context.locks.isHeldBy(group)
+  return isDead ? topicOf(context, dlqTopicOf(group), 1, 0) : retry
 }

@@ -13,8 +13,6 @@ afterAll(closeAll)
 
 const notBuilt = [
   'END_TRANSACTION',
-  'LOCK_BATCH_MQ',
-  'UNLOCK_BATCH_MQ',
   'SEND_REPLY_MESSAGE',
   'SEND_REPLY_MESSAGE_V2',
   'RECALL_MESSAGE',
