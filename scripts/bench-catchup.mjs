@@ -5,6 +5,7 @@
  * comes from the page cache (on Apache's side from mapped files, which dropping caches leaves alone).
  *
  *   npm run bench:catchup -- [--pairs 5] [--messages 1500000] [--dir DIR]
+ *   npm run bench:catchup -- --against OTHER/bin/run.js    with another build of ours in Apache's place
  */
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +20,7 @@ import {
   startMqctl,
   writeBack,
 } from './bench-peers.mjs'
-import { generate } from './light-generator.mjs'
+import { generate, processFacts } from './light-generator.mjs'
 import { pullAll } from './light-puller.mjs'
 
 const { values } = parseArgs({
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     messages: { type: 'string', default: '1500000' },
     dir: { type: 'string', default: tmpdir() },
     heap: { type: 'string', default: '4g' },
+    against: { type: 'string' },
   },
 })
 const say = (text) => process.stderr.write(`${text}\n`)
@@ -52,35 +54,46 @@ async function fill(side, messages) {
 const sides = []
 try {
   say(machineLine(directory))
-  const apache = await startApache({ directory, heap: values.heap })
-  sides.push(apache)
+  const other = values.against
+    ? { ...(await startMqctl({ directory, binary: values.against })), name: 'other' }
+    : await startApache({ directory, heap: values.heap })
+  sides.push(other)
   const ours = await startMqctl({ directory })
   sides.push(ours)
   for (const side of sides) await fill(side, Number(values.messages))
   const read = async (side) => {
-    for (const other of sides) if (other !== side) other.pause()
+    for (const idle of sides) if (idle !== side) idle.pause()
     side.resume()
     await sleep(300)
+    const { cpuUs } = processFacts(side.pid)
     const result = await pullAll({ host: side.host, port: side.port, topic })
+    const usPerMessage = (processFacts(side.pid).cpuUs - cpuUs) / result.messages
     say(
       `${side.name.padEnd(6)} ${result.messages.toLocaleString('en')} messages, ` +
         `${Math.round(result.ratePerSecond).toLocaleString('en')} msg/s, ` +
-        `${(result.bytes / result.elapsedMs / 1000).toFixed(0)} MB/s`,
+        `${(result.bytes / result.elapsedMs / 1000).toFixed(0)} MB/s, ` +
+        `${usPerMessage.toFixed(3)} µs of broker CPU a message`,
     )
-    return result.ratePerSecond
+    return { rate: result.ratePerSecond, cpu: usPerMessage }
   }
   for (const side of sides) await read(side)
-  const rates = { mqctl: [], apache: [] }
+  const rates = { [ours.name]: [], [other.name]: [] }
+  const cpu = { [ours.name]: [], [other.name]: [] }
   for (let i = 0; i < Number(values.pairs); i++) {
-    for (const side of i % 2 === 0 ? [ours, apache] : [apache, ours]) {
-      rates[side.name].push(await read(side))
+    for (const side of i % 2 === 0 ? [ours, other] : [other, ours]) {
+      const result = await read(side)
+      rates[side.name].push(result.rate)
+      cpu[side.name].push(result.cpu)
     }
   }
-  const ratios = rates.mqctl.map((rate, i) => rate / rates.apache[i])
-  const thousands = (list) => Math.round(median(list)).toLocaleString('en')
+  const ratios = (of) => of[ours.name].map((value, i) => value / of[other.name][i])
+  const both = (of, text) => [ours, other].map((side) => text(median(of[side.name]))).join(' and ')
+  const whose = values.against ? "the other build's" : "Apache's"
   process.stdout.write(
-    `catch-up from the page cache  ${spread(ratios)} × Apache's ` +
-      `(${thousands(rates.mqctl)} and ${thousands(rates.apache)} msg/s)\n`,
+    `catch-up from the page cache  ${spread(ratios(rates))} × ${whose} ` +
+      `(${both(rates, (rate) => Math.round(rate).toLocaleString('en'))} msg/s)\n` +
+      `broker CPU a message          ${spread(ratios(cpu))} × ${whose} ` +
+      `(${both(cpu, (us) => us.toFixed(2))} µs)\n`,
   )
 } finally {
   for (const side of sides) await side.stop()

@@ -174,8 +174,14 @@ export async function startApache({ directory, flush = 'async', heap = '4g', set
   }
 }
 
-/** Starts ours with `mqctl start`; the same answer as startApache. */
-export async function startMqctl({ directory, flush = 'async', settings = {}, dataDir = null }) {
+/** Starts ours (or the build whose entry is `binary`) with `mqctl start`; the same answer as startApache. */
+export async function startMqctl({
+  directory,
+  flush = 'async',
+  settings = {},
+  dataDir = null,
+  binary = mqctlBinary,
+}) {
   const home = path.join(directory, `mqctl-${process.pid}-${Date.now()}`)
   const data = dataDir ?? path.join(home, 'data')
   fs.mkdirSync(data, { recursive: true })
@@ -184,7 +190,7 @@ export async function startMqctl({ directory, flush = 'async', settings = {}, da
   const child = spawn(
     process.execPath,
     [
-      mqctlBinary,
+      binary,
       ...['start', 'bench', '--any-port', '--json', '--quiet', '--data-dir', data],
       ...['--flush', flush, ...sets],
     ],
