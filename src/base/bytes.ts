@@ -29,6 +29,16 @@ export function readI32(source: Buffer, at: number): number {
   )
 }
 
+/** Reads a signed 16-bit number; bytes that are not there count as 0. */
+export function readI16(source: Buffer, at: number): number {
+  return (((source[at] ?? 0) << 24) >> 16) | (source[at + 1] ?? 0)
+}
+
+/** Reads a signed byte; one that is not there counts as 0. */
+export function readI8(source: Buffer, at: number): number {
+  return ((source[at] ?? 0) << 24) >> 24
+}
+
 let lastSource: Buffer = Buffer.alloc(0)
 let lastMemory = lastSource.buffer
 let lastOffset = lastSource.byteOffset

@@ -18,7 +18,7 @@
  * (checkMessageAndReturnSize), common/…/message/MessageDecoder.java.
  */
 import { crc32, inflateSync } from 'node:zlib'
-import { copyBytes, viewOf, writeI32 } from '../base/bytes.ts'
+import { copyBytes, readI16, readI32, readI8, viewOf, writeI32 } from '../base/bytes.ts'
 import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import { decodeHost, HOST_V4_BYTES, HOST_V6_BYTES } from './host.ts'
 import { encodeOffsetId } from './message-id.ts'
@@ -216,8 +216,8 @@ export class RecordView {
   check(bytes: Buffer, start: number, end: number, checkCrc: boolean): RecordVerdict {
     const room = end - start
     if (room < BLANK_BYTES) return RecordVerdict.partial
-    const size = bytes.readInt32BE(start)
-    const magic = bytes.readInt32BE(start + 4)
+    const size = readI32(bytes, start)
+    const magic = readI32(bytes, start + 4)
     this.size = size
     if (magic === MAGIC_BLANK) {
       return size >= BLANK_BYTES ? RecordVerdict.blank : this.#bad('blank record too short')
@@ -227,7 +227,7 @@ export class RecordView {
     if (size > room) return RecordVerdict.partial
 
     const stop = start + size
-    const sysFlag = bytes.readInt32BE(start + 36)
+    const sysFlag = readI32(bytes, start + 36)
     const bornHostBytes = (sysFlag & SysFlag.bornHostV6) === 0 ? HOST_V4_BYTES : HOST_V6_BYTES
     const storeHostBytes = (sysFlag & SysFlag.storeHostV6) === 0 ? HOST_V4_BYTES : HOST_V6_BYTES
     const storeTimestampAt = start + 48 + bornHostBytes
@@ -242,26 +242,26 @@ export class RecordView {
     ) {
       return this.#bad('offset or time out of range')
     }
-    const bodyLength = bytes.readInt32BE(bodyLengthAt)
+    const bodyLength = readI32(bytes, bodyLengthAt)
     if (bodyLength < 0 || bodyLength > stop - bodyStart - 3) return this.#bad('body length')
     const bodyEnd = bodyStart + bodyLength
     const v2 = magic === MAGIC_V2
-    const topicLength = v2 ? bytes.readInt16BE(bodyEnd) : bytes.readInt8(bodyEnd)
+    const topicLength = v2 ? readI16(bytes, bodyEnd) : readI8(bytes, bodyEnd)
     const topicStart = bodyEnd + (v2 ? 2 : 1)
     if (topicLength < 0 || topicStart + topicLength + 2 > stop) return this.#bad('topic length')
     const topicEnd = topicStart + topicLength
-    const propertiesLength = bytes.readInt16BE(topicEnd)
+    const propertiesLength = readI16(bytes, topicEnd)
     if (propertiesLength < 0 || topicEnd + 2 + propertiesLength !== stop) {
       return this.#bad('lengths that do not add up')
     }
     if (
       checkCrc &&
       bodyLength > 0 &&
-      bodyCrcOf(bytes, bodyStart, bodyEnd) !== bytes.readInt32BE(start + 8)
+      bodyCrcOf(bytes, bodyStart, bodyEnd) !== readI32(bytes, start + 8)
     ) {
       return this.#bad('body checksum')
     }
-    this.queueId = bytes.readInt32BE(start + 12)
+    this.queueId = readI32(bytes, start + 12)
     this.queueOffset = readI64(bytes, start + QUEUE_OFFSET_AT)
     this.physicalOffset = readI64(bytes, start + PHYSICAL_OFFSET_AT)
     this.sysFlag = sysFlag

@@ -23,7 +23,7 @@ export class OutBuffer {
 
   append(part: Buffer): void {
     const at = this.reserve(part.length)
-    part.copy(this.bytes, at)
+    this.bytes.set(part, at)
     this.length = at + part.length
   }
 

@@ -11,6 +11,8 @@ export class Block {
   readonly bytes: Buffer
   /** Bytes from the start that were already written when they were read. */
   readonly validBytes: number
+  /** When it was last asked for, by the cache's own count; the smallest goes first. */
+  used = 0
 
   constructor(owner: BlockOwner, key: number, bytes: Buffer, validBytes: number) {
     this.owner = owner
@@ -52,8 +54,8 @@ export class BlockCache {
   readonly #bytesMax: number
   readonly #files: OpenFiles
   readonly #gate: ReadGate
-  /** In order of last use, oldest first. */
   readonly #blocks = new Set<Block>()
+  #uses = 0
   readonly #free: Buffer[] = []
   readonly #loading = new Map<BlockOwner, Map<number, Promise<void>>>()
 
@@ -67,8 +69,8 @@ export class BlockCache {
   get(owner: BlockOwner, key: number): Block | null {
     const block = owner.blocks.get(key)
     if (block === undefined) return null
-    this.#blocks.delete(block)
-    this.#blocks.add(block)
+    // A number and not a place in a list: this is asked for every record, a block is evicted rarely.
+    block.used = ++this.#uses
     return block
   }
 
@@ -131,6 +133,7 @@ export class BlockCache {
         const old = owner.blocks.get(key)
         if (old) this.#forget(old)
         const block = new Block(owner, key, bytes, count)
+        block.used = ++this.#uses
         owner.blocks.set(key, block)
         this.#blocks.add(block)
         this.#evict()
@@ -143,9 +146,13 @@ export class BlockCache {
   }
 
   #evict(): void {
-    for (const block of this.#blocks) {
-      if (this.#blocks.size * this.blockBytes <= this.#bytesMax) return
-      this.#forget(block)
+    while (this.#blocks.size * this.blockBytes > this.#bytesMax) {
+      let oldest: Block | null = null
+      for (const block of this.#blocks) {
+        if (oldest === null || block.used < oldest.used) oldest = block
+      }
+      if (oldest === null) return
+      this.#forget(oldest)
     }
   }
 

@@ -3,6 +3,7 @@
  * Bytes that come from the disk are checked (header, position, checksum of the body) before anyone
  * gets them: a record that rotted is skipped, counted and named, never served wrong.
  */
+import { copyBytes } from '../base/bytes.ts'
 import type { Logger } from '../base/logger.ts'
 import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { Clock } from '../world/clock.ts'
@@ -83,8 +84,7 @@ export class LogReader {
     if (chunk === null || physicalOffset + size > chunk.end) return false
     const at = target.reserve(size)
     const from = physicalOffset - chunk.start
-    chunk.bytes.copy(target.bytes, at, from, from + size)
-    target.length = at + size
+    target.length = copyBytes(chunk.bytes, from, from + size, target.bytes, at)
     return true
   }
 
@@ -97,28 +97,57 @@ export class LogReader {
     target: ReplyBuffer,
   ): CopyResult {
     const start = target.length
-    if (!this.copyFromTail(physicalOffset, size, target)) {
-      const segment = this.#segments.find(physicalOffset)
-      const end = physicalOffset + size
-      if (size <= 0 || segment === null || end > segment.end || end > this.#watermarks.written) {
+    if (this.copyFromTail(physicalOffset, size, target)) {
+      if (this.#isRecord(target.bytes, start, physicalOffset, size, queueId, queueOffset)) {
+        this.coldOffset = physicalOffset
+        return CopyResult.ok
+      }
+      target.length = start
+      return CopyResult.bad
+    }
+    const segment = this.#segments.find(physicalOffset)
+    const end = physicalOffset + size
+    if (size <= 0 || segment === null || end > segment.end || end > this.#watermarks.written) {
+      return CopyResult.bad
+    }
+    const from = (physicalOffset - segment.from) % BLOCK_BYTES
+    if (from + size > BLOCK_BYTES) {
+      if (!this.#copyFromBlocks(segment, physicalOffset, size, target)) return CopyResult.absent
+      if (!this.#isRecord(target.bytes, start, physicalOffset, size, queueId, queueOffset)) {
+        target.length = start
         return CopyResult.bad
       }
-      if (!this.#copyFromBlocks(segment, physicalOffset, size, target)) return CopyResult.absent
+    } else {
+      // The usual case: it lies within one block, is checked there and copied once.
+      const block = this.#cache.get(segment, (physicalOffset - segment.from - from) / BLOCK_BYTES)
+      if (block === null || from + size > block.validBytes) return CopyResult.absent
+      if (!this.#isRecord(block.bytes, from, physicalOffset, size, queueId, queueOffset)) {
+        return CopyResult.bad
+      }
+      const at = target.reserve(size)
+      target.length = copyBytes(block.bytes, from, from + size, target.bytes, at)
     }
+    this.coldOffset = physicalOffset
+    return CopyResult.ok
+  }
+
+  /** Whether a whole record with this position, queue and a right checksum stands at byte `start`. */
+  #isRecord(
+    bytes: Buffer,
+    start: number,
+    physicalOffset: number,
+    size: number,
+    queueId: number,
+    queueOffset: number,
+  ): boolean {
     const view = this.#view
-    const verdict = view.check(target.bytes, start, start + size, true)
-    if (
-      verdict === RecordVerdict.ok &&
+    return (
+      view.check(bytes, start, start + size, true) === RecordVerdict.ok &&
       view.size === size &&
       view.physicalOffset === physicalOffset &&
       view.queueId === queueId &&
       view.queueOffset === queueOffset
-    ) {
-      this.coldOffset = physicalOffset
-      return CopyResult.ok
-    }
-    target.length = start
-    return CopyResult.bad
+    )
   }
 
   #copyFromBlocks(
@@ -137,8 +166,7 @@ export class LogReader {
       const from = inSegment - key * BLOCK_BYTES
       const to = Math.min(BLOCK_BYTES, from + end - position)
       if (block === null || to > block.validBytes) return false
-      block.bytes.copy(target.bytes, at, from, to)
-      at += to - from
+      at = copyBytes(block.bytes, from, to, target.bytes, at)
       position += to - from
     }
     target.length = at

@@ -2,6 +2,7 @@
  * The read path of a pull: units of a consume queue → records of the log → one reply, undecoded.
  * Nothing here waits: when something is not in memory the scan stops and says what it misses.
  */
+import { readI32 } from '../base/bytes.ts'
 import { fitsI64, readI64 } from '../base/i64.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
@@ -94,6 +95,8 @@ export class PullScan {
     const { minOffset, maxOffset } = queue
     const logStart = this.#segments.first.from
     const lengthBefore = target.length
+    const { badUnits } = queue
+    const anyBad = badUnits.size > 0
     const last = Math.min(maxOffset, offset + Math.max(this.#unitsMax, messagesMax))
     let next = offset
     let count = 0
@@ -109,10 +112,10 @@ export class PullScan {
         }
         unitsLeft = cursor.count
       }
-      const size = cursor.bytes.readInt32BE(cursor.at + 8)
-      if (size === HOLE_SIZE || queue.badUnits.has(next)) {
+      const size = readI32(cursor.bytes, cursor.at + 8)
+      if (size === HOLE_SIZE || (anyBad && badUnits.has(next))) {
         next++
-      } else if (accept !== null && !accept(cursor.bytes.readInt32BE(cursor.at + 16))) {
+      } else if (accept !== null && !accept(readI32(cursor.bytes, cursor.at + 16))) {
         next++
       } else if (count > 0 && (count >= messagesMax || bytes + size > bytesMax)) {
         break

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { copyBytes, readI32, viewOf, writeI32 } from '../../src/base/bytes.ts'
+import { copyBytes, readI16, readI32, readI8, viewOf, writeI32 } from '../../src/base/bytes.ts'
 
 describe('32-bit numbers', () => {
   it.each([0, 1, -1, 0x7fff_ffff, -0x8000_0000, 0xffff_ffff, 0x1234_5678])(
@@ -11,6 +11,18 @@ describe('32-bit numbers', () => {
       theirs.writeInt32BE(value | 0, 2)
       expect(ours).toEqual(theirs)
       expect(readI32(ours, 2)).toBe(theirs.readInt32BE(2))
+    },
+  )
+})
+
+describe('smaller numbers', () => {
+  it.each([0, 1, -1, 127, -128, 0x7fff, -0x8000, 0x0100])(
+    '%i reads as Buffer reads it',
+    (value) => {
+      const bytes = Buffer.alloc(2)
+      bytes.writeInt16BE(value)
+      expect(readI16(bytes, 0)).toBe(value)
+      expect([readI8(bytes, 0), readI8(bytes, 1)]).toEqual([bytes.readInt8(0), bytes.readInt8(1)])
     },
   )
 })
