@@ -65,6 +65,7 @@ otherwise.`
     const nowMs = this.world.clock.wallMs()
     const span = spanOf(flags.from, flags.to, flags['exit-at-end'], nowMs)
     const signal = this.claimInterrupts()
+    this.endWithReader()
     const stop = new AbortController()
     signal.addEventListener('abort', () => {
       stop.abort()

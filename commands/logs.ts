@@ -42,7 +42,9 @@ export default class Logs extends MqctlCommand<void> {
     const lines = readLogs(stateDir).filter(wanted)
     const first = flags.tail === undefined ? 0 : Math.max(0, lines.length - flags.tail)
     lines.slice(first).forEach(print)
-    if (flags.follow) await followLogs(this.world, stateDir, this.claimInterrupts(), print)
+    if (!flags.follow) return
+    this.endWithReader()
+    await followLogs(this.world, stateDir, this.claimInterrupts(), print)
   }
 }
 

@@ -78,7 +78,7 @@ const guarded: readonly {
   },
   {
     what: 'node:child_process',
-    rooms: ['engine', 'host', 'bench'],
+    rooms: ['cli', 'engine', 'host', 'bench'],
     found: (use: Uses) => use.modules.has('node:child_process'),
   },
   {

@@ -12,6 +12,7 @@ import { failureOf, failureText, wantsJson, type FailureContext } from './failur
 import { globalFlags } from './flags.ts'
 import { interrupts } from './interrupts.ts'
 import { jsonText, renderResult, type OutputFormat, type View } from './output.ts'
+import { watchReader } from './reader-watch.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
 export abstract class MqctlCommand<Result = unknown> extends Command {
@@ -105,6 +106,13 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
   /** From now on the command ends by itself when this is aborted; the exit code is 130 or 143. */
   protected claimInterrupts(): AbortSignal {
     return interrupts.claim()
+  }
+
+  /** For commands that wait for more to print: they end when nobody reads stdout any more. */
+  protected endWithReader(): void {
+    watchReader(this.world.clock, () => {
+      interrupts.readerLeft()
+    })
   }
 
   /** The exit code of a command that did its work and has bad news; see `help exit-codes`. */

@@ -25,7 +25,7 @@ export class Interrupts {
       })
     }
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') this.#onBrokenPipe()
+      if (error.code === 'EPIPE') this.readerLeft()
     })
   }
 
@@ -41,8 +41,8 @@ export class Interrupts {
     this.#controller.abort(signal)
   }
 
-  /** The reader went away (`| head`): that is not a failure. */
-  #onBrokenPipe(): void {
+  /** Nobody reads stdout any more (`| head`): the command ends, and that is not a failure. */
+  readerLeft(): void {
     if (!this.#claimed) process.exit()
     this.#controller.abort('EPIPE')
   }

@@ -47,9 +47,19 @@ export class Home {
     return { ...outcome, document: JSON.parse(outcome.stdout) }
   }
 
+  /** Runs a line of `sh` in which `mqctl` is this build, for what only pipes between processes show. */
+  shell(line: string, options: RunOptions = {}): Promise<Outcome> {
+    const script = `mqctl() { '${process.execPath}' '${bin}' "$@"; }\n${line}`
+    return outcomeOf(spawn('sh', ['-c', script], this.#spawnOptions(options)))
+  }
+
   spawn(args: readonly string[], options: RunOptions = {}): ChildProcess {
+    return spawn(process.execPath, [bin, ...args], this.#spawnOptions(options))
+  }
+
+  #spawnOptions(options: RunOptions) {
     const { NAMESRV_ADDR: _1, MQCTL_NAMESRV: _2, FORCE_COLOR: _3, ...env } = process.env
-    return spawn(process.execPath, [bin, ...args], {
+    return {
       cwd: options.cwd ?? this.directory,
       env: {
         ...env,
@@ -59,8 +69,8 @@ export class Home {
         XDG_CACHE_HOME: path.join(this.directory, 'cache'),
         ...options.env,
       },
-      stdio: 'pipe',
-    })
+      stdio: 'pipe' as const,
+    }
   }
 
   /** Stops everything that was started here and removes all traces. */
