@@ -58,8 +58,8 @@ export class AssignedQueue {
   #waitingHead = 0
   /** Messages of this queue that the handler has now. */
   handledNow = 0
-  /** Ordered: the message that failed is first in line again, not before this time (monotonic ms). */
-  notBeforeMs = 0
+  /** Ordered: a message failed and will be first in line again; until then nothing is handed out. */
+  isPausing = false
   /** Where the queue ended at the last answer. */
   maxOffset: number
   lastPullMs = 0

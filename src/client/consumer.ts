@@ -10,7 +10,8 @@
  *
  * A message counts as processed when the handler returns or its promise resolves; the group's
  * progress never passes one that is not. A failed one goes back to the broker, which delivers it
- * again later; where the broker does not take it back it is tried again here, after growing pauses.
+ * again after a while, each time a longer one, and makes a dead letter of it in the end; what no broker
+ * takes back is tried again here, after growing pauses.
  * Delivery is at least once: after a crash or a change of members some messages come twice.
  * Source: apache/rocketmq client/…/impl/consumer/DefaultMQPushConsumerImpl.java, RebalanceImpl.java.
  */
@@ -29,6 +30,8 @@ import { HandlerLoop, type MessageHandler } from './handler-loop.ts'
 import { checkGroup, checkTopic } from './outgoing-message.ts'
 import { BrokerProgress, LocalProgress, type ProgressStore } from './progress-store.ts'
 import { QueueAccess } from './queue-access.ts'
+import type { ReceivedMessage } from './received-message.ts'
+import { SendBack } from './send-back.ts'
 
 export interface Subscription {
   readonly topic: string
@@ -55,8 +58,16 @@ export interface ConsumerOptions extends ClientOptions {
   readonly pullBatch?: number
   /** How far each queue is pulled ahead: 1,000 messages, 100 MiB, 2,000 offsets by default. */
   readonly limits?: Partial<FlowLimits>
-  /** Deliveries after the first; default 16. Then the broker puts the message aside (`%DLQ%group`). */
+  /**
+   * Deliveries after the first; default 16, ordered: without end. Then the broker puts the message
+   * aside as a dead letter (`%DLQ%group`); in broadcast it is given up.
+   */
   readonly retriesMax?: number
+  /**
+   * Delay level of a failed message's next try, 1 … 18; 0: as the broker has it, one level longer each
+   * time (10 s, 30 s, 1 min … 2 h); −1: none, it is a dead letter at once. Default 0.
+   */
+  readonly retryLevel?: (message: ReceivedMessage) => number
   /** Broadcast: the file that keeps progress over restarts; without one it ends with this process. */
   readonly progressFile?: string
   /** How long `close` waits for handlers; default 10,000 ms. */
@@ -77,6 +88,7 @@ export class Consumer {
   readonly #options: ConsumerOptions
   readonly #subscriptions: ReadonlyMap<string, SubscriptionData>
   readonly #assignment: Assignment
+  readonly #sendBack: SendBack | null
   readonly #loop: HandlerLoop
   readonly #member: GroupMember
   readonly #startedMs: number
@@ -106,13 +118,20 @@ export class Consumer {
         this.#loop.pump()
       },
     })
+    const ordered = options.ordered ?? false
+    this.#sendBack = broadcast
+      ? null
+      : new SendBack(client, {
+          group: options.group,
+          retriesMax: options.retriesMax ?? RETRIES_MAX,
+          levelOf: options.retryLevel ?? (() => 0),
+        })
     this.#loop = new HandlerLoop(client, {
-      group: options.group,
       handler: options.handler,
       concurrency: options.concurrency ?? CONCURRENCY,
-      ordered: options.ordered ?? false,
-      broadcast,
-      retriesMax: options.retriesMax ?? RETRIES_MAX,
+      ordered,
+      sendBack: this.#sendBack,
+      retriesMax: options.retriesMax ?? (ordered ? Number.POSITIVE_INFINITY : RETRIES_MAX),
       queues: () => this.#assignment.queues,
     })
     this.#member = {
@@ -201,6 +220,7 @@ export class Consumer {
       this.#client.logger.warn('handlers still run at close', { handlers: this.#loop.running })
     }
     await this.#assignment.report()
+    await this.#sendBack?.close()
     this.#client.leave(this.#member)
     await this.#client.unregister({ consumerGroup: this.group })
     this.#client.close()

@@ -3,14 +3,13 @@
  * and decides what becomes of those that failed.
  */
 import { messageOf } from '../base/errors.ts'
-import { isRetryTopic } from '../protocol/names.ts'
-import { RequestCode } from '../protocol/codes.ts'
-import { PropertyName } from '../protocol/properties.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
 import { HandlerStats } from './handler-stats.ts'
 import { Pauses } from './pause.ts'
 import type { ReceivedMessage } from './received-message.ts'
+import { DEAD_LETTER, type SendBack } from './send-back.ts'
+import { originalTopicOf } from './resent-message.ts'
 
 /**
  * Processes one message. Throwing, or a promise that rejects, means failed. The word `leave` means
@@ -20,13 +19,13 @@ export type MessageHandler = (message: ReceivedMessage) => HandlerResult | Promi
 export type HandlerResult = 'leave' | undefined | void
 
 export interface HandlerLoopOptions {
-  readonly group: string
   readonly handler: MessageHandler
   readonly concurrency: number
   /** One message of a queue after the other, a failed one first again. */
   readonly ordered: boolean
-  /** Nobody else gets what this member fails: after so many tries it is given up. */
-  readonly broadcast: boolean
+  /** Gives messages back to their broker; null in broadcast: nobody else gets what this member fails. */
+  readonly sendBack: SendBack | null
+  /** Tries here after the first; Infinity: until it succeeds. Then it is a dead letter, or given up. */
   readonly retriesMax: number
   /** The queues to take from, as they are now. */
   readonly queues: () => Iterable<AssignedQueue>
@@ -47,6 +46,8 @@ export class HandlerLoop {
   readonly #failures = new WeakMap<ReceivedMessage, number>()
   readonly #pauses: Pauses
   #running = 0
+  /** Failed messages that are on their way back to a broker. */
+  #goingBack = 0
   #pumping = false
   #pumpScheduled = false
   /** Queues take turns: the next to look at. */
@@ -80,10 +81,10 @@ export class HandlerLoop {
     if (budget === 0) this.#pumpLater()
   }
 
-  /** Ends all waiting for another try; resolves when no handler runs, or after the time. */
+  /** Ends all waiting for another try; resolves when no handler runs and all is given back, or after the time. */
   async close(timeoutMs: number): Promise<void> {
     this.#pauses.end()
-    if (this.#running === 0) return
+    if (this.#running + this.#goingBack === 0) return
     await new Promise<void>((resolve) => {
       const stop = this.#client.world.clock.after(timeoutMs, resolve)
       this.#idle = () => {
@@ -105,11 +106,10 @@ export class HandlerLoop {
   #nextMessage(): { assigned: AssignedQueue; message: ReceivedMessage } | null {
     const all = [...this.#options.queues()]
     const { ordered } = this.#options
-    const nowMs = ordered ? this.#client.world.clock.monotonicMs() : 0
     for (let i = 0; i < all.length; i++) {
       const assigned = all[(this.#turn + i) % all.length]
       if (assigned === undefined || assigned.isDropped()) continue
-      if (ordered && (assigned.handledNow > 0 || assigned.notBeforeMs > nowMs)) continue
+      if (ordered && (assigned.handledNow > 0 || assigned.isPausing)) continue
       const message = assigned.takeMessage()
       if (message === null) continue
       this.#turn = (this.#turn + i + 1) % all.length
@@ -156,76 +156,57 @@ export class HandlerLoop {
     this.stats.count(message.topic, clock.monotonicMs() - startMs, !outcome.failed)
     if (outcome.failed) void this.#failed(assigned, message, outcome.why)
     else if (!outcome.left) assigned.finish(message)
-    if (this.#running === 0) this.#idle()
+    this.#idleWhenDone()
     this.pump()
+  }
+
+  #idleWhenDone(): void {
+    if (this.#running + this.#goingBack === 0) this.#idle()
   }
 
   /** Gives a failed message back to the broker, or keeps it here for another try. Never throws. */
   async #failed(assigned: AssignedQueue, message: ReceivedMessage, why: string): Promise<void> {
     const failures = (this.#failures.get(message) ?? 0) + 1
     this.#failures.set(message, failures)
-    const isShared = !this.#options.broadcast && !this.#options.ordered
-    if (isShared && failures === 1 && (await this.#giveBack(message, why))) {
-      assigned.finish(message)
-      return
-    }
-    const { retriesMax } = this.#options
-    if (this.#options.broadcast && failures > retriesMax) {
+    const { ordered, retriesMax, sendBack } = this.#options
+    const isLast = failures > retriesMax
+    if (sendBack !== null && (!ordered || isLast)) {
+      if (await this.#giveBack(sendBack, assigned, message, ordered ? DEAD_LETTER : null)) return
+    } else if (isLast) {
       this.#client.logger.error('message given up', { id: message.messageId, failures, why })
       assigned.finish(message)
       return
     }
     const pauseMs = Math.min(RETRY_PAUSE_MS_MAX, RETRY_PAUSE_MS_MIN * 2 ** (failures - 1))
     this.#client.logger.warn('message failed', { id: message.messageId, failures, pauseMs, why })
-    const { clock } = this.#client.world
-    if (this.#options.ordered) {
-      assigned.notBeforeMs = clock.monotonicMs() + pauseMs
-      assigned.putBack(message)
-    }
+    if (ordered) assigned.isPausing = true
     await this.#pauses.pause(pauseMs)
+    assigned.isPausing = false
     if (assigned.isDropped()) return
-    // The pause is what counts: a timer may fire a fraction of a millisecond before its time.
-    if (this.#options.ordered) assigned.notBeforeMs = 0
-    else assigned.putBack(message)
+    assigned.putBack(message)
     this.pump()
   }
 
-  async #giveBack(message: ReceivedMessage, why: string): Promise<boolean> {
-    try {
-      await this.#client.ask(
-        this.#client.masterOf(message.broker),
-        RequestCode.CONSUMER_SEND_MSG_BACK,
-        {
-          group: this.#options.group,
-          offset: message.physicalOffset,
-          delayLevel: 0,
-          originMsgId: message.offsetMessageId,
-          originTopic: message.topic,
-          unitMode: false,
-          maxReconsumeTimes: this.#options.retriesMax,
-          bname: message.broker,
-        },
-        null,
-        { group: this.#options.group },
-      )
-      this.#client.logger.info('message given back', { id: message.messageId, why })
-      return true
-    } catch (error) {
-      this.#client.logger.warn('broker does not take a failed message back', {
-        id: message.messageId,
-        why: messageOf(error),
-      })
-      return false
-    }
+  /** True when the message is stored elsewhere and done with here. Never throws. */
+  async #giveBack(
+    sendBack: SendBack,
+    assigned: AssignedQueue,
+    message: ReceivedMessage,
+    level: number | null,
+  ): Promise<boolean> {
+    this.#goingBack += 1
+    const isBack = await sendBack.send(message, level)
+    this.#goingBack -= 1
+    if (isBack) assigned.finish(message)
+    this.#idleWhenDone()
+    return isBack
   }
 }
 
 /** A message that comes again bears the name of its retry topic; the handler sees its own. */
 function withOriginalTopic(message: ReceivedMessage): ReceivedMessage {
-  const topic = isRetryTopic(message.topic)
-    ? message.properties[PropertyName.retryTopic]
-    : undefined
-  return topic === undefined ? message : { ...message, topic }
+  const topic = originalTopicOf(message)
+  return topic === message.topic ? message : { ...message, topic }
 }
 
 function isPromise(value: ReturnType<MessageHandler>): value is Promise<HandlerResult> {

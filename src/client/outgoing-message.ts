@@ -38,11 +38,13 @@ export interface OutgoingMessage {
   readonly waitStored?: boolean
   /** The unique id; made up when not given. */
   readonly messageId?: string
+  /** To a retry topic: which try the next one is, and how many there may be. */
+  readonly reconsumeTimes?: number
+  readonly maxReconsumeTimes?: number
 }
 
 /** Largest body before compression; also the default limit of brokers. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024
-const TOPIC_LENGTH_MAX = 127
 
 /** Names that have a field of their own in `OutgoingMessage`. */
 const reserved: ReadonlyMap<string, string> = new Map([
@@ -59,6 +61,8 @@ export interface PreparedMessage {
   readonly sysFlag: number
   readonly flag: number
   readonly waitStored: boolean
+  readonly reconsumeTimes: number
+  readonly maxReconsumeTimes: number | null
   /** In wire form. */
   readonly properties: string
 }
@@ -95,6 +99,8 @@ export function prepareMessage(
     sysFlag: compress ? SysFlag.compressed | SysFlag.compressionZlib : 0,
     flag: message.flag ?? 0,
     waitStored: message.waitStored ?? true,
+    reconsumeTimes: message.reconsumeTimes ?? 0,
+    maxReconsumeTimes: message.maxReconsumeTimes ?? null,
     properties,
   }
 }
@@ -102,9 +108,6 @@ export function prepareMessage(
 /** Throws NAME_ILLEGAL for a topic that no client may send to. */
 export function checkTopic(topic: string): void {
   let why = faultOfTopic(topic)
-  if (why === null && topic.length > TOPIC_LENGTH_MAX) {
-    why = `it has ${topic.length} characters, at most ${TOPIC_LENGTH_MAX} are allowed`
-  }
   if (why === null && isClosedToSend(topic)) why = 'it belongs to the system'
   if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'topic', name: quoted(topic), why })
 }

@@ -262,9 +262,9 @@ export class Producer {
       bornTimestamp: this.#client.world.clock.wallMs(),
       flag: prepared?.flag ?? 0,
       properties: prepared?.properties ?? '',
-      reconsumeTimes: 0,
+      reconsumeTimes: prepared?.reconsumeTimes ?? 0,
       unitMode: false,
-      maxReconsumeTimes: null,
+      maxReconsumeTimes: prepared?.maxReconsumeTimes ?? null,
       batch: false,
     }
   }

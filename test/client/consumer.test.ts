@@ -169,13 +169,14 @@ describe('the handler', () => {
     expect(most).toBe(3)
   })
 
-  it('gets a failed message again, and the others meanwhile; progress waits for it', async () => {
+  it('gets a failed message again, and the others meanwhile', async () => {
     const topic = await broker.aTopic(1, 3)
     const group = broker.aGroup()
     const seen: string[] = []
     const { consumer } = await broker.consume(
       {
         group,
+        retryLevel: () => 1,
         handler: (message) => {
           const body = message.body.toString()
           seen.push(body)
@@ -186,8 +187,6 @@ describe('the handler', () => {
       },
       topic,
     )
-    await expect.poll(() => seen).toEqual(['m0', 'm1', 'm2'])
-    expect(consumer.isCaughtUp).toBe(false)
     await expect.poll(() => seen).toEqual(['m0', 'm1', 'm2', 'm0'])
     await expect.poll(() => consumer.isCaughtUp).toBe(true)
   })
@@ -198,6 +197,7 @@ describe('the handler', () => {
     const { consumer } = await broker.consume(
       {
         group: broker.aGroup(),
+        retryLevel: () => 1,
         handler: async () => {
           calls += 1
           throw new Error('never')

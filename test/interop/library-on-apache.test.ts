@@ -9,6 +9,7 @@ import { Admin } from '../../src/client/admin.ts'
 import { Consumer, type ConsumerOptions } from '../../src/client/consumer.ts'
 import { Producer } from '../../src/client/producer.ts'
 import type { ReceivedMessage } from '../../src/client/received-message.ts'
+import { SendBack } from '../../src/client/send-back.ts'
 import { TopicReader } from '../../src/client/topic-reader.ts'
 import { startNameServer } from '../../src/nameserver/nameserver.ts'
 import { nameServerOptions } from '../../src/nameserver/options.ts'
@@ -120,6 +121,30 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
     expect(seen[3]).toMatchObject({ topic, reconsumeTimes: 1 })
     await consumer.close()
     expect((await admin.groups.lag('failing-group', topic)).lag).toBe(0)
+  })
+
+  it('sends to the retry topic what the broker does not take back', async () => {
+    const topic = await aTopic('resent', 1, 1)
+    const { messages } = await consume(topic, 'resent-group')
+    await expect.poll(() => messages.length, wait).toBe(1)
+    const [message] = messages
+    if (message === undefined) throw new Error('unreachable')
+    const back = new SendBack(admin.client, {
+      group: 'resent-group',
+      retriesMax: 1,
+      levelOf: () => 1,
+    })
+    // There is no record at this place.
+    expect(await back.send({ ...message, physicalOffset: 1 })).toBe(true)
+    await expect.poll(() => messages.length, { timeout: 30_000 }).toBe(2)
+    expect(messages[1]).toMatchObject({ topic, messageId: message.messageId, reconsumeTimes: 1 })
+    expect(await back.send({ ...message, physicalOffset: 1, reconsumeTimes: 1 })).toBe(true)
+    await back.close()
+    const dead = { topic: '%DLQ%resent-group', brokerName: 'broker-a', queueId: 0 }
+    const letter = await until('the dead letter', () =>
+      admin.messages.at(dead, 0).catch(() => null),
+    )
+    expect(letter).toMatchObject({ messageId: message.messageId, reconsumeTimes: 2 })
   })
 
   it('goes back when the progress of a running group is reset', async () => {

@@ -3,6 +3,10 @@
  * again after the level's time and ends in the dead-letter topic; a delayed message outlives `kill -9`.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Admin } from '../../src/client/admin.ts'
+import { Consumer } from '../../src/client/consumer.ts'
+import type { ReceivedMessage } from '../../src/client/received-message.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
 import { mqctl, startMqctl } from './embedded.ts'
 import {
   apacheClassPath,
@@ -108,6 +112,60 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
         RETRY_TOPIC: topic,
         ORIGIN_MESSAGE_ID: sent?.offsetMessageId,
       })
+    })
+
+    it('a try that an official client failed may come to ours, and the other way round', async () => {
+      const topic = await aTopic('Retry_shared')
+      const group = 'CG_shared'
+      const admin = Admin.open(nodeWorld, { nameServers: cluster.namesrv })
+      const delayed = async () => {
+        const offsets = await admin.topics.offsets('SCHEDULE_TOPIC_XXXX').catch(() => [])
+        return offsets.reduce((sum, row) => sum + row.maxOffset, 0)
+      }
+      const before = await delayed()
+      await java.call('push.start', {
+        name: 'official',
+        group,
+        namesrv: cluster.namesrv,
+        topic,
+        from: 'CONSUME_FROM_FIRST_OFFSET',
+        failures: 1,
+      })
+      const [sent] = await send(topic, [{ body: 'passed on', tags: 'red', keys: 'k1' }])
+      await java.call('push.received', { name: 'official', atLeast: 1, timeoutMs: 60_000 })
+      await expect.poll(delayed).toBe(before + 1)
+      admin.close()
+      await java.call('push.stop', { name: 'official' })
+      const ours: ReceivedMessage[] = []
+      const consumer = await Consumer.start(nodeWorld, {
+        nameServers: cluster.namesrv,
+        group,
+        subscriptions: [{ topic }],
+        retryLevel: () => 1,
+        handler: (message) => {
+          ours.push(message)
+          throw new Error('pass it on')
+        },
+      })
+      await expect.poll(() => ours.length, { timeout: 60_000 }).toBe(1)
+      await consumer.close()
+      expect(ours[0]).toMatchObject({ topic, messageId: sent?.messageId, reconsumeTimes: 1 })
+      await java.call('push.start', {
+        name: 'official again',
+        group,
+        namesrv: cluster.namesrv,
+        topic,
+        from: 'CONSUME_FROM_FIRST_OFFSET',
+      })
+      const received = await java.call<Received[]>('push.received', {
+        name: 'official again',
+        atLeast: 1,
+        timeoutMs: 60_000,
+      })
+      await java.call('push.stop', { name: 'official again' })
+      expect(received.map((m) => [m.topic, m.messageId, m.reconsumeTimes, m.tags])).toEqual([
+        [topic, sent?.messageId, 2, 'red'],
+      ])
     })
 
     it('delivers delayed messages at their time, never before', async () => {
