@@ -97,6 +97,8 @@ interface FlagHistory {
   readonly warnsFrom?: number
   /** From this version the JVM does not start with it. */
   readonly fatalFrom?: number
+  /** Refused without -XX:+UnlockExperimentalVMOptions, before the version that it names if any. */
+  readonly experimental?: { readonly before?: number }
   readonly instead: string
 }
 
@@ -126,11 +128,24 @@ const histories: readonly FlagHistory[] = [
     fatalFrom: 19,
     instead: 'nothing: biased locking is off by default since 15',
   },
+  { name: /^-XX:[+-]UseConcMarkSweepGC$/, warnsFrom: 9, fatalFrom: 15, instead: '-XX:+UseG1GC' },
   {
-    name: /^-XX:[+-]?(UseConcMarkSweepGC|CMS\w+|UseCMS\w+|ParallelCMSThreads|ExplicitGCInvokesConcurrentAndUnloadsClasses)(=|$)/,
-    warnsFrom: 9,
+    // Of the incremental mode and the old compaction, which went before the collector did (JEP 214).
+    name: /^-XX:[+-]?(CMSIncremental\w+|UseCMSCompactAtFullCollection|CMSFullGCsBeforeCompaction|UseCMSCollectionPassing)(=|$)/,
+    fatalFrom: 9,
+    instead: '-XX:+UseG1GC',
+  },
+  {
+    name: /^-XX:[+-]?(CMS\w+|UseCMS\w+|ParallelCMSThreads)(=|$)/,
+    warnsFrom: 14,
     fatalFrom: 15,
     instead: '-XX:+UseG1GC',
+  },
+  {
+    name: /^-XX:[+-]ExplicitGCInvokesConcurrentAndUnloadsClasses$/,
+    warnsFrom: 9,
+    fatalFrom: 11,
+    instead: '-XX:+ExplicitGCInvokesConcurrent',
   },
   { name: /^-XX:[+-]UseParNewGC$/, warnsFrom: 9, fatalFrom: 11, instead: '-XX:+UseG1GC' },
   { name: /^-Xincgc$/, fatalFrom: 9, instead: '-XX:+UseG1GC' },
@@ -154,7 +169,23 @@ const histories: readonly FlagHistory[] = [
     fatalFrom: 11,
     instead: '-XX:MaxRAMPercentage=50',
   },
-  { name: /^-XX:[+-]UseZGC$/, since: 11, instead: '-XX:+UseG1GC' },
+  {
+    name: /^-XX:[+-]UseZGC$/,
+    since: 11,
+    experimental: { before: 15 },
+    instead: '-XX:+UnlockExperimentalVMOptions in front of it',
+  },
+  {
+    name: /^-XX:[+-]UseEpsilonGC$/,
+    since: 11,
+    experimental: {},
+    instead: '-XX:+UseG1GC: it never frees anything',
+  },
+  {
+    name: /^-XX:(G1NewSizePercent|G1MaxNewSizePercent|G1MixedGCLiveThresholdPercent|G1OldCSetRegionThresholdPercent)=/,
+    experimental: {},
+    instead: '-XX:MaxGCPauseMillis, or -XX:+UnlockExperimentalVMOptions in front of it',
+  },
   {
     name: /^-XX:[+-]ZGenerational$/,
     since: 21,
@@ -162,7 +193,42 @@ const histories: readonly FlagHistory[] = [
     instead: 'nothing: ZGC is generational since 23',
   },
   { name: /^-XX:(MaxRAMPercentage|InitialRAMPercentage)=/, since: 8, instead: '-Xmx' },
-  { name: /^-Djava\.(ext|endorsed)\.dirs$/, fatalFrom: 9, instead: 'the class path' },
+  {
+    name: /^-XX:DefaultMaxRAMFraction=/,
+    warnsFrom: 8,
+    fatalFrom: 25,
+    instead: '-XX:MaxRAMPercentage=50',
+  },
+  {
+    name: /^-XX:(Max|Min|Initial)RAMFraction=/,
+    warnsFrom: 10,
+    fatalFrom: 25,
+    instead: '-XX:MaxRAMPercentage=50',
+  },
+  {
+    name: /^-XX:[+-](TraceClassLoading|TraceClassUnloading)$/,
+    warnsFrom: 9,
+    fatalFrom: 17,
+    instead: '-Xlog:class+load=info',
+  },
+  {
+    name: /^-XX:([+-]PrintSafepointStatistics$|PrintSafepointStatistics(Count|Timeout)=)/,
+    warnsFrom: 11,
+    fatalFrom: 13,
+    instead: '-Xlog:safepoint',
+  },
+  { name: /^-XX:[+-]UseAppCDS$/, warnsFrom: 11, fatalFrom: 13, instead: 'nothing' },
+  {
+    name: /^-XX:[+-](UseMembar|MonitorInUseLists)$/,
+    warnsFrom: 10,
+    fatalFrom: 17,
+    instead: 'nothing',
+  },
+  { name: /^-XX:[+-]FlightRecorder$/, warnsFrom: 13, instead: '-XX:StartFlightRecording' },
+  { name: /^-Xverify:none$/, warnsFrom: 13, instead: 'nothing' },
+  { name: /^-d(32|64)$/, warnsFrom: 9, fatalFrom: 10, instead: 'nothing' },
+  // In the start scripts of RocketMQ 4.x; the value is not kept.
+  { name: /^-Djava\.(ext|endorsed)\.dirs$/, fatalFrom: 9, instead: 'the class path (-cp)' },
 ]
 
 export interface FlagTrouble {
@@ -176,10 +242,11 @@ export interface FlagTrouble {
 export function troublesOf(flags: readonly string[], feature: number): FlagTrouble[] {
   const troubles: FlagTrouble[] = []
   const ignores = flagSwitch(flags, 'IgnoreUnrecognizedVMOptions') === true
+  const unlocked = flagSwitch(flags, 'UnlockExperimentalVMOptions') === true
   for (const flag of flags) {
     const history = histories.find(({ name }) => name.test(flag))
     if (history === undefined) continue
-    const { since, warnsFrom, fatalFrom, instead } = history
+    const { since, warnsFrom, fatalFrom, experimental, instead } = history
     if (since !== undefined && feature < since) {
       troubles.push({ flag, fatal: true, why: `unknown before JDK ${since}`, instead })
     } else if (fatalFrom !== undefined && feature >= fatalFrom) {
@@ -190,6 +257,9 @@ export function troublesOf(flags: readonly string[], feature: number): FlagTroub
       troubles.push({ flag, fatal: !hidden, why, instead })
     } else if (warnsFrom !== undefined && feature >= warnsFrom) {
       troubles.push({ flag, fatal: false, why: `deprecated since JDK ${warnsFrom}`, instead })
+    } else if (experimental !== undefined && !unlocked && feature < (experimental.before ?? 99)) {
+      const why = `experimental in JDK ${feature}: the JVM does not start without -XX:+UnlockExperimentalVMOptions`
+      troubles.push({ flag, fatal: true, why, instead })
     }
   }
   const chosen = chosenCollectors(flags)
@@ -199,15 +269,6 @@ export function troublesOf(flags: readonly string[], feature: number): FlagTroub
       fatal: true,
       why: 'several collectors are chosen: the JVM does not start',
       instead: 'one of them',
-    })
-  }
-  const young = feature >= 11 && feature < 15 && flagSwitch(flags, 'UseZGC') === true
-  if (young && flagSwitch(flags, 'UnlockExperimentalVMOptions') !== true) {
-    troubles.push({
-      flag: '-XX:+UseZGC',
-      fatal: true,
-      why: `experimental in JDK ${feature}`,
-      instead: '-XX:+UnlockExperimentalVMOptions -XX:+UseZGC',
     })
   }
   const start = heapStartBytes(flags)

@@ -137,9 +137,15 @@ function lineCount(files: HostFiles, directory: string | null, name: string, den
   return lines
 }
 
-/** JVM options only: -D properties, class paths and arguments can hold passwords. */
+/**
+ * JVM options only: -D properties, class paths and arguments can hold passwords. Of the two
+ * properties that stop a JVM since 9 the names stay.
+ */
 export function jvmFlagsOf(words: readonly string[]): string[] {
-  return words.filter((word) => /^-(X|server$|client$|verbose)/.test(word))
+  return words.flatMap((word) => {
+    if (/^-(X|server$|client$|verbose|d(32|64)$)/.test(word)) return [word]
+    return /^-Djava\.(ext|endorsed)\.dirs(?==)/.exec(word)?.[0] ?? []
+  })
 }
 
 function jvmOf(
@@ -162,7 +168,11 @@ function jvmOf(
   }
   if (kind !== 'java' || directory === null) return null
   const environment = optionsFromEnvironment(files, directory, denied)
-  const flags = [...environment, ...jvmFlagsOf(optionsBeforeClass(command))]
+  const flags = [
+    ...environment.before,
+    ...jvmFlagsOf(optionsBeforeClass(command)),
+    ...environment.after,
+  ]
   const mainClass = command.slice(1).find((word, index) => {
     const before = command[index] ?? ''
     return !word.startsWith('-') && !/^(-cp|-classpath|--class-path|-p|--module-path)$/.test(before)
@@ -187,21 +197,27 @@ function optionsBeforeClass(command: readonly string[]): readonly string[] {
   return command
 }
 
+/**
+ * Options that the environment adds, in the order in which the JVM takes them: of several for one
+ * thing the last counts. Source: the manual of java(1), "JDK_JAVA_OPTIONS"; JVM TI, "JAVA_TOOL_OPTIONS";
+ * arguments.cpp (_JAVA_OPTIONS).
+ */
 function optionsFromEnvironment(
   files: HostFiles,
   directory: string,
   denied: string[],
-): readonly string[] {
+): { readonly before: readonly string[]; readonly after: readonly string[] } {
   const { text, missing } = files.read(`${directory}/environ`)
-  if (text === null) {
-    if (missing === 'denied') denied.push('environ')
-    return []
+  if (text === null && missing === 'denied') denied.push('environ')
+  const entries = text?.split('\0') ?? []
+  const optionsIn = (name: string) =>
+    entries
+      .filter((entry) => entry.startsWith(`${name}=`))
+      .flatMap((entry) => jvmFlagsOf(entry.slice(name.length + 1).split(/\s+/)))
+  return {
+    before: [...optionsIn('JAVA_TOOL_OPTIONS'), ...optionsIn('JDK_JAVA_OPTIONS')],
+    after: optionsIn('_JAVA_OPTIONS'),
   }
-  const names = ['JDK_JAVA_OPTIONS', 'JAVA_TOOL_OPTIONS']
-  return text
-    .split('\0')
-    .filter((entry) => names.some((name) => entry.startsWith(`${name}=`)))
-    .flatMap((entry) => jvmFlagsOf(entry.slice(entry.indexOf('=') + 1).split(/\s+/)))
 }
 
 function javaVersion(files: HostFiles, directory: string, denied: string[]) {

@@ -73,7 +73,11 @@ const version: Check = {
       expected: supported.join(', '),
       evidence: [{ source: jvm.versionSource ?? jvm.source, value: jvm.version ?? '' }],
       severity: feature < 8 ? 'critical' : 'warning',
-      text: ok ? '' : 'RocketMQ is built and tested with releases of long-term support only',
+      text: ok
+        ? ''
+        : feature < 8
+          ? 'RocketMQ does not start with it'
+          : 'RocketMQ may run with it, and is not built and tested with it',
       remedy: { summary: 'run the broker with JDK 17 or 21 (RocketMQ 4.x: 8)', restart: true },
     })
   },
