@@ -3,9 +3,16 @@
  * last one is judged, every record checked as Apache checks it and put into queues and index.
  */
 import type { Logger } from '../base/logger.ts'
+import { fitsI64, readI64 } from '../base/i64.ts'
 import { javaHash, javaHashOfBytes } from '../protocol/java-hash.ts'
 import { PropertyScan } from '../protocol/properties.ts'
-import { RecordVerdict, RecordView } from '../protocol/record.ts'
+import {
+  BLANK_BYTES,
+  PHYSICAL_OFFSET_AT,
+  RECORD_BYTES_MIN,
+  RecordVerdict,
+  RecordView,
+} from '../protocol/record.ts'
 import { isQueued, SysFlag } from '../protocol/sys-flag.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
@@ -40,8 +47,31 @@ export interface LogScanParts {
   readonly logger: Logger
 }
 
+/** So many zeros in a row count as the end of what was written, or twice the longest record. */
+const HUNT_ZEROS_BYTES = 8 * 1024 * 1024
+const ZEROS = Buffer.alloc(HUNT_BYTES)
+/** What has to be seen of a candidate to know whether it says that it stands where it stands. */
+const HUNT_HEAD_BYTES = PHYSICAL_OFFSET_AT + 8
+/** Queue offsets that may be missing in a log that an Apache broker wrote. */
+const FOREIGN_GAP_MAX = 100_000
+const QUEUE_ID_MAX = 100_000
+
 /** What `#parse` came upon. */
 type Stop = 'more' | 'blank' | 'bad'
+
+/** How a scan treats what it finds. */
+export interface ScanRules {
+  /** Nothing below it is cut: what is damaged there is skipped, whatever stands behind it. */
+  readonly durableEnd: number
+  /** This store wrote the log: the offsets of a queue follow each other, and nothing stale lies behind. */
+  readonly own: boolean
+  /** The queues are known up to where the scan begins: a new one starts at 0. */
+  readonly complete: boolean
+  /** The log ends at `durableEnd`: what stands behind it is not looked at. */
+  readonly closed: boolean
+  /** Position of the last record that is in the index already; Infinity when there is no index. */
+  readonly indexedTo: number
+}
 
 export class LogScan {
   records = 0
@@ -55,8 +85,11 @@ export class LogScan {
   readonly #carryBytes: number
   #position = 0
   #durableEnd = 0
-  #dense = false
+  #own = false
+  #complete = false
   #indexedTo = -1
+  /** Log that was passed over as damaged: so many records may be missing in a queue. */
+  #skippedBytes = 0
   #queue: Queue | null = null
 
   constructor(parts: LogScanParts) {
@@ -68,29 +101,58 @@ export class LogScan {
   }
 
   /**
-   * Dispatches every record from `from` on and returns where the log ends. Below `durableEnd` bad
-   * places are skipped. With `dense`, a record beyond it whose queue offset does not follow is where
-   * the log ends: a leftover. Records up to `indexedTo` are in the index already.
+   * Dispatches every record from `from` on and returns where the log ends: below `durableEnd` never,
+   * beyond it at the first place that is no record and has no valid record of this log behind it.
+   * What is bad before that is damaged: it is passed over and named.
+   *
+   * A record counts when its size and magic are right, the checksum of its body is, it says of itself
+   * that it stands where it stands, and its queue offset can follow. Zeros, older content and records
+   * that stood elsewhere do not. A log that another broker wrote ends at its first bad place beyond
+   * `durableEnd`, as that broker ends it: Apache leaves what it cut off in the file.
    */
-  async run(from: number, durableEnd: number, dense: boolean, indexedTo: number): Promise<number> {
+  async run(from: number, rules: ScanRules): Promise<number> {
     const { segments } = this.#parts
     this.#position = from
-    this.#durableEnd = durableEnd
-    this.#dense = dense
-    this.#indexedTo = indexedTo
+    this.#durableEnd = rules.durableEnd
+    this.#own = rules.own
+    this.#complete = rules.complete
+    this.#indexedTo = rules.indexedTo
+    const hunts = rules.own && !rules.closed
+    /** Start of a bad region behind which no record was accepted so far; −1 when there is none. */
+    let badFrom = -1
+    let why = ''
     for (;;) {
       const segment = segments.find(this.#position)
-      if (segment === null) return this.#position
+      if (segment === null) return badFrom < 0 ? this.#position : this.#endAt(badFrom, why)
+      const start = this.#position
+      const before = this.records
       const stop = await this.#scanSegment(segment)
+      if (badFrom >= 0 && this.records > before) {
+        this.#report(badFrom, start, why)
+        badFrom = -1
+      }
       if (stop === 'blank') {
         this.#position = segment.end
         continue
       }
-      if (this.#position >= this.#durableEnd) return this.#position
+      if (badFrom < 0) {
+        badFrom = this.#position
+        why = this.#fault
+      }
+      const below = this.#position < this.#durableEnd
+      if (!below && !hunts) return this.#endAt(badFrom, why)
       const next = await this.#hunt(segment, this.#position)
-      this.#report(next)
+      if (next < 0) return this.#endAt(badFrom, why)
+      this.#skippedBytes += next - this.#position
       this.#position = next
     }
+  }
+
+  /** Where the log ends when nothing valid stands behind a bad region: never below the durable end. */
+  #endAt(badFrom: number, why: string): number {
+    if (badFrom >= this.#durableEnd) return badFrom
+    this.#report(badFrom, this.#durableEnd, why)
+    return this.#durableEnd
   }
 
   /** Store time of the segment's first record; −1 when there is no valid one. */
@@ -193,11 +255,17 @@ export class LogScan {
     const { queues, index } = this.#parts
     const queue = this.#queueOf(bytes)
     const queued = isQueued(view.sysFlag)
-    if (this.#position >= this.#durableEnd) {
-      if (queue === null || this.#isTorn(bytes)) return this.#isNo('torn')
-      if (queued && this.#dense && queue.maxOffset > 0 && view.queueOffset !== queue.maxOffset) {
-        return this.#isNo('queue offset')
-      }
+    const beyond = this.#position >= this.#durableEnd
+    if (beyond && (queue === null || this.#isTorn(bytes))) return this.#isNo('torn')
+    const known = this.#complete && beyond
+    if (queue !== null && queued && (known || queue.maxOffset > 0)) {
+      // Behind: a leftover. Ahead: its own damage, or that of records before it that were skipped.
+      const ahead = view.queueOffset - queue.maxOffset
+      const skipped = Math.floor(this.#skippedBytes / RECORD_BYTES_MIN)
+      const aheadMax = this.#own ? skipped : FOREIGN_GAP_MAX + skipped
+      if (ahead > aheadMax || (ahead < 0 && beyond && this.#own)) return this.#isNo('queue offset')
+      // Below the durable end it may be of a topic that was deleted since; or else it leaves a gap.
+      if (ahead < 0) this.#skippedBytes += view.size
     }
     this.records++
     if (view.storeTimestamp > this.lastStoreTimestamp) this.lastStoreTimestamp = view.storeTimestamp
@@ -270,7 +338,7 @@ export class LogScan {
     const topic = bytes.toString('utf8', topicStart, topicEnd)
     const { queues } = this.#parts
     let queue = queues.peek(topic, queueId)
-    if (queue === null && faultOfTopic(topic) === null && queueId >= 0) {
+    if (queue === null && faultOfTopic(topic) === null && queueId >= 0 && queueId <= QUEUE_ID_MAX) {
       queue = queues.queue(topic, queueId)
     }
     this.#queue = queue
@@ -284,18 +352,70 @@ export class LogScan {
     if (index?.congested === true) await index.flushAll(false)
   }
 
-  /** The next place behind `from` where a valid record stands, or the start of the next segment, or the durable end. */
+  /**
+   * The next place behind `from` where a valid record stands. Where there is none: below the durable
+   * end the start of the next segment, beyond it −1.
+   */
   async #hunt(segment: Segment, from: number): Promise<number> {
-    const { files, segments } = this.#parts
+    const { segments } = this.#parts
+    const claimed = await this.#claimedEnd(segment, from)
+    const found = claimed >= 0 ? claimed : await this.#huntIn(segment, from + 1)
+    if (found >= 0) return found
+    for (let next = segments.find(segment.end); next; next = segments.find(next.end)) {
+      if (next.from < this.#durableEnd) return next.from
+      const further = await this.#huntIn(next, next.from)
+      if (further >= 0) return further
+    }
+    return -1
+  }
+
+  /**
+   * Where the bad record at `from` says that it ends, if a valid record or the blank that ends the
+   * segment stands there, else −1; through several bad records when each says where it stands. Asked
+   * first, so that what a message carries in its body is not taken for a record of the log.
+   */
+  async #claimedEnd(segment: Segment, from: number): Promise<number> {
+    const { files } = this.#parts
     const file = await files.acquire(segment.path)
     try {
-      const overlap = 12
-      for (let base = from - segment.from + 1; base < segment.sizeBytes; base += HUNT_BYTES) {
-        const bytes = await readSpan(file, base, HUNT_BYTES + overlap)
-        for (let hit = bytes.indexOf(MAGIC_START); hit >= 0 && hit < HUNT_BYTES + 4;) {
-          const candidate = base + hit - 4
-          if (hit >= 4 && (await this.#isRecord(file, segment, candidate))) {
-            return segment.from + candidate
+      for (let at = from; ;) {
+        const head = await readSpan(file, at - segment.from, RECORD_BYTES_MIN)
+        if (RecordView.storeTimeOf(head, at) < 0) return -1
+        const size = head.readInt32BE(0)
+        if (size < RECORD_BYTES_MIN || size > this.#carryBytes) return -1
+        at += size
+        if (at + BLANK_BYTES > segment.end) return -1
+        if (await this.#isRecord(file, segment, at - segment.from)) return at
+        const blank = await readSpan(file, at - segment.from, BLANK_BYTES)
+        const verdict = this.#view.check(blank, 0, blank.length, false)
+        if (verdict === RecordVerdict.blank && at + this.#view.size === segment.end) return at
+      }
+    } finally {
+      files.release(segment.path, file)
+    }
+  }
+
+  /** The first place in the segment, at `from` or behind it, where a valid record stands; −1 when there is none. */
+  async #huntIn(segment: Segment, from: number): Promise<number> {
+    const { files } = this.#parts
+    const zerosMax = Math.max(HUNT_ZEROS_BYTES, 2 * this.#carryBytes)
+    const file = await files.acquire(segment.path)
+    try {
+      let zeros = 0
+      for (let base = from - segment.from; base < segment.sizeBytes; base += HUNT_BYTES) {
+        const bytes = await readSpan(file, base, HUNT_BYTES + HUNT_HEAD_BYTES)
+        const length = Math.min(bytes.length, HUNT_BYTES)
+        if (ZEROS.compare(bytes, 0, length, 0, length) === 0) {
+          zeros += HUNT_BYTES
+          if (zeros >= zerosMax && segment.from + base >= this.#durableEnd) return -1
+          continue
+        }
+        zeros = 0
+        for (let hit = bytes.indexOf(MAGIC_START, 4); hit >= 0 && hit < HUNT_BYTES + 4;) {
+          const at = hit - 4
+          const position = segment.from + base + at
+          if (saysItStandsAt(bytes, at, position)) {
+            if (await this.#isRecord(file, segment, base + at)) return position
           }
           hit = bytes.indexOf(MAGIC_START, hit + 1)
         }
@@ -303,7 +423,7 @@ export class LogScan {
     } finally {
       files.release(segment.path, file)
     }
-    return segments.last === segment ? this.#durableEnd : segment.end
+    return -1
   }
 
   async #isRecord(file: DiskFile, segment: Segment, at: number): Promise<boolean> {
@@ -319,15 +439,20 @@ export class LogScan {
     )
   }
 
-  #report(end: number): void {
+  #report(physicalOffset: number, end: number, why: string): void {
     this.badCount++
     if (this.bad.length >= BAD_LISTED_MAX) return
-    this.bad.push({
-      physicalOffset: this.#position,
-      bytes: end - this.#position,
-      why: this.#fault,
-    })
+    this.bad.push({ physicalOffset, bytes: end - physicalOffset, why })
   }
+}
+
+/** Whether the field of a record that begins at `at` names `position` as its place in the log. */
+function saysItStandsAt(bytes: Buffer, at: number, position: number): boolean {
+  return (
+    at + HUNT_HEAD_BYTES <= bytes.length &&
+    fitsI64(bytes, at + PHYSICAL_OFFSET_AT) &&
+    readI64(bytes, at + PHYSICAL_OFFSET_AT) === position
+  )
 }
 
 function read(

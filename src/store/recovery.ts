@@ -8,9 +8,9 @@
  * 2. Consume queues and index are opened up to that position; what lies behind it is taken away. When
  *    they are missing or do not add up, all is built again from the start of the log.
  * 3. The log is read from there: every whole, valid record that stands where it says is dispatched.
- *    At a bad record below the durable end the next valid one is looked for: what lies between is
- *    named, and stays. Beyond the durable end the first bad record is where the log ends; the bytes
- *    behind it are zeroed.
+ *    At a bad record the next valid one is looked for: what lies between is damaged, is named, and
+ *    stays. Only a tail behind which nothing valid stands, beyond the durable end, is torn: the log
+ *    ends before it, and the bytes are zeroed.
  * 4. The log is synced, so that nothing is visible that a power cut could take away again.
  */
 import path from 'node:path'
@@ -52,7 +52,7 @@ export interface RecoveryReport {
   /** Bytes of a torn tail that were cut, and where; 0 and −1 when there was none. */
   readonly cutBytes: number
   readonly cutFrom: number
-  /** Damaged places below the durable end; the first hundred. */
+  /** Damaged places with valid records behind them, or below the durable end; the first hundred. */
   readonly bad: readonly BadRegion[]
   readonly badCount: number
   /** Why queues and index were built again from the whole log; null when they were not. */
@@ -140,8 +140,13 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
 
   // The log from there on.
   const scan = new LogScan({ settings, segments, queues, index, files, clock, logger })
-  const indexedTo = index?.endPhysicalOffset ?? -1
-  const logEnd = await scan.run(from, durableEnd, own, index === null ? Infinity : indexedTo)
+  const logEnd = await scan.run(from, {
+    durableEnd,
+    own,
+    complete: own && rebuilt === null,
+    closed: own && clean,
+    indexedTo: index?.endPhysicalOffset ?? Infinity,
+  })
   const cutBytes = clean && own ? 0 : await zeroTail(parts, logEnd)
   await removeSegmentsBehind(parts, logEnd)
   if (logEnd === segments.last.end) await segments.makeAfterLast()

@@ -2,29 +2,33 @@
  * The store on a simulated disk: a workload of 200 operations that leaves a history, crash images
  * that are opened again, and the judgement of what came back.
  *
- * Bad recovery is: the store does not open; a queue has a gap, or a message that nobody sent there;
- * a message is missing that was acknowledged, or that a consumer could have seen; a key leads to a
- * record that does not carry it; the next message does not get the next offset.
+ * Bad recovery is: the store does not open; a queue has a gap (save where a power cut took bytes of
+ * that very record that nobody had synced, and recovery names the place), or a message that nobody
+ * sent there; a whole record was passed over as damaged; a message is missing that was acknowledged,
+ * or that a consumer could have seen; a key leads to a record that does not carry it; the next message
+ * does not get the next offset.
  */
 import { resolveOptions } from '../../src/base/options.ts'
 import { messageOf } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { BatchReader, encodeBatch } from '../../src/protocol/batch-body.ts'
-import { decodeRecord, decodeRecords } from '../../src/protocol/record.ts'
+import { decodeRecord, decodeRecords, RECORD_BYTES_MIN } from '../../src/protocol/record.ts'
 import { AppendRequest, AppendStatus } from '../../src/store/append.ts'
 import type { ReplyBuffer } from '../../src/store/log-reader.ts'
+import type { BadRegion } from '../../src/store/recovery.ts'
+import { fileNameOf } from '../../src/store/segments.ts'
 import { storeOptions, type StoreSettings } from '../../src/store/options.ts'
 import { Store, type StoreHooks } from '../../src/store/store.ts'
 import type { Clock } from '../../src/world/clock.ts'
 import type { Disk } from '../../src/world/disk.ts'
 import type { World } from '../../src/world/world.ts'
 import { randomFrom, settle, SimClock } from './sim-clock.ts'
-import { type FaultPlan, type Image, SimDisk, type Snapshot } from './sim-disk.ts'
+import { type FaultPlan, type Image, SECTOR_BYTES, SimDisk, type Snapshot } from './sim-disk.ts'
 
 export const OPERATIONS = 200
 /** Operations that are still done after a disk call failed. */
 const AFTER_FAULT = 12
-const SEGMENT_BYTES = 4096
+export const SEGMENT_BYTES = 4096
 const TOPICS = ['A', 'B'] as const
 const QUEUES = 2
 
@@ -71,6 +75,8 @@ interface Sent {
   readonly key: string
   readonly offset: number
   readonly body: string
+  /** Its place in the log; of a batch, `end` is that of the whole batch. */
+  readonly start: number
   readonly end: number
 }
 
@@ -83,8 +89,8 @@ export interface Mark {
 }
 
 export class History {
-  /** Queue → offset → every body that was ever appended there. */
-  readonly candidates = new Map<string, Map<number, Set<string>>>()
+  /** Queue → offset → everything that was ever appended there, by its body. */
+  readonly candidates = new Map<string, Map<number, Map<string, Sent>>>()
   readonly acked: Sent[] = []
   readonly keys: string[] = []
   /** Queue → behind the last message a consumer could have seen. */
@@ -104,10 +110,10 @@ export class History {
 
   appended(sent: Sent): void {
     let offsets = this.candidates.get(sent.key)
-    if (!offsets) this.candidates.set(sent.key, (offsets = new Map<number, Set<string>>()))
+    if (!offsets) this.candidates.set(sent.key, (offsets = new Map<number, Map<string, Sent>>()))
     let bodies = offsets.get(sent.offset)
-    if (!bodies) offsets.set(sent.offset, (bodies = new Set<string>()))
-    bodies.add(sent.body)
+    if (!bodies) offsets.set(sent.offset, (bodies = new Map<string, Sent>()))
+    bodies.set(sent.body, sent)
     this.pending.push(sent)
   }
 
@@ -271,9 +277,9 @@ class Runner {
     const body = `${topic}/${queueId}#${n}`.padEnd(bodyBytes, String.fromCharCode(97 + (n % 26)))
     const request = this.#fill(topic, queueId, `k${n}`, Buffer.from(body))
     if (!(await this.#retried(() => this.#opened.append(request)))) return
-    const { queueOffset, end } = this.#opened.lastAppend
+    const { queueOffset, physicalOffset: start, end } = this.#opened.lastAppend
     this.history.keys.push(`${topic} k${n}`)
-    this.history.appended({ key: `${topic}/${queueId}`, offset: queueOffset, body, end })
+    this.history.appended({ key: `${topic}/${queueId}`, offset: queueOffset, body, start, end })
   }
 
   #fill(topic: string, queueId: number, key: string, body: Buffer): AppendRequest {
@@ -317,9 +323,11 @@ class Runner {
     const reader = new BatchReader()
     const append = () => this.#opened.appendBatch(request, reader, encoded, 0, encoded.length)
     if (!(await this.#retried(append))) return
-    const { queueOffset, end } = this.#opened.lastAppend
+    const { queueOffset, physicalOffsets, end } = this.#opened.lastAppend
+    const key = `${topic}/${queueId}`
     for (const [i, body] of bodies.entries()) {
-      this.history.appended({ key: `${topic}/${queueId}`, offset: queueOffset + i, body, end })
+      const start = physicalOffsets[i] ?? 0
+      this.history.appended({ key, offset: queueOffset + i, body, start, end })
     }
     await this.#confirmed()
   }
@@ -362,8 +370,15 @@ class Reply implements ReplyBuffer {
 export interface Recovered {
   /** What is wrong whatever was acknowledged. */
   readonly faults: readonly string[]
-  /** Queue → first offset and bodies from there on. */
-  readonly queues: ReadonlyMap<string, { readonly min: number; readonly bodies: readonly string[] }>
+  /** Queue → first offset and bodies from there on; null where recovery skipped a damaged record. */
+  readonly queues: ReadonlyMap<string, ReadQueue>
+  /** Damaged places that recovery passed over because of valid records behind them. */
+  readonly damaged: readonly BadRegion[]
+}
+
+interface ReadQueue {
+  readonly min: number
+  readonly bodies: readonly (string | null)[]
 }
 
 /** Nothing waits for time here: completions come as microtasks, and timers never fire. */
@@ -389,7 +404,7 @@ export async function inspect(image: Image, options: InspectOptions): Promise<Re
   const simulated = new SimDisk(queueMicrotask, () => immediateClock.wallMs(), image)
   const disk = options.wrapDisk ? options.wrapDisk(simulated) : simulated
   const faults: string[] = []
-  const queues = new Map<string, { min: number; bodies: string[] }>()
+  const queues = new Map<string, ReadQueue>()
   let store: Store
   const lines: (() => void)[] = []
   try {
@@ -407,14 +422,16 @@ export async function inspect(image: Image, options: InspectOptions): Promise<Re
       silentLogger,
     )
   } catch (error) {
-    return { faults: [`the store does not open: ${messageOf(error)}`], queues }
+    return { faults: [`the store does not open: ${messageOf(error)}`], queues, damaged: [] }
   }
+  const damaged = store.facts().recovery.bad
   try {
     for (const topic of TOPICS) {
       for (let queueId = 0; queueId < QUEUES; queueId++) {
         queues.set(`${topic}/${queueId}`, await readQueue(store, topic, queueId, faults))
       }
     }
+    for (const region of damaged) faults.push(...wholeRecordsIn(image, region, queues))
     await goOn(store, lines, faults)
     for (const line of options.keys.slice(-12)) {
       const [topic = '', key = ''] = line.split(' ')
@@ -425,7 +442,7 @@ export async function inspect(image: Image, options: InspectOptions): Promise<Re
       }
       const bodies = [...queues.values()].flatMap((queue) => queue.bodies)
       const stored = bodies.some(
-        (body) => body.startsWith(topic) && numberOf(body) === key.slice(1),
+        (body) => body?.startsWith(topic) === true && numberOf(body) === key.slice(1),
       )
       if (stored && records.length !== 1)
         faults.push(`key ${key} leads to ${records.length} records`)
@@ -433,7 +450,35 @@ export async function inspect(image: Image, options: InspectOptions): Promise<Re
   } catch (error) {
     faults.push(`after opening: ${messageOf(error)}`)
   }
-  return { faults, queues }
+  return { faults, queues, damaged }
+}
+
+/** Whole records that recovery passed over, though nothing else stands at their place in the queue. */
+function wholeRecordsIn(
+  image: Image,
+  { physicalOffset, bytes }: BadRegion,
+  queues: ReadonlyMap<string, ReadQueue>,
+): string[] {
+  const wrong: string[] = []
+  const content = Buffer.alloc(bytes)
+  for (let i = 0; i < bytes; i++) content[i] = byteOfLog(image, physicalOffset + i)
+  for (let at = 0; at + RECORD_BYTES_MIN <= bytes; at++) {
+    const message = decodeRecord(content, at, bytes)
+    if (message?.physicalOffset !== physicalOffset + at) continue
+    // Zeros at the end are a sector of properties that never came.
+    if (content[at + message.sizeBytes - 1] === 0) continue
+    const queue = queues.get(`${message.topic}/${message.queueId}`)
+    if (queue?.bodies[message.queueOffset - queue.min] !== null) continue
+    wrong.push(`a whole record at ${physicalOffset + at} was taken for damaged`)
+  }
+  return wrong
+}
+
+function byteOfLog(image: Image, position: number): number {
+  const inFile = position % SEGMENT_BYTES
+  const name = `/store/commitlog/${fileNameOf(position - inFile)}`
+  const sector = image.get(name)?.sectors.get(Math.floor(inFile / SECTOR_BYTES))
+  return sector?.[inFile % SECTOR_BYTES] ?? 0
 }
 
 function numberOf(body: string): string {
@@ -445,9 +490,9 @@ async function readQueue(
   topic: string,
   queueId: number,
   faults: string[],
-): Promise<{ min: number; bodies: string[] }> {
+): Promise<ReadQueue> {
   const queue = store.queue(topic, queueId)
-  const bodies: string[] = []
+  const bodies: (string | null)[] = []
   let expected = queue.minOffset
   for (let offset = queue.minOffset; offset < queue.maxOffset;) {
     const target = new Reply()
@@ -455,6 +500,7 @@ async function readQueue(
     const { messages, fault } = decodeRecords(target.bytes.subarray(0, target.length))
     if (fault !== null) faults.push(`${topic}/${queueId}: ${fault}`)
     for (const message of messages) {
+      for (; expected < message.queueOffset; expected++) bodies.push(null)
       if (message.queueOffset !== expected) {
         faults.push(`${topic}/${queueId}: ${message.queueOffset} where ${expected} should be`)
         expected = message.queueOffset
@@ -501,6 +547,10 @@ async function goOn(store: Store, lines: (() => void)[], faults: string[]): Prom
   }
 }
 
+function meets({ physicalOffset, bytes }: BadRegion, sent: Sent): boolean {
+  return sent.start < physicalOffset + bytes && sent.end > physicalOffset
+}
+
 export type CrashKind = 'kill' | 'power'
 
 /** Everything that is wrong with what came back, given what had happened before the crash. */
@@ -515,6 +565,12 @@ export function judge(
   for (const [key, { min, bodies }] of recovered.queues) {
     const candidates = history.candidates.get(key)
     for (const [i, body] of bodies.entries()) {
+      if (body === null) {
+        const lost = [...(candidates?.get(min + i)?.values() ?? [])]
+        const named = lost.some((sent) => recovered.damaged.some((region) => meets(region, sent)))
+        if (crash === 'kill' || !named) wrong.push(`${key}@${min + i}: missing between others`)
+        continue
+      }
       if (!candidates?.get(min + i)?.has(body)) {
         wrong.push(`${key}@${min + i}: nobody sent ${body.slice(0, 20)} there`)
       }

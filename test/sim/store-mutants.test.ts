@@ -3,21 +3,33 @@
  * the same judgement that passes the real store: else the judgement proves nothing.
  */
 import { afterEach, describe, expect, it } from 'vitest'
-import { RecordView } from '../../src/protocol/record.ts'
+import { RecordVerdict, RecordView } from '../../src/protocol/record.ts'
 import { CommitLog } from '../../src/store/commit-log.ts'
 import { DispatchRing } from '../../src/store/dispatch-ring.ts'
 import { DurableEnd } from '../../src/store/durable-end.ts'
 import { KeyIndex } from '../../src/store/key-index.ts'
+import { LogScan } from '../../src/store/log-scan.ts'
 import type { Disk, DiskFile } from '../../src/world/disk.ts'
-import { cutImage, type Fate, type Image, killImage, pendingOf, type Snapshot } from './sim-disk.ts'
+import { fileNameOf } from '../../src/store/segments.ts'
+import {
+  cutImage,
+  SECTOR_BYTES,
+  type Fate,
+  type Image,
+  killImage,
+  pendingOf,
+  type Snapshot,
+} from './sim-disk.ts'
 import {
   type CrashKind,
   type Flush,
+  type History,
   inspect,
   judge,
   type Mark,
   type RunOptions,
   runWorkload,
+  SEGMENT_BYTES,
 } from './store-harness.ts'
 
 const undo: (() => void)[] = []
@@ -155,26 +167,70 @@ async function foundByFault(
   return null
 }
 
-/** Flips one bit in the body of a record in the middle of the log that is on the disk. */
+/** The same files with one bit of this sector turned over. */
+function rotten(image: Image, name: string, index: number): Image {
+  const segment = image.get(name)
+  const sectors = new Map(segment?.sectors)
+  const sector = Buffer.from(sectors.get(index) ?? Buffer.alloc(SECTOR_BYTES))
+  sector.writeUInt8(sector.readUInt8(100) ^ 1, 100)
+  sectors.set(index, sector)
+  const { sizeBytes = 0 } = segment ?? {}
+  return new Map(image).set(name, { isDirectory: false, sectors, sizeBytes })
+}
+
+/** What is wrong when more than one of the acknowledged messages is gone. */
+async function moreThanOneGone(
+  image: Image,
+  history: History,
+  acked: number,
+): Promise<string | null> {
+  const recovered = await inspect(image, { flush: 'sync', keys: [] })
+  let found = 0
+  for (const { bodies } of recovered.queues.values()) {
+    found += bodies.filter((body) => body !== null).length
+  }
+  const there = history.acked.slice(0, acked).filter((sent) => sent.end > history.cleanedTo).length
+  return found >= there - 1 ? null : `${found} of ${there} messages came back after one bit flipped`
+}
+
+/** Flips one bit of the log that was on the disk; queues and index have to be built again. */
 async function foundByBitRot(): Promise<string | null> {
   const { disk, history } = await runWorkload({ flush: 'sync', seed: SEED })
   const image = disk.image()
-  // An unclean end: the mark of a running broker is still there.
-  const rotten = new Map(image)
-  rotten.set('/store/abort', { isDirectory: false, sectors: new Map(), sizeBytes: 0 })
   const name = [...image.keys()].filter((at) => at.includes('/commitlog/')).sort()[0] ?? ''
-  const segment = image.get(name)
-  const sectors = new Map(segment?.sectors)
-  const sector = Buffer.from(sectors.get(1) ?? Buffer.alloc(512))
-  sector.writeUInt8(sector.readUInt8(100) ^ 1, 100)
-  sectors.set(1, sector)
-  rotten.set(name, { isDirectory: false, sectors, sizeBytes: segment?.sizeBytes ?? 0 })
-  for (const at of [...rotten.keys()]) if (at.startsWith('/store/consumequeue/')) rotten.delete(at)
-  const recovered = await inspect(rotten, { flush: 'sync', keys: [] })
-  let found = 0
-  for (const { bodies } of recovered.queues.values()) found += bodies.length
-  const there = history.acked.filter((sent) => sent.end > history.cleanedTo).length
-  return found >= there - 1 ? null : `${found} of ${there} messages came back after one bit flipped`
+  const left = new Map(rotten(image, name, 1))
+  // An unclean end: the mark of a running broker is still there.
+  left.set('/store/abort', { isDirectory: false, sectors: new Map(), sizeBytes: 0 })
+  for (const at of [...left.keys()]) if (at.startsWith('/store/consumequeue/')) left.delete(at)
+  return moreThanOneGone(left, history, history.acked.length)
+}
+
+/** Flips one bit of the newest part of the log, a little before its end, at moments all along a run. */
+async function foundByBitRotBeforeTheEnd(): Promise<string | null> {
+  const moments: { image: Image; acked: number; end: number }[] = []
+  let step = 0
+  const { history } = await runWorkload({
+    flush: 'sync',
+    seed: SEED,
+    onStep: (disk, soFar, what) => {
+      const end = soFar.acked[soFar.acked.length - 1]?.end ?? 0
+      if (++step % 40 !== 0 || end < 2 * SEGMENT_BYTES) return
+      moments.push({
+        image: killImage(disk.snapshot(what, null), 'none'),
+        acked: soFar.acked.length,
+        end,
+      })
+    },
+  })
+  for (const { image, acked, end } of moments) {
+    const sector = Math.floor(end / SECTOR_BYTES) - 1
+    const perSegment = SEGMENT_BYTES / SECTOR_BYTES
+    const segment = Math.floor(sector / perSegment)
+    const name = `/store/commitlog/${fileNameOf(segment * SEGMENT_BYTES)}`
+    const wrong = await moreThanOneGone(rotten(image, name, sector % perSegment), history, acked)
+    if (wrong !== null) return wrong
+  }
+  return null
 }
 
 describe('the judgement passes the real store', () => {
@@ -183,6 +239,7 @@ describe('the judgement passes the real store', () => {
     expect(await foundByCrash({ flush: 'async', crash: 'kill', stride: 9 })).toBeNull()
     expect(await foundByCrash({ flush: 'async', crash: 'power', stride: 9 })).toBeNull()
     expect(await foundByBitRot()).toBeNull()
+    expect(await foundByBitRotBeforeTheEnd()).toBeNull()
   })
 })
 
@@ -255,12 +312,11 @@ describe('a planted bug is found', () => {
 
   it('7. cutting at the first bad record, wherever it is', async () => {
     plant(
-      DurableEnd.prototype,
-      'read',
+      LogScan.prototype,
+      'run',
       (original) =>
-        async function (this: DurableEnd) {
-          const read = await original.call(this)
-          return read && { ...read, state: { ...read.state, durableEnd: 0 } }
+        function (this: LogScan, from, rules) {
+          return original.call(this, from, { ...rules, durableEnd: 0, closed: true })
         },
     )
     expect(await foundByBitRot()).not.toBeNull()
@@ -346,5 +402,45 @@ describe('a planted bug is found', () => {
       (await foundByFault('async', 'EIO')) ??
       (await foundByCrash({ flush: 'async', crash: 'power', stride: 1 }))
     expect(found).not.toBeNull()
+  })
+
+  it('12. cutting acknowledged records behind a bad one beyond the durable end', async () => {
+    plant(
+      LogScan.prototype,
+      'run',
+      (original) =>
+        function (this: LogScan, from, rules) {
+          return original.call(this, from, { ...rules, closed: true })
+        },
+    )
+    expect(await foundByBitRotBeforeTheEnd()).not.toBeNull()
+  })
+
+  it('13. taking whole records behind a bad one for damaged', async () => {
+    let scanning = false
+    plant(
+      LogScan.prototype,
+      'run',
+      (original) =>
+        async function (this: LogScan, from, rules) {
+          scanning = true
+          const end = await original.call(this, from, rules)
+          scanning = false
+          return end
+        },
+    )
+    plant(
+      RecordView.prototype,
+      'check',
+      (original) =>
+        function (this: RecordView, bytes, start, end, checkCrc) {
+          const verdict = original.call(this, bytes, start, end, checkCrc)
+          // Long records that the hunt comes upon: they are looked at by themselves.
+          const hunted = start === 0 && this.size === end && this.size > 250
+          return scanning && hunted ? RecordVerdict.bad : verdict
+        },
+    )
+    const found = await foundByCrash({ flush: 'async', crash: 'power', stride: 1 })
+    expect(found).toContain('taken for damaged')
   })
 })

@@ -1,6 +1,7 @@
 import { cp, open, readdir, readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { encodeRecord, RecordParts } from '../../src/protocol/record.ts'
 import { fileNameOf } from '../../src/store/segments.ts'
 import { type Given, type Sent, Subject, tempDir } from './a-store.ts'
 
@@ -21,13 +22,19 @@ async function reopened(dir: string, given: Given = {}): Promise<Subject> {
 }
 
 /** A directory as kill -9 leaves it: a copy taken while its store runs, after `durable` messages of a checkpoint. */
-async function killed(durable: number, more: number, given: Given = {}): Promise<Left> {
+async function killed(
+  durable: number,
+  more: number,
+  given: Given = {},
+  bodyBytes = 0,
+): Promise<Left> {
   const dir = await tempDir(cleanups)
   const subject = await Subject.open(dir, given)
   cleanups.push(() => subject.store.close())
   const sent = await subject.sendMany('T', durable, 2)
   if (durable > 0) await subject.store.checkpointNow()
-  for (let i = 0; i < more; i++) sent.push(await subject.send('T', i % 2, { body: `more-${i}` }))
+  for (let i = 0; i < more; i++)
+    sent.push(await subject.send('T', i % 2, { body: `more-${i}`.padEnd(bodyBytes, '.') }))
   const copy = await tempDir(cleanups)
   await cp(dir, copy, { recursive: true })
   return { dir: copy, sent }
@@ -58,6 +65,19 @@ function flip(dir: string, record: Sent | undefined, offset: number): Promise<vo
   return patch(path.join(dir, 'commitlog', fileNameOf(segment)), at - segment, (byte) => byte ^ 4)
 }
 
+async function write(file: string, bytes: Buffer, at: number): Promise<void> {
+  const handle = await open(file, 'r+')
+  await handle.write(bytes, 0, bytes.length, at)
+  await handle.close()
+}
+
+/** Overwrites [from, to) of the log, which is in one segment. */
+function fill(dir: string, from: number, to: number, byte: number): Promise<void> {
+  const segment = from - (from % 4096)
+  const file = path.join(dir, 'commitlog', fileNameOf(segment))
+  return write(file, Buffer.alloc(to - from, byte), from - segment)
+}
+
 async function bodiesOf(subject: Subject): Promise<string[]> {
   const all = [...(await subject.readAll('T', 0)), ...(await subject.readAll('T', 1))]
   return all.sort((a, b) => a.physicalOffset - b.physicalOffset).map((one) => one.body.toString())
@@ -69,24 +89,113 @@ const BODY_AT = 90
 describe('recovery', () => {
   it('cuts a torn tail beyond the durable end and says so', async () => {
     const { dir, sent } = await killed(20, 5)
-    await flip(dir, sent[23], BODY_AT)
+    await flip(dir, sent[24], BODY_AT)
     const subject = await reopened(dir)
     const { recovery } = subject.store.facts()
-    expect(recovery.cutFrom).toBe(sent[23]?.physicalOffset)
+    expect(recovery.cutFrom).toBe(sent[24]?.physicalOffset)
     // Up to the last byte that is not zero; a record without properties ends with two zeros.
-    expect(recovery.cutBytes).toBe((sent[24]?.end ?? 0) - (sent[23]?.physicalOffset ?? 0) - 2)
+    expect(recovery.cutBytes).toBe((sent[24]?.end ?? 0) - (sent[24]?.physicalOffset ?? 0) - 2)
+    expect(recovery.badCount).toBe(0)
     expect(subject.log.said('torn tail of the log was cut')).toBe(true)
-    expect(await bodiesOf(subject)).toEqual(bodies(sent.slice(0, 23)))
+    expect(await bodiesOf(subject)).toEqual(bodies(sent.slice(0, 24)))
   })
 
   it('leaves only zeros behind a tail that it cut', async () => {
     const { dir, sent } = await killed(20, 5)
-    await flip(dir, sent[21], BODY_AT)
+    for (const record of sent.slice(21)) await flip(dir, record, BODY_AT)
     const subject = await reopened(dir)
     await subject.store.close()
     const end = sent[20]?.end ?? 0
     const segment = await readFile(path.join(dir, 'commitlog', fileNameOf(end - (end % 4096))))
     expect(segment.subarray(end % 4096).every((byte) => byte === 0)).toBe(true)
+  })
+
+  // Size, magic, checksum, queue id, queue offset (low and high), position, body.
+  it.each([1, 5, 10, 15, 27, 22, 34, BODY_AT])(
+    'keeps what stands behind a record beyond the durable end whose byte %i is wrong',
+    async (at) => {
+      const { dir, sent } = await killed(20, 60)
+      await flip(dir, sent[30], at)
+      const subject = await reopened(dir)
+      const { recovery } = subject.store.facts()
+      expect(await bodiesOf(subject)).toEqual(bodies(sent.filter((_one, i) => i !== 30)))
+      expect(recovery.bad).toMatchObject([{ physicalOffset: sent[30]?.physicalOffset }])
+      expect(recovery.cutBytes).toBe(0)
+      expect(subject.log.said('a damaged place in the log is skipped')).toBe(true)
+      expect((await subject.send('T', 0, { body: 'goes on' })).queueOffset).toBe(40)
+    },
+  )
+
+  it('keeps what stands behind several bad places, and cuts a torn tail behind them', async () => {
+    const { dir, sent } = await killed(20, 60)
+    for (const i of [25, 26, 50, 79]) await flip(dir, sent[i], BODY_AT)
+    const subject = await reopened(dir)
+    const { recovery } = subject.store.facts()
+    expect(await bodiesOf(subject)).toEqual(
+      bodies(sent.filter((_one, i) => ![25, 26, 50, 79].includes(i))),
+    )
+    expect(recovery.bad.map((one) => one.physicalOffset)).toEqual(
+      [25, 50].map((i) => sent[i]?.physicalOffset),
+    )
+    expect(recovery.cutFrom).toBe(sent[79]?.physicalOffset)
+  })
+
+  it('keeps what stands in the next segment when the end of one is gone', async () => {
+    const { dir, sent } = await killed(20, 60)
+    const first = sent.findIndex((one) => one.physicalOffset >= 8192)
+    // The last record of the segment, and the blank behind it.
+    await fill(dir, sent[first - 1]?.physicalOffset ?? 0, 8192, 0)
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject)).toEqual(bodies(sent.filter((_one, i) => i !== first - 1)))
+    expect(subject.store.facts().recovery.badCount).toBe(1)
+  })
+
+  it('takes no garbage for records: neither noise nor records that stood elsewhere', async () => {
+    const { dir, sent } = await killed(20, 5)
+    const end = sent[24]?.end ?? 0
+    const segment = end - (end % 4096)
+    const file = path.join(dir, 'commitlog', fileNameOf(segment))
+    const bytes = await readFile(file)
+    const from = (sent[21]?.physicalOffset ?? 0) - segment
+    // Three whole records once more, further behind, and some noise between.
+    await write(file, bytes.subarray(from, from + 300), end - segment + 200)
+    await write(file, Buffer.alloc(60, 0xda), end - segment + 20)
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject)).toEqual(bodies(sent))
+    expect(subject.store.facts().recovery).toMatchObject({ badCount: 0, cutFrom: end })
+  })
+
+  it.each([
+    { where: 'in it', bad: [30] },
+    { where: 'in it and the one before', bad: [29, 30] },
+  ])(
+    'takes nothing that a bad record carries in its body for a record: $where',
+    async ({ bad }) => {
+      const { dir, sent } = await killed(20, 20, {}, 700)
+      const outer = sent[30]
+      if (bad.includes(29)) await flip(dir, sent[29], BODY_AT)
+      const at = (outer?.physicalOffset ?? 0) + 200
+      const parts = new RecordParts()
+      parts.topic = Buffer.from('T')
+      parts.body = Buffer.from('planted')
+      parts.bodyEnd = parts.body.length
+      const planted = Buffer.alloc(200)
+      const size = encodeRecord(planted, 0, parts, Buffer.alloc(8), 15, at, 1)
+      const segment = at - (at % 4096)
+      const file = path.join(dir, 'commitlog', fileNameOf(segment))
+      await write(file, planted.subarray(0, size), at - segment)
+      const subject = await reopened(dir)
+      expect(await bodiesOf(subject)).toEqual(bodies(sent.filter((_one, i) => !bad.includes(i))))
+    },
+  )
+
+  it('ends the log of another broker at its first bad record, as that broker does', async () => {
+    const { dir, sent } = await killed(20, 5)
+    for (const name of ['mqctl.durable', 'checkpoint']) await rm(path.join(dir, name))
+    await flip(dir, sent[22], BODY_AT)
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject)).toEqual(bodies(sent.slice(0, 22)))
+    expect(subject.store.facts().recovery.cutFrom).toBe(sent[22]?.physicalOffset)
   })
 
   it('never cuts below the durable end: a bad record there is named and all others are served', async () => {
