@@ -5,6 +5,10 @@
  * refuse mark appends are refused until use falls below the mark before it (hysteresis). What only
  * points to deleted log (consume queue and index files) follows.
  *
+ * The disk is looked at every `cleanIntervalMs`, and as soon as so much was appended since then that
+ * a mark may be reached: a small disk fills up between two looks, and on a disk without a byte left
+ * neither consume queues nor a checkpoint can be written, without which nothing may be deleted.
+ *
  * Only whole files go, oldest first, never the one being written, and only what is on the disk,
  * visible and checkpointed. The queues' first offsets move before the file is removed: a consumer
  * finds an offset that expired, never a record that is gone. What goes before its time is counted
@@ -76,6 +80,10 @@ export class Retention {
   /** Position from which on queues and index were cleaned. */
   #cleanedTo = 0
   #complainedMs = -Infinity
+  /** The end of the log at which a mark may be reached. */
+  #lookAt = Infinity
+  /** The end of the log at which the refuse mark is reached if nobody else takes or gives room. */
+  #refuseAt = Infinity
 
   constructor(parts: RetentionParts) {
     this.#parts = parts
@@ -86,6 +94,18 @@ export class Retention {
     const nowMs = this.#parts.clock.monotonicMs()
     if (this.#running || nowMs < this.#nextMs) return
     this.#nextMs = nowMs + this.#parts.settings.cleanIntervalMs
+    void this.clean(false)
+  }
+
+  /** The log ends at `appended`: looks at the disk now when a mark may have been reached. */
+  appendedUpTo(appended: number): void {
+    if (appended >= this.#refuseAt) this.#refuse(true, this.#parts.settings.diskRefusePercent)
+    if (appended >= this.#lookAt) this.lookNow()
+  }
+
+  /** Does not wait for the next interval: the log found no room. */
+  lookNow(): void {
+    this.#lookAt = Infinity
     void this.clean(false)
   }
 
@@ -103,45 +123,64 @@ export class Retention {
   }
 
   async quiet(): Promise<void> {
-    await this.#running
+    while (this.#running) await this.#running
   }
 
   /** Measures the disk and decides about refusing; deletes nothing. */
   async look(): Promise<void> {
-    const { settings, disk, logger, onRefuse } = this.#parts
+    const { settings, disk, watermarks } = this.#parts
+    const { appended } = watermarks
     const space = await disk.space(settings.dir)
     this.totalBytes = space.totalBytes
     this.freeBytes = space.freeBytes
     this.usedRatio = space.totalBytes > 0 ? 1 - space.freeBytes / space.totalBytes : 0
     const percent = this.usedRatio * 100
-    if (!this.#refusing && percent >= settings.diskRefusePercent) {
-      this.#refusing = true
-      logger.error('the disk is full; messages are refused', { usedPercent: Math.round(percent) })
-      onRefuse(true)
-    } else if (this.#refusing && percent < settings.diskCleanForciblyPercent) {
-      this.#refusing = false
-      logger.info('the disk has space again; messages are taken', {
-        usedPercent: Math.round(percent),
-      })
-      onRefuse(false)
-    }
+    if (percent >= settings.diskRefusePercent) this.#refuse(true, percent)
+    else if (percent < settings.diskCleanForciblyPercent) this.#refuse(false, percent)
+
+    const bytesTo = (mark: number): number => ((mark - percent) / 100) * space.totalBytes
+    const toRefuse = bytesTo(settings.diskRefusePercent)
+    const toClean = bytesTo(settings.diskCleanForciblyPercent)
+    this.#refuseAt = appended + toRefuse
+    // Between the marks ever sooner, should nothing have been deleted.
+    this.#lookAt = appended + (toClean > 0 ? Math.min(toClean, toRefuse) : toRefuse / 4)
+    if (toRefuse <= 0) this.#lookAt = Infinity
+  }
+
+  #refuse(refuse: boolean, percent: number): void {
+    if (this.#refusing === refuse) return
+    this.#refusing = refuse
+    const { logger, onRefuse } = this.#parts
+    const usedPercent = Math.round(percent)
+    if (refuse) logger.error('the disk is full; messages are refused', { usedPercent })
+    else logger.info('the disk has space again; messages are taken', { usedPercent })
+    onRefuse(refuse)
   }
 
   async #clean(now: boolean): Promise<void> {
     await this.look()
     const { settings, segments, clock } = this.#parts
-    const percent = this.usedRatio * 100
-    const atOnce = settings.cleanForcibly && percent >= settings.diskCleanForciblyPercent
-    const hour = String(new Date(clock.wallMs()).getHours()).padStart(2, '0')
-    const isTime = settings.deleteWhen.split(';').includes(hour)
-    if (now || atOnce || isTime || percent >= settings.diskMaxUsedPercent) {
-      await this.#deleteSegments(atOnce)
+    for (;;) {
+      const { first } = segments
+      const percent = this.usedRatio * 100
+      const atOnce = settings.cleanForcibly && percent >= settings.diskCleanForciblyPercent
+      const hour = String(new Date(clock.wallMs()).getHours()).padStart(2, '0')
+      const isTime = settings.deleteWhen.split(';').includes(hour)
+      if (now || atOnce || isTime || percent >= settings.diskMaxUsedPercent) {
+        await this.#deleteSegments(atOnce)
+      }
+      if (segments.first.from > this.#cleanedTo) await this.#cleanQueues(segments.first.from)
+      if (segments.first === first) return
+      // Whether messages are taken again should not wait for the next interval.
+      await this.look()
+      if (!atOnce) return
     }
-    if (segments.first.from > this.#cleanedTo) await this.#cleanQueues(segments.first.from)
   }
 
   async #deleteSegments(atOnce: boolean): Promise<void> {
     const { segments, clock, dropCached, logger, checkpointedEnd, makeCheckpoint } = this.#parts
+    // What is not on the disk may not go, and appends that are refused bring no flush by themselves.
+    if (atOnce) await makeCheckpoint()
     const victims = await this.#victims(atOnce)
     const last = victims[victims.length - 1]
     // Units must outlive their records: they carry the offsets of queues that have no newer message.

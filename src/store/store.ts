@@ -227,13 +227,15 @@ export class Store {
       this.watermarks,
       {
         onMoved: () => {
+          this.#retention.appendedUpTo(this.watermarks.appended)
           this.advance()
         },
         onLost: (from, error) => {
           this.#ring.rewind(from)
           hooks.onLost(from, error)
         },
-        onState: () => {
+        onState: (state) => {
+          if (state === 'full') this.#retention.lookNow()
           hooks.onAdvanced()
         },
       },

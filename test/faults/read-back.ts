@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { mqctlBinary, type MqctlCluster } from '../interop/embedded.ts'
 import { apacheClassPath, JavaPeer, skipBecause } from '../interop/peers.ts'
 
@@ -69,7 +70,7 @@ export async function readByMqctl(
   const places: Places = new Map()
   const corrupt: string[] = []
   let repeated = 0
-  for (const line of fs.readFileSync(file, 'utf8').split('\n')) {
+  for await (const line of createInterface({ input: fs.createReadStream(file) })) {
     if (line === '') continue
     const message = JSON.parse(line) as ConsumedLine
     const place = `${message.queueId} ${message.queueOffset}`

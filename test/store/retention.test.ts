@@ -11,17 +11,28 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** A world whose disk is as full as `disk.usedPercent` says, at the given hour of the day. */
-function worldWith(disk: { usedPercent: number }, hour = 12, totalBytes = 1000): World {
+/**
+ * A world whose disk is as full as `disk.usedPercent` says, less the segments (of 4096 bytes) that
+ * were removed, at the given hour of the day.
+ */
+function worldWith(disk: { usedPercent: number }, hour = 12, totalBytes = 1e9): World {
   const noon = new Date()
   noon.setHours(hour, 0, 0, 0)
+  let removedBytes = 0
   return {
     ...nodeWorld,
     clock: { ...nodeWorld.clock, wallMs: () => noon.getTime() },
     disk: {
       ...nodeWorld.disk,
       space: () =>
-        Promise.resolve({ totalBytes, freeBytes: (totalBytes * (100 - disk.usedPercent)) / 100 }),
+        Promise.resolve({
+          totalBytes,
+          freeBytes: (totalBytes * (100 - disk.usedPercent)) / 100 + removedBytes,
+        }),
+      remove: async (at) => {
+        if (at.includes('commitlog')) removedBytes += 4096
+        await nodeWorld.disk.remove(at)
+      },
     },
   }
 }
@@ -92,20 +103,22 @@ describe('retention', () => {
   })
 
   it('deletes the oldest before their time when the disk is nearly full', async () => {
-    const disk = { usedPercent: 86 }
-    const { subject } = await opened(worldWith(disk), { deleteFilesMax: 1 })
+    const disk = { usedPercent: 50 }
+    const { subject } = await opened(worldWith(disk, 12, 80 * 4096), { deleteFilesMax: 1 })
     await subject.sendMany('T', 100)
     await synced(subject)
+    disk.usedPercent = 85.5
     await subject.store.cleanNow()
     expect(subject.store.facts().minPhysicalOffset).toBe(4096)
   })
 
   it('deletes before their time only as many as bring the disk below the mark, and says so', async () => {
-    const disk = { usedPercent: 88 }
-    // Three percent too much are 2.4 segments.
+    const disk = { usedPercent: 50 }
     const { subject } = await opened(worldWith(disk, 12, 80 * 4096))
     const sent = await subject.sendMany('T', 200, 1)
     await synced(subject)
+    // Three percent too much are 2.4 segments.
+    disk.usedPercent = 88
     await subject.store.cleanNow()
     const facts = subject.store.facts()
     expect(facts.minPhysicalOffset).toBe(3 * 4096)
@@ -133,7 +146,7 @@ describe('retention', () => {
   })
 
   it('moves first offsets before it takes records away: nobody meets a record that is gone', async () => {
-    const disk = { usedPercent: 88 }
+    const disk = { usedPercent: 50 }
     const world = worldWith(disk, 12, 80 * 4096)
     const gone: number[] = []
     const watching: World = {
@@ -149,6 +162,7 @@ describe('retention', () => {
     const { subject } = await opened(watching)
     const sent = await subject.sendMany('T', 200, 1)
     await synced(subject)
+    disk.usedPercent = 88
     await subject.store.cleanNow()
     const first = sent.find((one) => one.physicalOffset >= 3 * 4096)
     expect(gone).toEqual(new Array(3).fill(first?.queueOffset))
@@ -170,6 +184,54 @@ describe('retention', () => {
     await subject.store.cleanNow()
     expect(typeof subject.try('T', 0)).toBe('object')
     expect(subject.log.said('the disk has space again')).toBe(true)
+  })
+
+  it('refuses by what was appended itself when the next look at the disk takes too long', async () => {
+    // Four percent are sixteen segments.
+    const world = worldWith({ usedPercent: 86 }, 12, 400 * 4096)
+    let answer = (): void => undefined
+    let looks = 0
+    const { subject } = await opened(
+      {
+        ...world,
+        disk: {
+          ...world.disk,
+          space: async (at) => {
+            if (looks++ === 1) await new Promise<void>((resolve) => (answer = resolve))
+            return world.disk.space(at)
+          },
+        },
+      },
+      { cleanForcibly: false },
+    )
+    const end = (): number => subject.store.watermarks.appended
+    await expect(subject.sendMany('T', 2000)).rejects.toThrow(`answered ${AppendStatus.full}`)
+    expect(looks).toBe(2)
+    expect(end()).toBeGreaterThanOrEqual(16 * 4096)
+    expect(end()).toBeLessThan(17 * 4096)
+    answer()
+  })
+
+  it('looks at the disk when a mark may be reached, and makes room before it is full', async () => {
+    const totalBytes = 100 * 4096
+    const { subject } = await opened({
+      ...nodeWorld,
+      disk: {
+        ...nodeWorld.disk,
+        space: async (at) => {
+          const segments = await readdir(path.join(at, 'commitlog'))
+          return { totalBytes, freeBytes: totalBytes - segments.length * 4096 }
+        },
+      },
+    })
+    const wanted = 1.2 * totalBytes
+    await subject.until(() => {
+      while (typeof subject.try('T', 0, { body: 'x'.repeat(200) }) === 'object');
+      return subject.store.watermarks.appended > wanted
+    })
+    const facts = subject.store.facts()
+    expect(facts.maxPhysicalOffset).toBeGreaterThan(totalBytes)
+    expect(facts.forced.segments).toBeGreaterThan(20)
   })
 })
 
