@@ -25,7 +25,10 @@ export class Dispatch implements ConnectionHandler {
   }
 
   onFrame(connection: Connection, bytes: Buffer, start: number, end: number): boolean {
-    return this.#writePath.onFrame(connection, bytes, start, end)
+    return (
+      this.#writePath.onFrame(connection, bytes, start, end) ||
+      this.#readPath.onFrame(connection, bytes, start, end)
+    )
   }
 
   onCommand(connection: Connection, command: Command): void {

@@ -7,6 +7,7 @@
  * Check and hold happen in one turn of the loop, so no message can slip in between.
  * Source of the behaviour: rocketmq PullRequestHoldService.
  */
+import type { SerializeType } from '../protocol/command.ts'
 import type { PullHeader } from '../protocol/pull-header.ts'
 import type { Connection } from '../remoting/connection.ts'
 import type { Queue } from '../store/queue.ts'
@@ -18,7 +19,7 @@ export type TagFilter = ((tagsCode: number) => boolean) | null
 export class HeldPull {
   readonly connection: Connection
   readonly opaque: number
-  readonly serializeType: number
+  readonly serializeType: SerializeType
   readonly header: PullHeader
   readonly queue: Queue
   readonly accept: TagFilter
@@ -31,7 +32,7 @@ export class HeldPull {
   constructor(
     connection: Connection,
     opaque: number,
-    serializeType: number,
+    serializeType: SerializeType,
     header: PullHeader,
     queue: Queue,
     accept: TagFilter,

@@ -8,13 +8,14 @@ import { ResponseCode } from '../protocol/codes.ts'
 import {
   Command,
   CommandFlag,
+  type ExtFields,
   OUR_LANGUAGE,
   PROTOCOL_VERSION,
   SerializeType,
   extFields,
-  respond,
 } from '../protocol/command.ts'
 import { encodeFrameHead } from '../protocol/frame.ts'
+import { pullAnswerHeadBytes, writePullAnswerHead } from '../protocol/pull-answer.ts'
 import {
   type PullHeader,
   PullHeaderError,
@@ -22,6 +23,7 @@ import {
   pullResponseFields,
   readPullHeader,
 } from '../protocol/pull-header.ts'
+import { PullRequest } from '../protocol/pull-request.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { OutBuffer } from '../remoting/out-buffer.ts'
 import type { PullOutcome } from '../store/pull.ts'
@@ -47,24 +49,57 @@ const HELD_PULLS_MAX = 200_000
 export class ReadPath {
   readonly held = new HeldPulls()
   readonly #context: BrokerContext
-  /** Bodies of answers are put together here; one at a time. */
+  readonly #request = new PullRequest()
+  /** Bodies of answers with a binary header are put together here; one at a time. */
   readonly #body = new OutBuffer()
 
   constructor(context: BrokerContext) {
     this.#context = context
   }
 
-  /** PULL_MESSAGE and LITE_PULL_MESSAGE; answers by itself. */
+  /** True when the frame was a pull in its usual form and is taken care of. */
+  onFrame(connection: Connection, bytes: Buffer, start: number, end: number): boolean {
+    if (!PullRequest.mayBe(bytes, start, end)) return false
+    const request = this.#request
+    const header = request.scan(bytes, start, end)
+    if (header === null) return false
+    this.#take(connection, request.opaque, SerializeType.json, header)
+    return true
+  }
+
+  /** PULL_MESSAGE in any other form, and LITE_PULL_MESSAGE; answers by itself. */
   onCommand(connection: Connection, command: Command): void {
-    let pull: HeldPull
+    const { opaque, serializeType, ext } = command
+    let header: PullHeader
     try {
-      pull = this.#admit(connection, command)
+      header = readPullHeader(ext)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      connection.reply(respond(command, error.code, error.message, { forbiddenType: error.detail }))
+      if (!(error instanceof PullHeaderError)) throw error
+      const code = ResponseCode.INVALID_PARAMETER
+      connection.reply(answerOf(opaque, serializeType, code, error.message))
       return
     }
-    this.#serve(pull, (pull.header.sysFlag & PullSysFlag.suspend) !== 0)
+    this.#take(connection, opaque, serializeType, header)
+  }
+
+  #take(
+    connection: Connection,
+    opaque: number,
+    serializeType: SerializeType,
+    header: PullHeader,
+  ): void {
+    let pull: HeldPull
+    try {
+      pull = this.#admit(connection, opaque, serializeType, header)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      const { code, message, detail } = error
+      connection.reply(
+        answerOf(opaque, serializeType, code, message, extFields({ forbiddenType: detail })),
+      )
+      return
+    }
+    this.#serve(pull, (header.sysFlag & PullSysFlag.suspend) !== 0)
   }
 
   /** Records of the queue have become visible: all of this round are there. */
@@ -95,9 +130,13 @@ export class ReadPath {
   }
 
   /** All checks; throws Refusal. */
-  #admit(connection: Connection, command: Command): HeldPull {
+  #admit(
+    connection: Connection,
+    opaque: number,
+    serializeType: SerializeType,
+    header: PullHeader,
+  ): HeldPull {
     const { settings, topics, groups, offsets, store } = this.#context
-    const header = readHeader(command)
     if ((settings.brokerPermission & PERM_READ) === 0) {
       throw new Refusal(ResponseCode.NO_PERMISSION, 'the broker is not readable', 1)
     }
@@ -137,8 +176,8 @@ export class ReadPath {
     const holdMs = Math.min(Math.max(header.suspendTimeoutMs, 0), HOLD_MS_MAX)
     return new HeldPull(
       connection,
-      command.opaque,
-      command.serializeType,
+      opaque,
+      serializeType,
       header,
       store.queue(header.topic, header.queueId),
       accept,
@@ -177,6 +216,7 @@ export class ReadPath {
   }
 
   #serve(pull: HeldPull, mayHold: boolean): void {
+    if (pull.connection.isClosed) return
     const { store, offsets } = this.#context
     const { header, queue } = pull
     const reset = offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
@@ -193,10 +233,12 @@ export class ReadPath {
       Math.max(header.maxMsgNums, 1),
       generous ? MESSAGES_MAX : MESSAGES_DEFAULT_MAX,
     )
-    this.#body.length = 0
-    const now = store.pullNow(queue, pull.offset, messagesMax, bytesMax, pull.accept, this.#body)
-    if (now !== null) {
-      this.#answer(pull, now, this.#body, mayHold)
+    const inFrame = pull.serializeType === SerializeType.json
+    const outcome = inFrame
+      ? this.#pullIntoFrame(pull, messagesMax, bytesMax)
+      : this.#pullIntoBody(pull, messagesMax, bytesMax)
+    if (outcome !== null) {
+      this.#answer(pull, outcome, inFrame ? null : this.#body, mayHold)
       return
     }
     const body = new OutBuffer()
@@ -211,7 +253,43 @@ export class ReadPath {
     )
   }
 
-  #answer(pull: HeldPull, outcome: PullOutcome, body: OutBuffer, mayHold: boolean): void {
+  /**
+   * Puts the whole answer to where it goes out from, head and records, each byte copied once. Null
+   * when the disk is needed first. What is not FOUND leaves the output as it was.
+   */
+  #pullIntoFrame(pull: HeldPull, messagesMax: number, bytesMax: number): PullOutcome | null {
+    const { opaque, queue, offset, accept } = pull
+    const { out } = pull.connection
+    const start = out.length
+    // The head stands before the records and its length depends on what is found: nearly always
+    // this, else the records are moved by a digit.
+    const likelyNext = Math.min(offset + messagesMax, queue.maxOffset)
+    const likely = pullAnswerHeadBytes(opaque, likelyNext, queue.minOffset, queue.maxOffset)
+    out.length = out.reserve(likely) + likely
+    const outcome = this.#context.store.pullNow(queue, offset, messagesMax, bytesMax, accept, out)
+    if (outcome?.status !== 'FOUND') {
+      out.length = start
+      return outcome
+    }
+    const { nextBeginOffset, minOffset, maxOffset, bytes } = outcome
+    const head = pullAnswerHeadBytes(opaque, nextBeginOffset, minOffset, maxOffset)
+    if (head !== likely) {
+      if (head > likely) out.reserve(head - likely)
+      out.bytes.copyWithin(start + head, start + likely, out.length)
+      out.length += head - likely
+    }
+    writePullAnswerHead(out.bytes, start, opaque, nextBeginOffset, minOffset, maxOffset, bytes)
+    return outcome
+  }
+
+  #pullIntoBody(pull: HeldPull, messagesMax: number, bytesMax: number): PullOutcome | null {
+    this.#body.reuse()
+    const { queue, offset, accept } = pull
+    return this.#context.store.pullNow(queue, offset, messagesMax, bytesMax, accept, this.#body)
+  }
+
+  /** `body` holds what was found, or is null when the answer is in the connection's output already. */
+  #answer(pull: HeldPull, outcome: PullOutcome, body: OutBuffer | null, mayHold: boolean): void {
     if (pull.connection.isClosed) return
     const { status, nextBeginOffset } = outcome
     const { header } = pull
@@ -278,19 +356,16 @@ export class ReadPath {
     return true
   }
 
-  #replyFound(pull: HeldPull, outcome: PullOutcome, body: OutBuffer): void {
-    const { stats } = this.#context
+  #replyFound(pull: HeldPull, outcome: PullOutcome, body: OutBuffer | null): void {
     const { connection, header } = pull
-    stats.countGet(header.topic, header.consumerGroup, outcome.count, body.length)
-    connection.out.append(
-      encodeFrameHead(
-        this.#command(pull, ResponseCode.SUCCESS, 'FOUND', outcome.nextBeginOffset),
-        body.length,
-      ),
-    )
-    connection.out.append(body.filled())
+    const { count, bytes, nextBeginOffset } = outcome
+    this.#context.stats.countGet(header.topic, header.consumerGroup, count, bytes)
+    if (body !== null) {
+      const head = this.#command(pull, ResponseCode.SUCCESS, 'FOUND', nextBeginOffset)
+      connection.out.append(encodeFrameHead(head, body.length))
+      connection.out.append(body.filled())
+    }
     connection.touch()
-    body.reuse()
   }
 
   #replyEmpty(pull: HeldPull, code: number, remark: string, nextBeginOffset: number): void {
@@ -299,21 +374,13 @@ export class ReadPath {
   }
 
   #command(pull: HeldPull, code: number, remark: string, nextBeginOffset: number): Command {
-    return new Command(
-      code,
-      OUR_LANGUAGE,
-      PROTOCOL_VERSION,
+    const { minOffset, maxOffset } = pull.queue
+    return answerOf(
       pull.opaque,
-      CommandFlag.response,
+      pull.serializeType,
+      code,
       remark,
-      pullResponseFields({
-        suggestWhichBrokerId: 0,
-        nextBeginOffset,
-        minOffset: pull.queue.minOffset,
-        maxOffset: pull.queue.maxOffset,
-      }),
-      null,
-      pull.serializeType === SerializeType.json ? SerializeType.json : SerializeType.rocketmq,
+      pullResponseFields({ suggestWhichBrokerId: 0, nextBeginOffset, minOffset, maxOffset }),
     )
   }
 
@@ -324,11 +391,24 @@ export class ReadPath {
   }
 }
 
-function readHeader(command: Command): PullHeader {
-  try {
-    return readPullHeader(command.ext)
-  } catch (error) {
-    if (!(error instanceof PullHeaderError)) throw error
-    throw new Refusal(ResponseCode.INVALID_PARAMETER, error.message)
-  }
+/** An answer without a body. */
+function answerOf(
+  opaque: number,
+  serializeType: SerializeType,
+  code: number,
+  remark: string,
+  ext: ExtFields = extFields(),
+): Command {
+  const { response } = CommandFlag
+  return new Command(
+    code,
+    OUR_LANGUAGE,
+    PROTOCOL_VERSION,
+    opaque,
+    response,
+    remark,
+    ext,
+    null,
+    serializeType,
+  )
 }

@@ -15,15 +15,7 @@ import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import type { Command, ExtFields } from './command.ts'
 import { FRAME_PREFIX_BYTES } from './frame.ts'
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const MINUS = 0x2d
-const OPEN = 0x7b
-const CLOSE = 0x7d
-const ZERO = 0x30
+import { BACKSLASH, HeaderScan, QUOTE, ZERO } from './header-scan.ts'
 
 /** Value of a hexadecimal digit, or −1. */
 function hexDigit(byte: number): number {
@@ -33,12 +25,7 @@ function hexDigit(byte: number): number {
 }
 
 /** One object is made and reused; every field is set by each scan. */
-export class SendRequest {
-  code = 0
-  opaque = 0
-  frameFlag = 0
-  version = 0
-  serializeType = 0
+export class SendRequest extends HeaderScan {
   /** Where topic, default topic and group stand. */
   bytes: Buffer = Buffer.alloc(0)
   groupStart = 0
@@ -64,8 +51,6 @@ export class SendRequest {
   bodyEnd = 0
   /** What a required field lacks, after `fromCommand` returned false. */
   fault = ''
-  #at = 0
-  #value = 0
 
   get topic(): string {
     return this.bytes.toString('utf8', this.topicStart, this.topicEnd)
@@ -89,8 +74,7 @@ export class SendRequest {
     if (headerWord >>> 24 !== 0) return false
     const headerEnd = start + FRAME_PREFIX_BYTES + headerWord
     this.#forget(bytes)
-    this.#at = start + FRAME_PREFIX_BYTES
-    if (!this.#scanHeader(bytes, headerEnd)) return false
+    if (!this.scanHeader(bytes, start + FRAME_PREFIX_BYTES, headerEnd)) return false
     if (this.code !== RequestCode.SEND_MESSAGE_V2 && this.code !== RequestCode.SEND_BATCH_MESSAGE) {
       return false
     }
@@ -174,7 +158,7 @@ export class SendRequest {
   }
 
   #forget(bytes: Buffer): void {
-    this.code = this.opaque = this.frameFlag = this.version = this.serializeType = 0
+    this.forgetHeader()
     this.bytes = bytes
     this.groupStart = this.groupEnd = 0
     this.topicStart = this.topicEnd = 0
@@ -192,177 +176,69 @@ export class SendRequest {
     if (count > this.properties.length) this.properties = Buffer.allocUnsafeSlow(count)
   }
 
-  #scanHeader(bytes: Buffer, end: number): boolean {
-    if (bytes[this.#at] !== OPEN) return false
-    this.#at++
-    for (;;) {
-      const nameStart = this.#at + 1
-      const nameEnd = this.#skipName(bytes, end)
-      if (nameEnd < 0) return false
-      if (!this.#scanTopLevel(bytes, end, nameStart, nameEnd - nameStart)) return false
-      const next = bytes[this.#at++]
-      if (next === CLOSE) return this.#at === end
-      if (next !== COMMA) return false
-    }
-  }
-
-  #scanTopLevel(bytes: Buffer, end: number, nameStart: number, nameLength: number): boolean {
+  /** Fields of one letter; all others are passed over. */
+  protected override scanField(
+    bytes: Buffer,
+    end: number,
+    nameStart: number,
+    nameEnd: number,
+  ): boolean {
+    if (nameEnd - nameStart !== 1) return this.skipText(bytes, end) >= 0
     switch (bytes[nameStart]) {
-      case 0x65: // extFields
-        return nameLength === 9 && this.#scanFields(bytes, end)
-      case 0x63: // code
-        if (nameLength !== 4 || !this.#scanNumber(bytes, end)) return false
-        this.code = this.#value
-        return true
-      case 0x66: // flag
-        if (nameLength !== 4 || !this.#scanNumber(bytes, end)) return false
-        this.frameFlag = this.#value
-        return true
-      case 0x6f: // opaque
-        if (nameLength !== 6 || !this.#scanNumber(bytes, end)) return false
-        this.opaque = this.#value | 0
-        return true
-      case 0x76: // version
-        if (nameLength !== 7 || !this.#scanNumber(bytes, end)) return false
-        this.version = this.#value
-        return true
-      case 0x6c: // language
-      case 0x73: // serializeTypeCurrentRPC
-        return this.#skipText(bytes, end) >= 0
-      default:
-        return false
-    }
-  }
-
-  /** At the opening quote of a name; moves behind the colon. Returns where the name ends, or −1. */
-  #skipName(bytes: Buffer, end: number): number {
-    const nameEnd = this.#skipText(bytes, end)
-    return nameEnd >= 0 && bytes[this.#at++] === COLON ? nameEnd : -1
-  }
-
-  /** At an opening quote; moves behind the closing one. Returns where the text ends, or −1 for anything but plain text. */
-  #skipText(bytes: Buffer, end: number): number {
-    let at = this.#at
-    if (bytes[at++] !== QUOTE) return -1
-    while (at < end) {
-      const byte = bytes[at]
-      if (byte === QUOTE) {
-        this.#at = at + 1
-        return at
-      }
-      if (byte === BACKSLASH) return -1
-      at++
-    }
-    return -1
-  }
-
-  /** Reads a whole number into #value. */
-  #scanNumber(bytes: Buffer, end: number): boolean {
-    let at = this.#at
-    const negative = bytes[at] === MINUS
-    if (negative) at++
-    const first = at
-    let value = 0
-    while (at < end) {
-      const digit = (bytes[at] ?? 0) - ZERO
-      if (digit < 0 || digit > 9) break
-      value = value * 10 + digit
-      at++
-    }
-    // More than 15 digits may not be exact.
-    if (at === first || at - first > 15) return false
-    this.#value = negative ? -value : value
-    this.#at = at
-    return true
-  }
-
-  /** Reads a number inside quotes, as all fields have them. */
-  #scanQuotedNumber(bytes: Buffer, end: number): boolean {
-    if (bytes[this.#at] !== QUOTE) return false
-    this.#at++
-    if (!this.#scanNumber(bytes, end)) return false
-    return bytes[this.#at++] === QUOTE
-  }
-
-  #scanFields(bytes: Buffer, end: number): boolean {
-    if (bytes[this.#at] !== OPEN) return false
-    this.#at++
-    for (;;) {
-      const nameStart = this.#at + 1
-      const nameEnd = this.#skipName(bytes, end)
-      if (nameEnd < 0) return false
-      const known = nameEnd - nameStart === 1
-      if (
-        !(known ? this.#scanField(bytes, end, bytes[nameStart] ?? 0) : this.#skipField(bytes, end))
-      ) {
-        return false
-      }
-      const next = bytes[this.#at++]
-      if (next === CLOSE) return true
-      if (next !== COMMA) return false
-    }
-  }
-
-  #skipField(bytes: Buffer, end: number): boolean {
-    return this.#skipText(bytes, end) >= 0
-  }
-
-  #scanField(bytes: Buffer, end: number, letter: number): boolean {
-    switch (letter) {
       case 0x61: // a
-        this.groupStart = this.#at + 1
-        return (this.groupEnd = this.#skipText(bytes, end)) >= 0
+        this.groupStart = this.at + 1
+        return (this.groupEnd = this.skipText(bytes, end)) >= 0
       case 0x62: // b
-        this.topicStart = this.#at + 1
-        return (this.topicEnd = this.#skipText(bytes, end)) >= 0
+        this.topicStart = this.at + 1
+        return (this.topicEnd = this.skipText(bytes, end)) >= 0
       case 0x63: // c
-        this.defaultTopicStart = this.#at + 1
-        return (this.defaultTopicEnd = this.#skipText(bytes, end)) >= 0
+        this.defaultTopicStart = this.at + 1
+        return (this.defaultTopicEnd = this.skipText(bytes, end)) >= 0
       case 0x64: // d
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.defaultTopicQueueNums = this.#value
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.defaultTopicQueueNums = this.value
         return true
       case 0x65: // e
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.queueId = this.#value | 0
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.queueId = this.value | 0
         return true
       case 0x66: // f
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.sysFlag = this.#value | 0
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.sysFlag = this.value | 0
         return true
       case 0x67: // g
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.bornTimestamp = this.#value
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.bornTimestamp = this.value
         return true
       case 0x68: // h
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.flag = this.#value | 0
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.flag = this.value | 0
         return true
       case 0x69: // i
         return this.#scanProperties(bytes, end)
       case 0x6a: // j
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.reconsumeTimes = this.#value | 0
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.reconsumeTimes = this.value | 0
         return true
       case 0x6c: // l
-        if (!this.#scanQuotedNumber(bytes, end)) return false
-        this.maxReconsumeTimes = this.#value | 0
+        if (!this.scanQuotedNumber(bytes, end)) return false
+        this.maxReconsumeTimes = this.value | 0
         return true
       case 0x6d: {
         // m
-        const start = this.#at + 1
-        const stop = this.#skipText(bytes, end)
+        const start = this.at + 1
+        const stop = this.skipText(bytes, end)
         this.batch = stop - start === 4 && bytes[start] === 0x74
         return stop >= 0
       }
       default:
-        return this.#skipField(bytes, end)
+        return this.skipText(bytes, end) >= 0
     }
   }
 
   /** The properties' text, with its escapes undone, into `properties`. */
   #scanProperties(bytes: Buffer, end: number): boolean {
-    let at = this.#at
+    let at = this.at
     if (bytes[at++] !== QUOTE) return false
     this.#roomForProperties(end - at)
     const target = this.properties
@@ -371,7 +247,7 @@ export class SendRequest {
       const byte = bytes[at++] ?? 0
       if (byte === QUOTE) {
         this.propertiesEnd = to
-        this.#at = at
+        this.at = at
         return true
       }
       if (byte !== BACKSLASH) {
