@@ -12,9 +12,12 @@ import type { MqClient } from '../src/client/client.ts'
 
 export default class Consume extends BrokerCommand<void> {
   static override summary = 'Read messages: by position, or as a member of a consumer group.'
-  static override description = `Without --group, messages are read from --from (default: what comes from now on) and nobody's
-progress changes. With --group, this is one member of the group: it shares the queues with the other
-members, begins where the group left off, and reports its progress, also on Ctrl-C (exit 130).
+  static override description = `Without --group, messages are read from --from to --to and nobody's progress changes. By default that
+is what comes from now on; with --exit-at-end or --to it is everything from the start.
+With --group, this is one member of the group: it shares the queues with the other members, begins
+where the group left off, and reports its progress, also on Ctrl-C (exit 130). A group that is new
+begins at --from; without it, as every RocketMQ client does, at the end of queues of which something
+was deleted already, and at the start of all others.
 Only messages are written to stdout: their bodies, a line each, unless --format or --output say
 otherwise.`
   static override args = { topic: argument({ description: 'The topic.', required: true }) }
@@ -30,9 +33,15 @@ otherwise.`
       summary: 'Where to begin, or a span; a new group begins there. See mqctl help time.',
       helpValue: '<position>',
     }),
-    to: Flags.string({ summary: 'Where to stop.', helpValue: '<position>', exclusive: ['group'] }),
+    to: Flags.string({
+      summary: 'Where to stop; the default of --from is then start.',
+      helpValue: '<position>',
+      exclusive: ['group'],
+    }),
     count: wholeFlag({ char: 'c', summary: 'Stop after this many messages.', min: 1 }),
-    'exit-at-end': Flags.boolean({ summary: 'Stop where the topic ended when reading began.' }),
+    'exit-at-end': Flags.boolean({
+      summary: 'Stop where the topic ended when reading began; --from is then start.',
+    }),
     idle: durationFlag({ summary: 'Stop when nothing came for this long.' }),
     format: Flags.string({
       char: 'f',

@@ -6,7 +6,8 @@ import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cli/flags.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
 import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
-import { inputKinds, messagesFrom } from '../src/cli/message-source.ts'
+import { checkFiles, inputKinds, readsStdin } from '../src/cli/message-source.ts'
+import { OutgoingFeed } from '../src/cli/outgoing-feed.ts'
 import { ProgressLine } from '../src/cli/progress-line.ts'
 import { RECEIPTS_MAX, sendAll, type SendOutcome } from '../src/cli/send-all.ts'
 import { renderTable } from '../src/cli/table.ts'
@@ -35,8 +36,9 @@ const REDRAW_MS = 200
 
 export default class Produce extends BrokerCommand<Produced> {
   static override summary = 'Send messages: an argument, files, or stdin.'
-  static override description = `Without BODY and --file, each line of stdin is a message. A --file is one message unless --input
-or --format says how to split it. What the broker acknowledges is printed; when a message fails, the
+  static override description = `Without BODY and --file, each line of stdin is a message: line ends (LF or CRLF) do not belong to
+it, empty lines are left out, and no line at all is no message and no error. A --file is one message,
+byte for byte, unless --input or --format says how to split it. What the broker acknowledges is printed; when a message fails, the
 exit code is 1 (3 when nobody answered).`
   static override args = {
     topic: argument({ description: 'The topic.', required: true }),
@@ -132,7 +134,7 @@ exit code is 1 (3 when nobody answered).`
         ? {}
         : { queue: { brokerName: broker, queueId: queue } }),
     }
-    const fill = (message: Incoming): OutgoingMessage => {
+    const complete = (message: Incoming): OutgoingMessage => {
       const tags = message.tags ?? flags.tag
       return {
         ...common,
@@ -142,9 +144,11 @@ exit code is 1 (3 when nobody answered).`
         ...(tags === undefined ? {} : { tags }),
       }
     }
-    const repeat = args.body === undefined ? 1 : (flags.count ?? 1)
-    const limit = args.body === undefined ? (flags.count ?? null) : null
-    const messages = outgoing(messagesFrom(source), fill, repeat, limit)
+    const feed = new OutgoingFeed({ source, count: flags.count ?? null, complete })
+    await checkFiles(source.files)
+    if (readsStdin(source) && this.terminal.stdinIsTty) {
+      this.remark('reading messages from the terminal, a line each; Ctrl-D ends')
+    }
 
     return this.connect(flags, async ({ client }) => {
       const group = flags.group === undefined ? {} : { group: flags.group }
@@ -152,7 +156,7 @@ exit code is 1 (3 when nobody answered).`
       const progress = new ProgressLine(this.terminal, this.quiet || !this.terminal.stderrIsTty)
       let drawnMs = Number.NEGATIVE_INFINITY
       const startMs = this.world.clock.monotonicMs()
-      const outcome = await sendAll(producer, messages, {
+      const outcome = await sendAll(producer, feed, {
         clock: this.world.clock,
         signal: this.claimInterrupts(),
         window: flags['order-key'] === undefined ? WINDOW : 1,
@@ -168,8 +172,18 @@ exit code is 1 (3 when nobody answered).`
       })
       progress.end()
       await producer.close()
+      this.#remarkOn(feed, outcome)
       return this.#showOutcome(args.topic, outcome, this.world.clock.monotonicMs() - startMs)
     })
+  }
+
+  #remarkOn({ leftOut }: OutgoingFeed, { sent, failed, sourceError }: SendOutcome): void {
+    if (leftOut > 0) {
+      const noun = leftOut === 1 ? 'empty message' : 'empty messages'
+      this.remark(`${formatCount(leftOut)} ${noun} left out: brokers take none without a body`)
+    } else if (sent === 0 && failed === 0 && sourceError === null) {
+      this.remark('there was nothing to send')
+    }
   }
 
   #showOutcome(topic: string, outcome: SendOutcome, tookMs: number): Promise<Produced> {
@@ -192,28 +206,13 @@ exit code is 1 (3 when nobody answered).`
   }
 }
 
-async function* outgoing(
-  messages: AsyncIterable<Incoming>,
-  fill: (message: Incoming) => OutgoingMessage,
-  repeat: number,
-  limit: number | null,
-): AsyncGenerator<OutgoingMessage> {
-  let count = 0
-  for await (const message of messages) {
-    // Brokers take no empty message; an empty line is the usual end of a file.
-    if (message.body.length === 0 && limit === null && repeat === 1) continue
-    const filled = fill(message)
-    for (let copy = 0; copy < repeat; copy += 1) yield filled
-    count += 1
-    if (limit !== null && count >= limit) return
-  }
-}
-
 /** What was sent before the input went wrong is sent; the error says how much that was. */
 function afterSome(error: unknown, sent: number): unknown {
-  if (sent === 0 || !(error instanceof MqError)) return error
+  if (sent === 0 || !(error instanceof Error)) return error
   const what = `${error.message} (${sent} messages before it were sent)`
-  return new MqError('VALUE_INVALID', { what, hint: error.hint })
+  const hint = error instanceof MqError ? error.hint : 'check the file that is named above'
+  // Something was done: that is no longer a mistake in what was asked.
+  return new MqError('INPUT_BROKEN', { what, hint })
 }
 
 function producedText(result: Produced, terminal: Terminal): string {

@@ -28,6 +28,7 @@ export const errorTable = {
     'illegal {kind} name {name}: {why}',
     'letters, digits, % | - and _ only; topics up to 127 characters, groups up to 120',
   ),
+  INPUT_BROKEN: row(ExitCode.failed, false, '{what}', '{hint}'),
   PROPERTY_ILLEGAL: row(
     ExitCode.usage,
     false,

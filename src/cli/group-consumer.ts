@@ -63,7 +63,7 @@ export async function consumeAsGroup(
 
 function startPosition(position: Position): StartPosition {
   if (position.kind === 'start') return 'first'
-  if (position.kind === 'end') return 'last'
+  if (position.kind === 'end') return 'end'
   if (position.kind === 'time') return { timeMs: position.ms }
   throw new MqError('VALUE_INVALID', {
     what: 'a group begins at start, end or @TIME',

@@ -2,8 +2,8 @@
  * Where `produce` takes messages from: its argument, files, or stdin; a line a message, the whole
  * as one, NDJSON, or a `--format`.
  */
-import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { constants, createReadStream } from 'node:fs'
+import { access, readFile, stat } from 'node:fs/promises'
 import { MqError } from '../base/errors.ts'
 import { parseMessageJson, type OutgoingMessage } from './message-json.ts'
 import type { MessageFormat } from './message-format.ts'
@@ -43,10 +43,38 @@ export async function* messagesFrom(options: SourceOptions): AsyncGenerator<Outg
     if (file === '-') {
       yield* readStream(process.stdin, 'stdin', options.input ?? 'lines', options.format)
     } else if (options.format === null && (options.input ?? 'whole') === 'whole') {
-      yield plain(await wholeFile(file))
+      yield whole(await wholeFile(file), file)
     } else {
       const stream = createReadStream(file)
       yield* readStream(stream, file, options.input ?? 'lines', options.format)
+    }
+  }
+}
+
+/** Whether messages come from stdin. */
+export function readsStdin({ body, files }: SourceOptions): boolean {
+  return body === undefined && (files.length === 0 || files.includes('-'))
+}
+
+/** So that nothing is sent when one of the files cannot be read. Throws VALUE_INVALID. */
+export async function checkFiles(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    if (file === '-') continue
+    try {
+      await access(file, constants.R_OK)
+    } catch (error) {
+      const why =
+        (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'is not readable'
+      throw new MqError('VALUE_INVALID', {
+        what: `${file} ${why}`,
+        hint: 'check the path of --file',
+      })
+    }
+    if ((await stat(file)).isDirectory()) {
+      throw new MqError('VALUE_INVALID', {
+        what: `${file} is a directory`,
+        hint: 'name files; --file may be repeated',
+      })
     }
   }
 }
@@ -64,7 +92,7 @@ async function* readStream(
   format: MessageFormat | null,
 ): AsyncGenerator<OutgoingMessage> {
   if (format !== null) yield* readFormatted(stream, name, format)
-  else if (kind === 'whole') yield plain(await wholeStream(stream, name))
+  else if (kind === 'whole') yield whole(await wholeStream(stream, name), name)
   else yield* readLines(stream, name, kind)
 }
 
@@ -138,6 +166,15 @@ function outgoing(parsed: ReturnType<MessageFormat['read']>['messages'][number])
     tags: tags === '' ? null : tags,
     properties,
   }
+}
+
+/** One message was asked for, so nothing at all is a mistake. */
+function whole(body: Buffer, name: string): OutgoingMessage {
+  if (body.length > 0) return plain(body)
+  throw new MqError('VALUE_INVALID', {
+    what: `${name} is empty, and brokers take no message without a body`,
+    hint: 'with --input lines, a source without lines is no message and no error',
+  })
 }
 
 function plain(body: Buffer): OutgoingMessage {

@@ -65,12 +65,23 @@ export async function sendAll(
     options.onProgress({ sent, failed })
   }
 
+  // A source that is silent (a pipe, a terminal) and a slow pace keep nobody from Ctrl-C.
+  const interrupted = new Promise<null>((resolve) => {
+    if (options.signal.aborted) resolve(null)
+    options.signal.addEventListener('abort', () => {
+      resolve(null)
+    })
+  })
+  const iterator = messages[Symbol.asyncIterator]()
   try {
-    for await (const message of messages) {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), interrupted])
+      if (next === null || next.done === true) break
+      const message = next.value
       if (options.rateHz !== null) {
         const dueMs = startMs + (index / options.rateHz) * 1_000
         const waitMs = dueMs - options.clock.monotonicMs()
-        if (waitMs > 0) await sleep(options.clock, waitMs)
+        if (waitMs > 0) await Promise.race([sleep(options.clock, waitMs), interrupted])
       }
       if (options.signal.aborted) break
       const sending = send(message, index).finally(() => underWay.delete(sending))

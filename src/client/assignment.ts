@@ -20,8 +20,11 @@ import type { QueueAccess } from './queue-access.ts'
 import { shareOf } from './rebalance.ts'
 import type { TopicRoute } from './routes.ts'
 
-/** Where a group starts in a queue in which it has no progress yet. */
-export type StartPosition = 'last' | 'first' | { readonly timeMs: number }
+/**
+ * Where a group starts in a queue in which it has no progress yet. `last` is RocketMQ's: the end, but
+ * the start of a queue of which nothing has been deleted yet. `end` is the end of any queue.
+ */
+export type StartPosition = 'last' | 'first' | 'end' | { readonly timeMs: number }
 
 export interface AssignmentOptions {
   readonly group: string
@@ -283,13 +286,14 @@ export class Assignment {
   /** Where to start in a queue. Throws when the broker does not say. */
   async #startOffset(queue: MessageQueue): Promise<number> {
     const { from } = this.#options
-    // For a time, a made-up 0 would be wrong; for `last` it spares a young queue's first messages.
-    const known = await this.#progress.read(queue, typeof from === 'object')
+    // For a time or the end, a made-up 0 would be wrong; for `last` it spares a young queue's first messages.
+    const known = await this.#progress.read(queue, typeof from === 'object' || from === 'end')
     if (known !== null) return known
     if (from === 'first') return 0
     // What must be tried again was never seen by this group before: nothing of it is old.
-    if (isRetryTopic(queue.topic)) return from === 'last' ? 0 : this.#access.maxOffset(queue)
-    if (from === 'last') return this.#access.maxOffset(queue)
+    const isAtEnd = from === 'last' || from === 'end'
+    if (isRetryTopic(queue.topic)) return isAtEnd ? 0 : this.#access.maxOffset(queue)
+    if (isAtEnd) return this.#access.maxOffset(queue)
     return this.#access.offsetAtTime(queue, from.timeMs)
   }
 }

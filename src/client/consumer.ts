@@ -45,7 +45,7 @@ export interface ConsumerOptions extends ClientOptions {
   readonly handler: MessageHandler
   /** `cluster` (default): the group shares the queues. `broadcast`: every member gets all. */
   readonly model?: 'cluster' | 'broadcast'
-  /** Default `last`. Brokers answer `last` with the start for a young queue, as RocketMQ does. */
+  /** Default `last`. */
   readonly from?: StartPosition
   /** Messages that the handler may have at once; default 20. */
   readonly concurrency?: number
@@ -233,7 +233,7 @@ export class Consumer {
       consumeType: 'CONSUME_PASSIVELY',
       messageModel: this.#options.model === 'broadcast' ? 'BROADCASTING' : 'CLUSTERING',
       consumeFromWhere:
-        from === 'last'
+        from === 'last' || from === 'end'
           ? 'CONSUME_FROM_LAST_OFFSET'
           : from === 'first'
             ? 'CONSUME_FROM_FIRST_OFFSET'

@@ -74,6 +74,43 @@ describe('produce', () => {
     expect(await read(topic)).toEqual(['one', 'two', 'three'])
   })
 
+  it('sends nothing where stdin is empty, and says so; empty lines are left out and counted', async () => {
+    const topic = await aTopic()
+    const nothing = await home.run(['produce', topic])
+    expect([nothing.exitCode, nothing.stderr]).toEqual([0, 'there was nothing to send\n'])
+    const lines = await home.run(['produce', topic, '--count', '2'], { input: '\r\n\na\r\nb\nc' })
+    expect(lines.stderr).toContain('2 empty messages left out')
+    expect(await read(topic)).toEqual(['a', 'b'])
+  })
+
+  it('refuses one message without a body, whatever it comes from, and files that are not there', async () => {
+    const topic = await aTopic()
+    const empty = path.join(home.directory, 'empty')
+    const full = path.join(home.directory, 'full')
+    await writeFile(empty, '')
+    await writeFile(full, 'x')
+    const exitCodes = await Promise.all(
+      [
+        [''],
+        ['--file', empty],
+        ['--input', 'whole'],
+        ['--file', full, '--file', `${full}.not`],
+      ].map(async (args) => (await home.run(['produce', topic, ...args])).exitCode),
+    )
+    expect([exitCodes, await read(topic)]).toEqual([[2, 2, 2, 2], []])
+  })
+
+  it('ends at Ctrl-C while stdin is silent, and says what was sent', async () => {
+    const topic = await aTopic()
+    const child = home.spawn(['produce', topic, '--json'])
+    const outcome = outcomeOf(child)
+    child.stdin?.write('first\n')
+    await home.run(['consume', topic, '--from', 'start', '--count', '1'])
+    child.kill('SIGINT')
+    const { stdout, exitCode } = await outcome
+    expect([exitCode, JSON.parse(stdout).sent]).toEqual([130, 1])
+  })
+
   it('sends stdin as one message', async () => {
     const topic = await aTopic()
     await home.run(['produce', topic, '--input', 'whole'], { input: 'a\nb\n' })
@@ -121,7 +158,7 @@ describe('produce', () => {
     const { stderr, exitCode } = await home.run(['produce', topic, '--input', 'ndjson'], {
       input: '{"body":"ok"}\n{"body":\n',
     })
-    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('stdin, line 2, is not JSON')])
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stdin, line 2, is not JSON')])
     expect(await read(topic)).toEqual(['ok'])
   })
 
@@ -151,7 +188,7 @@ describe('produce', () => {
     ['a transaction', ['--txn', 'commit'], 2, /not available yet/],
     ['an illegal topic', [], 2, /illegal topic name/],
     ['two sources', ['--file', 'x'], 2, /two sources/],
-    ['a file that is not there', ['--file', '/no/such/file'], 1, /ENOENT/],
+    ['a file that is not there', ['--file', '/no/such/file'], 2, /is not there/],
     ['a property without a value', ['-H', 'novalue'], 2, /not key=value/],
     ['a delay, which the broker refuses', ['--delay', '5s'], 1, /./],
   ]
@@ -240,6 +277,17 @@ describe('consume', () => {
     const second = await home.run(args)
     expect(first.stdout.split('\n').sort().join('')).toBe('abc')
     expect(second.stdout).toBe('d\n')
+  })
+
+  it('as a new group gets what is there, and with --from end only what comes', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic, 'old'])
+    const read = (group: string, ...args: string[]) =>
+      home.run(['consume', topic, '-g', `${group}-${topic}`, '--exit-at-end', ...args])
+    expect((await read('any')).stdout).toBe('old\n')
+    expect((await read('late', '--from', 'end')).stdout).toBe('')
+    await home.run(['produce', topic, 'new'])
+    expect((await read('late', '--from', 'end')).stdout).toBe('new\n')
   })
 
   it('reports the progress of a group on Ctrl-C, and exits with 130', async () => {
