@@ -14,7 +14,7 @@ import { request } from '../protocol/command.ts'
 import type { Connection } from '../remoting/connection.ts'
 import type { Clock, Stop } from '../world/clock.ts'
 import { ConsumerGroup, type Member, type Subscription } from './consumer-group.ts'
-import type { TagFilter } from './held-pulls.ts'
+import { checkEnabled, isTagType, type MessageFilter } from './message-filter.ts'
 import { Refusal } from './refusal.ts'
 
 /** Who sends a heart-beat. */
@@ -192,10 +192,10 @@ export class ClientRegistry {
   }
 
   /**
-   * What a pull without a subscription of its own may see: the tag filter of the group's last
+   * What a pull without a subscription of its own may see: the filter of the group's last
    * heart-beat. Throws a Refusal as Apache's PullMessageProcessor answers.
    */
-  filterOf(group: string, topic: string, subVersion: number): TagFilter {
+  filterOf(group: string, topic: string, subVersion: number, sqlEnabled: boolean): MessageFilter {
     const members = this.#consumers.get(group)
     if (members === undefined) {
       throw new Refusal(
@@ -216,7 +216,10 @@ export class ClientRegistry {
         `the consumer's subscription not latest: ${group} ${topic}`,
       )
     }
-    return subscription.tagFilter()
+    const filter = subscription.filter()
+    const { expressionType } = subscription.data
+    if (!isTagType(expressionType)) checkEnabled(expressionType, sqlEnabled)
+    return filter
   }
 
   #memberOf(connection: Connection, client: ClientFacts): Member {

@@ -8,9 +8,8 @@ import type {
 import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subscription-data.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import type { Connection } from '../remoting/connection.ts'
-import type { TagFilter } from './held-pulls.ts'
+import { filterOfSubscription, isTagType, type MessageFilter } from './message-filter.ts'
 import { Refusal } from './refusal.ts'
-import { filterOfSubscription, isTagType } from './tag-filter.ts'
 
 /** One client in one group. */
 export interface Member {
@@ -26,23 +25,27 @@ export interface Member {
 /** What a group wants of one topic. */
 export class Subscription {
   readonly data: SubscriptionData
-  #filter: TagFilter | undefined
+  /** Made when the first pull comes; a text says why there is none. */
+  #filter: MessageFilter | string | null = null
 
   constructor(data: SubscriptionData) {
     this.data = isTagType(data.expressionType) ? withCodes(data) : data
   }
 
-  /** Tag codes that pass; null lets all through. Throws a Refusal for anything but tags: never unfiltered. */
-  tagFilter(): TagFilter {
-    if (this.#filter !== undefined) return this.#filter
+  /** Throws a Refusal when there is none: never unfiltered. */
+  filter(): MessageFilter {
     if (this.data.classFilterMode) {
       throw new Refusal(
         ResponseCode.SYSTEM_ERROR,
         'The broker does not support consumer to filter message by class',
       )
     }
-    this.#filter = filterOfSubscription(this.data)
-    return this.#filter
+    this.#filter ??= filterOfSubscription(this.data)
+    if (typeof this.#filter !== 'string') return this.#filter
+    throw new Refusal(
+      ResponseCode.FILTER_DATA_NOT_EXIST,
+      `The broker's consumer filter data is not exist!Your expression may be wrong! ${this.#filter}`,
+    )
   }
 }
 

@@ -11,9 +11,7 @@ import type { SerializeType } from '../protocol/command.ts'
 import type { PullHeader } from '../protocol/pull-header.ts'
 import type { Connection } from '../remoting/connection.ts'
 import type { Queue } from '../store/queue.ts'
-
-/** Whether a record with this tag code may interest the puller. */
-export type TagFilter = ((tagsCode: number) => boolean) | null
+import type { MessageFilter } from './message-filter.ts'
 
 /** One held pull; also what is passed around while a pull is being served. */
 export class HeldPull {
@@ -22,7 +20,7 @@ export class HeldPull {
   readonly serializeType: SerializeType
   readonly header: PullHeader
   readonly queue: Queue
-  readonly accept: TagFilter
+  readonly filter: MessageFilter
   readonly deadlineMs: number
   /** Where to go on: the request's offset, or behind what was looked at and did not match. */
   offset: number
@@ -35,7 +33,7 @@ export class HeldPull {
     serializeType: SerializeType,
     header: PullHeader,
     queue: Queue,
-    accept: TagFilter,
+    filter: MessageFilter,
     deadlineMs: number,
   ) {
     this.connection = connection
@@ -43,7 +41,7 @@ export class HeldPull {
     this.serializeType = serializeType
     this.header = header
     this.queue = queue
-    this.accept = accept
+    this.filter = filter
     this.deadlineMs = deadlineMs
     this.offset = header.queueOffset
   }

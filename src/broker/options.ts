@@ -128,6 +128,12 @@ export const brokerOptions = optionTable({
     mutable: true,
     summary: 'consumer groups beyond this are not made by themselves',
   }),
+  enablePropertyFilter: toggle({
+    default: true,
+    rocketmq: 'enablePropertyFilter',
+    mutable: true,
+    summary: 'lets consumers filter by SQL92; RocketMQ’s own default is false',
+  }),
   flushConsumerOffsetMs: duration({
     default: 5_000,
     min: 100,

@@ -29,9 +29,9 @@ import { OutBuffer } from '../remoting/out-buffer.ts'
 import type { PullOutcome } from '../store/pull.ts'
 import type { Queue } from '../store/queue.ts'
 import type { BrokerContext } from './context.ts'
-import { HeldPull, HeldPulls, type TagFilter } from './held-pulls.ts'
+import { HeldPull, HeldPulls } from './held-pulls.ts'
+import { filterOfPull, type MessageFilter } from './message-filter.ts'
 import { Refusal } from './refusal.ts'
-import { tagFilterOf } from './tag-filter.ts'
 import type { Topic } from './topic.ts'
 
 const PERM_READ = 4
@@ -168,7 +168,7 @@ export class ReadPath {
         `queueId[${header.queueId}] is illegal, topic:[${header.topic}] topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[${connection.remoteAddress}]`,
       )
     }
-    const accept = this.#filterOf(header, topic)
+    const filter = this.#filterOf(header, topic)
     if ((header.sysFlag & PullSysFlag.commitOffset) !== 0) {
       offsets.commit(header.consumerGroup, header.topic, header.queueId, header.commitOffset)
     }
@@ -180,17 +180,26 @@ export class ReadPath {
       serializeType,
       header,
       store.queue(header.topic, header.queueId),
-      accept,
+      filter,
       nowMs + holdMs,
     )
   }
 
-  #filterOf(header: PullHeader, topic: Topic): TagFilter {
+  #filterOf(header: PullHeader, topic: Topic): MessageFilter {
     if ((header.sysFlag & PullSysFlag.subscription) !== 0) {
-      return tagFilterOf(header.expressionType, header.subscription)
+      return filterOfPull(
+        header.expressionType,
+        header.subscription,
+        this.#context.settings.enablePropertyFilter,
+      )
     }
     this.#checkGroupMayRead(header.consumerGroup, topic.name)
-    return this.#context.clients.filterOf(header.consumerGroup, topic.name, header.subVersion)
+    return this.#context.clients.filterOf(
+      header.consumerGroup,
+      topic.name,
+      header.subVersion,
+      this.#context.settings.enablePropertyFilter,
+    )
   }
 
   /** What an administrator may have forbidden; a pull with a subscription of its own is not asked, as at Apache. */
@@ -218,7 +227,7 @@ export class ReadPath {
   #serve(pull: HeldPull, mayHold: boolean): void {
     if (pull.connection.isClosed) return
     const { store, offsets } = this.#context
-    const { header, queue } = pull
+    const { header, queue, filter } = pull
     const reset = offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
     if (reset !== null) {
       offsets.notePull(header.consumerGroup, header.topic, header.queueId, reset)
@@ -242,7 +251,8 @@ export class ReadPath {
       return
     }
     const body = new OutBuffer()
-    store.pull(queue, pull.offset, messagesMax, bytesMax, pull.accept, body).then(
+    const { accept, select } = filter
+    store.pull(queue, pull.offset, messagesMax, bytesMax, accept, body, select).then(
       (outcome) => {
         this.#answer(pull, outcome, body, mayHold)
       },
@@ -258,7 +268,9 @@ export class ReadPath {
    * when the disk is needed first. What is not FOUND leaves the output as it was.
    */
   #pullIntoFrame(pull: HeldPull, messagesMax: number, bytesMax: number): PullOutcome | null {
-    const { opaque, queue, offset, accept } = pull
+    const { opaque, queue, offset, filter } = pull
+    const { accept, select } = filter
+    const { store } = this.#context
     const { out } = pull.connection
     const start = out.length
     // The head stands before the records and its length depends on what is found: nearly always
@@ -266,7 +278,7 @@ export class ReadPath {
     const likelyNext = Math.min(offset + messagesMax, queue.maxOffset)
     const likely = pullAnswerHeadBytes(opaque, likelyNext, queue.minOffset, queue.maxOffset)
     out.length = out.reserve(likely) + likely
-    const outcome = this.#context.store.pullNow(queue, offset, messagesMax, bytesMax, accept, out)
+    const outcome = store.pullNow(queue, offset, messagesMax, bytesMax, accept, out, select)
     if (outcome?.status !== 'FOUND') {
       out.length = start
       return outcome
@@ -284,8 +296,10 @@ export class ReadPath {
 
   #pullIntoBody(pull: HeldPull, messagesMax: number, bytesMax: number): PullOutcome | null {
     this.#body.reuse()
-    const { queue, offset, accept } = pull
-    return this.#context.store.pullNow(queue, offset, messagesMax, bytesMax, accept, this.#body)
+    const { queue, offset, filter } = pull
+    const { accept, select } = filter
+    const { store } = this.#context
+    return store.pullNow(queue, offset, messagesMax, bytesMax, accept, this.#body, select)
   }
 
   /** `body` holds what was found, or is null when the answer is in the connection's output already. */

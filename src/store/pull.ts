@@ -36,6 +36,12 @@ export interface PullOutcome {
 /** Says by its tag code whether a message is wanted; null wants all. */
 export type Accept = ((tagsCode: number) => boolean) | null
 
+/** Says by its record, bytes [start, end), whether a message is wanted; null wants all. */
+export type Select = ((bytes: Buffer, start: number, end: number) => boolean) | null
+
+/** Bytes of records that one scan looks into for a `Select`, so that a turn stays short. */
+const SELECT_BYTES_MAX = 2 * 1024 * 1024
+
 /** Apache's table of answers for offsets outside of the queue; null when the offset is inside. */
 export function outsideOf(queue: Queue, offset: number): PullOutcome | null {
   const { minOffset, maxOffset } = queue
@@ -88,6 +94,7 @@ export class PullScan {
     accept: Accept,
     target: ReplyBuffer,
     partial: boolean,
+    select: Select = null,
   ): PullOutcome | null {
     const outside = outsideOf(queue, offset)
     if (outside) return outside
@@ -101,6 +108,7 @@ export class PullScan {
     let next = offset
     let count = 0
     let bytes = 0
+    let lookedInto = 0
     let removed = false
     let unitsLeft = 0
     this.missingUnit = this.missingRecord = this.suspectUnit = this.#log.coldOffset = -1
@@ -139,6 +147,17 @@ export class PullScan {
             this.suspectUnit = next
             break
           }
+          if (select !== null) {
+            lookedInto += size
+            if (!select(target.bytes, target.length - size, target.length)) {
+              target.length -= size
+              next++
+              cursor.at += UNIT_BYTES
+              unitsLeft--
+              if (lookedInto >= SELECT_BYTES_MAX) break
+              continue
+            }
+          }
           count++
           bytes += size
         }
@@ -148,7 +167,9 @@ export class PullScan {
       unitsLeft--
     }
     const stopped = this.missingUnit >= 0 || this.missingRecord >= 0 || this.suspectUnit >= 0
-    if (stopped && !(partial && count > 0)) {
+    // Behind records that were looked into and did not match, reading goes on from there.
+    const advanced = count > 0 || (select !== null && next > offset)
+    if (stopped && !(partial && advanced)) {
       target.length = lengthBefore
       return null
     }

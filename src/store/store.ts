@@ -45,7 +45,7 @@ import { LogReader, type ReplyBuffer } from './log-reader.ts'
 import { AbortMark, takeLock } from './marks.ts'
 import { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
-import { type Accept, type PullOutcome, PullScan } from './pull.ts'
+import { type Accept, type PullOutcome, PullScan, type Select } from './pull.ts'
 import type { Queue } from './queue.ts'
 import { recover, type RecoveryReport } from './recovery.ts'
 import { type ForcedDeletions, Retention } from './retention.ts'
@@ -513,8 +513,9 @@ export class Store {
     bytesMax: number,
     accept: Accept,
     target: ReplyBuffer,
+    select: Select = null,
   ): PullOutcome | null {
-    return this.#scan.scan(queue, offset, messagesMax, bytesMax, accept, target, true)
+    return this.#scan.scan(queue, offset, messagesMax, bytesMax, accept, target, true, select)
   }
 
   /**
@@ -528,11 +529,21 @@ export class Store {
     bytesMax: number,
     accept: Accept,
     target: ReplyBuffer,
+    select: Select = null,
   ): Promise<PullOutcome> {
     const scan = this.#scan
     for (let round = 0; round < PULL_ROUNDS_MAX; round++) {
       const partial = round === 0 || round > PULL_LOADS_MAX
-      const outcome = scan.scan(queue, offset, messagesMax, bytesMax, accept, target, partial)
+      const outcome = scan.scan(
+        queue,
+        offset,
+        messagesMax,
+        bytesMax,
+        accept,
+        target,
+        partial,
+        select,
+      )
       if (outcome) return outcome
       const { missingUnit, missingRecord, missingSize, suspectUnit } = scan
       if (suspectUnit >= 0) await this.#repair(queue, suspectUnit)

@@ -194,7 +194,9 @@ describe('a pull is refused when', () => {
     ['a field is missing', { queueOffset: undefined }, ResponseCode.INVALID_PARAMETER],
     ['a field is no number', { queueOffset: 'x' }, ResponseCode.INVALID_PARAMETER],
     ['the group name is illegal', { consumerGroup: '../x' }, ResponseCode.INVALID_PARAMETER],
-    ['it filters by SQL', { expressionType: 'SQL92', subscription: 'a > 1' }, 1],
+    ['its SQL is wrong', { expressionType: 'SQL92', subscription: 'a > ' }, 23],
+    ['its SQL is missing', { expressionType: 'SQL92', subscription: '' }, 23],
+    ['it filters by nothing that exists', { expressionType: 'SQL99', subscription: 'a = 1' }, 23],
     [
       'it leaves the subscription to a heart-beat that never came',
       { sysFlag: 0 },

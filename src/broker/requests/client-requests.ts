@@ -12,8 +12,8 @@ import { ResponseCode } from '../../protocol/codes.ts'
 import { respond } from '../../protocol/command.ts'
 import { faultOfGroup, faultOfTopic, retryTopicOf } from '../../protocol/names.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
+import { checkEnabled, faultOfExpression, isTagType } from '../message-filter.ts'
 import { Refusal } from '../refusal.ts'
-import { isTagType } from '../tag-filter.ts'
 import { groupField, jsonField, objectField, optionalText } from './fields.ts'
 
 const CLIENT_ID_CHARS_MAX = 1_024
@@ -86,16 +86,16 @@ export const unregisterClient: RequestHandler = (context, connection, command) =
   return respond(command, ResponseCode.SUCCESS)
 }
 
-/** Asked at the start of a consumer that filters by anything but tags; refused, as with enablePropertyFilter=false. */
-export const checkClientConfig: RequestHandler = (_context, _connection, command) => {
+/** Asked at the start of a consumer that filters by anything but tags: whether the broker can do that. */
+export const checkClientConfig: RequestHandler = (context, _connection, command) => {
   const body = objectField(command)
-  const { expressionType } = subscriptionDataFromJson(body['subscriptionData'])
+  const { expressionType, subString } = subscriptionDataFromJson(body['subscriptionData'])
   if (isTagType(expressionType)) return respond(command, ResponseCode.SUCCESS)
-  return respond(
-    command,
-    ResponseCode.SYSTEM_ERROR,
-    `The broker does not support consumer to filter message by ${expressionType.slice(0, 100)}`,
-  )
+  checkEnabled(expressionType, context.settings.enablePropertyFilter)
+  const fault = faultOfExpression(expressionType, subString)
+  return fault === null
+    ? respond(command, ResponseCode.SUCCESS)
+    : respond(command, ResponseCode.SUBSCRIPTION_PARSE_FAILED, `Invalid MessageSelector. ${fault}`)
 }
 
 export const consumerList: RequestHandler = (context, _connection, command) => {

@@ -6,7 +6,8 @@
 import { type QueueViewUnit, encodeQueueView } from '../../protocol/bodies/queue-view.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { respond } from '../../protocol/command.ts'
-import type { RequestHandler } from '../context.ts'
+import type { BrokerContext, RequestHandler } from '../context.ts'
+import type { MessageFilter } from '../message-filter.ts'
 import { Refusal } from '../refusal.ts'
 import { TurnBudget } from '../turn-budget.ts'
 import {
@@ -95,7 +96,7 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
   const queue = queueField(context, command)
   const group = optionalText(command, 'consumerGroup')
   const subscription = group === null ? null : context.clients.subscriptionOf(group, topic.name)
-  const filter = subscription?.tagFilter() ?? null
+  const filter = subscription?.filter() ?? null
   const from = Math.max(optionalInteger(command, 'index', 0), queue.minOffset)
   const count = Math.min(optionalInteger(command, 'count', 10), UNITS_MAX)
   const units: QueueViewUnit[] = []
@@ -110,7 +111,7 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
       tagsCode: BigInt(unit.tagsCode),
       extendDataJson: null,
       bitMap: null,
-      eval: group !== null && (filter === null || filter(unit.tagsCode)),
+      eval: group !== null && (filter === null || (await isWanted(context, filter, unit))),
       msg: null,
     })
     if (budget.spent) await budget.nextTurn()
@@ -121,4 +122,15 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
     units,
   })
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
+}
+
+async function isWanted(
+  { store }: BrokerContext,
+  { accept, select }: MessageFilter,
+  unit: { readonly tagsCode: number; readonly physicalOffset: number },
+): Promise<boolean> {
+  if (accept !== null && !accept(unit.tagsCode)) return false
+  if (select === null) return true
+  const record = await store.recordAt(unit.physicalOffset)
+  return record !== null && select(record, 0, record.length)
 }

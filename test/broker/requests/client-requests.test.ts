@@ -3,6 +3,7 @@ import { decodeConsumerConnection } from '../../../src/protocol/bodies/client-co
 import { decodeConsumerList } from '../../../src/protocol/bodies/name-lists.ts'
 import { tagSubscription } from '../../../src/protocol/bodies/subscription-data.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
+import { decodeRecords } from '../../../src/protocol/record.ts'
 import { type TestClient, aBroker, closeAll } from '../a-broker.ts'
 
 afterEach(closeAll)
@@ -234,33 +235,89 @@ describe('the members of a group', () => {
 })
 
 describe('a filter that is not one by tags', () => {
-  const sql = '{"subscriptionData":{"topic":"T","expressionType":"SQL92","subString":"a > 1"}}'
-
-  it('is refused before the consumer starts', async () => {
-    const { connect } = await aBroker()
-    const client = connect()
-    const answer = await client.ask(RequestCode.CHECK_CLIENT_CONFIG, {}, sql)
-    expect([answer.code, answer.remark]).toEqual([
-      ResponseCode.SYSTEM_ERROR,
-      'The broker does not support consumer to filter message by SQL92',
-    ])
-    const tags = '{"subscriptionData":{"topic":"T","expressionType":"TAG","subString":"A"}}'
-    expect((await client.ask(RequestCode.CHECK_CLIENT_CONFIG, {}, tags)).code).toBe(0)
+  const sql = (expression: string) =>
+    `{"subscriptionData":{"topic":"T","expressionType":"SQL92","subString":"${expression}"}}`
+  const bySql = (expression: string, subVersion = 1) => ({
+    ...tagSubscription('T', expression, subVersion),
+    expressionType: 'SQL92',
   })
 
-  it('never lets a message through unfiltered', async () => {
+  it('is checked before the consumer starts', async () => {
+    const { connect } = await aBroker()
+    const client = connect()
+    const ask = (body: string) => client.ask(RequestCode.CHECK_CLIENT_CONFIG, {}, body)
+    expect((await ask(sql('a > 1'))).code).toBe(0)
+    const wrong = await ask(sql('a > '))
+    expect([wrong.code, wrong.remark]).toEqual([
+      ResponseCode.SUBSCRIPTION_PARSE_FAILED,
+      'Invalid MessageSelector. the expression ends here; expected is a property, a constant or a parenthesis, at character 5',
+    ])
+    const tags = '{"subscriptionData":{"topic":"T","expressionType":"TAG","subString":"A"}}'
+    expect((await ask(tags)).code).toBe(0)
+  })
+
+  it('is refused everywhere, and never passed over, while the broker is told not to', async () => {
+    const { connect } = await aBroker({ enablePropertyFilter: false })
+    const client = connect()
+    await client.send('T', 'secret')
+    await client.heartBeat('c1', 'G', [], { subscriptions: [bySql('a > 1')] })
+    const answers = [
+      await client.ask(RequestCode.CHECK_CLIENT_CONFIG, {}, sql('a > 1')),
+      await client.pull('T', 'G', 0, { sysFlag: 0, subVersion: 1 }),
+      await client.pull('T', 'G', 0, { expressionType: 'SQL92', subscription: 'a > 1' }),
+    ]
+    for (const { code, remark, body } of answers) {
+      expect([code, remark, body]).toEqual([
+        ResponseCode.SYSTEM_ERROR,
+        'The broker does not support consumer to filter message by SQL92',
+        null,
+      ])
+    }
+  })
+
+  it('lets those messages through that it describes', async () => {
+    const { connect } = await aBroker()
+    const client = connect()
+    for (const a of [1, 2, 3, 'x']) await client.send('T', `a=${a}`, 0, `a\u0001${a}\u0002`)
+    await client.send('T', 'no a', 0, '')
+    await client.heartBeat('c1', 'G', [], { subscriptions: [bySql('a > 1')] })
+    for (const answer of [
+      await client.pull('T', 'G', 0, { sysFlag: 0, subVersion: 1 }),
+      await client.pull('T', 'G', 0, { expressionType: 'SQL92', subscription: 'a > 1' }),
+    ]) {
+      const { messages } = decodeRecords(answer.body ?? Buffer.alloc(0))
+      expect(messages.map((message) => message.body.toString())).toEqual(['a=2', 'a=3'])
+      expect(answer.ext['nextBeginOffset']).toBe('5')
+    }
+  })
+
+  it('holds a pull until a message comes that it describes', async () => {
+    const { connect } = await aBroker()
+    const client = connect()
+    await client.send('T', 'no', 0, '')
+    const pulled = client.pull('T', 'G', 0, {
+      sysFlag: 6,
+      suspendTimeoutMillis: 20_000,
+      expressionType: 'SQL92',
+      subscription: 'a = 1',
+    })
+    const sender = connect()
+    await sender.send('T', 'no', 0, 'a\u00012\u0002')
+    await sender.send('T', 'yes', 0, 'a\u00011\u0002')
+    const answer = await pulled
+    expect([answer.code, answer.ext['nextBeginOffset']]).toEqual([0, '3'])
+  })
+
+  it('is said to be wrong by the pull when nobody asked before', async () => {
     const { connect } = await aBroker()
     const client = connect()
     await client.send('T', 'secret')
-    const subscription = { ...tagSubscription('T', 'a > 1', 1), expressionType: 'SQL92' }
-    await client.heartBeat('c1', 'G', [], { subscriptions: [subscription] })
-    const byHeartBeat = await client.pull('T', 'G', 0, { sysFlag: 0, subVersion: 1 })
-    const byHeader = await client.pull('T', 'G', 0, {
-      expressionType: 'SQL92',
-      subscription: 'a > 1',
-    })
-    expect([byHeartBeat.code, byHeartBeat.body]).toEqual([ResponseCode.SYSTEM_ERROR, null])
-    expect([byHeader.code, byHeader.body]).toEqual([ResponseCode.SYSTEM_ERROR, null])
+    await client.heartBeat('c1', 'G', [], { subscriptions: [bySql('a >')] })
+    const answer = await client.pull('T', 'G', 0, { sysFlag: 0, subVersion: 1 })
+    expect([answer.code, answer.body]).toEqual([ResponseCode.FILTER_DATA_NOT_EXIST, null])
+    await client.heartBeat('c1', 'G', [], { subscriptions: [bySql('a > 1', 2)] })
+    const mended = await client.pull('T', 'G', 0, { sysFlag: 0, subVersion: 2 })
+    expect(mended.code).toBe(ResponseCode.PULL_RETRY_IMMEDIATELY)
   })
 })
 

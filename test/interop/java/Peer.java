@@ -36,6 +36,7 @@ public final class Peer {
         Producing.register(CALLS);
         Consuming.register(CALLS);
         Pulling.register(CALLS);
+        Filtering.register(CALLS);
         Admin.register(CALLS);
         Mqadmin.register(CALLS);
         ExecutorService workers = Executors.newCachedThreadPool(task -> {

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -70,7 +71,9 @@ final class Pulling {
         boolean assign = request.getBooleanValue("assign", false);
         if (!assign) {
             String expression = request.getString("expression");
-            consumer.subscribe(request.getString("topic"), expression == null ? "*" : expression);
+            if (request.getString("sql") != null) {
+                consumer.subscribe(request.getString("topic"), MessageSelector.bySql(request.getString("sql")));
+            } else consumer.subscribe(request.getString("topic"), expression == null ? "*" : expression);
         }
         consumer.start();
         if (assign) {
@@ -104,7 +107,10 @@ final class Pulling {
 
     private static Object fetch(JSONObject request) throws Exception {
         String expression = request.getString("expression");
-        PullResult result = pull(request).pull(Peer.queueOf(request), expression == null ? "*" : expression,
+        String sql = request.getString("sql");
+        MessageSelector selector = sql == null
+            ? MessageSelector.byTag(expression == null ? "*" : expression) : MessageSelector.bySql(sql);
+        PullResult result = pull(request).pull(Peer.queueOf(request), selector,
             request.getLongValue("offset"), request.getIntValue("max", 32));
         List<JSONObject> messages = new ArrayList<>();
         if (result.getMsgFoundList() != null) {
