@@ -20,7 +20,7 @@ export default class Completion extends MqctlCommand<{ shell: Shell; script: str
 
   async run(): Promise<{ shell: Shell; script: string }> {
     const { args } = await this.parse(Completion)
-    const script = completionScript(args.shell, this.config.commands)
+    const script = completionScript(args.shell, this.config.commands, this.config.topics)
     return this.show({ shell: args.shell, script }, { text: () => script.trimEnd() })
   }
 }

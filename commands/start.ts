@@ -102,7 +102,7 @@ is on disk in Apache RocketMQ's own format.`
   #showStarted(status: InstanceStatus): Promise<InstanceStatus> {
     return this.show(status, {
       text: (_, terminal) => {
-        const other = status.name === 'local' ? '' : ` -n ${status.namesrv.join(';')}`
+        const other = status.name === 'local' ? '' : ` -n ${quoted(status.namesrv.join(';'))}`
         const next = [
           `mqctl produce orders "hello"${other}`,
           `mqctl consume orders --from start${other}`,
@@ -113,6 +113,11 @@ is on disk in Apache RocketMQ's own format.`
       },
     })
   }
+}
+
+/** For a shell: a `;` would end the command. */
+function quoted(text: string): string {
+  return text.includes(';') ? `'${text}'` : text
 }
 
 function either(one: AbortSignal, other: AbortSignal): Promise<void> {

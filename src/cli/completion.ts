@@ -25,18 +25,25 @@ interface FlagEntry {
   readonly values: readonly string[]
 }
 
-export function completionScript(shell: Shell, commands: readonly Command.Loadable[]): string {
+/** `topics` describe the first words of commands with two. */
+export function completionScript(
+  shell: Shell,
+  commands: readonly Command.Loadable[],
+  topics: readonly { readonly name: string; readonly description?: string | undefined }[],
+): string {
   const entries = commands
     .filter((command) => command.hidden !== true)
     .map(entryOf)
     .sort((one, other) => one.words.localeCompare(other.words))
+  const summaries = new Map(topics.map(({ name, description }) => [name, description ?? '']))
+  for (const { words, summary } of entries) summaries.set(words, summary)
   switch (shell) {
     case 'bash':
       return bash(entries)
     case 'zsh':
-      return zsh(entries)
+      return zsh(entries, summaries)
     case 'fish':
-      return fish(entries)
+      return fish(entries, summaries)
   }
 }
 
@@ -150,12 +157,15 @@ complete -o default -F _mqctl mqctl
 `
 }
 
-function zsh(entries: readonly Entry[]): string {
+/** Of a command, or of the first word of several. */
+type Summaries = ReadonlyMap<string, string>
+
+function zsh(entries: readonly Entry[], summaries: Summaries): string {
   const nexts = prefixes(entries)
     .map((prefix) => {
       const start = prefix === '' ? '' : `${prefix} `
       const described = nextWords(entries, prefix).map((word) => {
-        const summary = entries.find(({ words }) => words === `${start}${word}`)?.summary ?? ''
+        const summary = summaries.get(`${start}${word}`) ?? ''
         return single(`${word}:${summary}`)
       })
       return `    ${single(prefix)}) next=(${described.join(' ')}) ;;`
@@ -194,7 +204,8 @@ _mqctl() {
     word="\${words[i]}"
     [[ "$word" == -* ]] && break
     _mqctl_next "$id"
-    [[ -n "\${(M)next:#$word:*}" ]] || break
+    names=(\${(M)next:#\${word}:*})
+    (( \${#names} )) || break
     id="\${id:+$id }$word"
   done
   _mqctl_next "$id"
@@ -209,7 +220,10 @@ ${subjects}
     names=(\${(f)"$(mqctl complete "$subject" 2>/dev/null)"})
     compadd -a names
   fi
-  (( \${#flags} )) && _arguments -s "\${flags[@]}" '*:: :_default'
+  (( \${#flags} )) || return 0
+  # Files only where no names are known.
+  [[ -n "$subject" ]] && flags+=('*: : ') || flags+=('*: :_default')
+  _arguments -s "\${flags[@]}"
 }
 if [[ "$funcstack[1]" == _mqctl ]]; then
   _mqctl "$@"
@@ -219,13 +233,13 @@ fi
 `
 }
 
-function fish(entries: readonly Entry[]): string {
+function fish(entries: readonly Entry[], summaries: Summaries): string {
   const lines: string[] = []
   for (const prefix of prefixes(entries)) {
     const start = prefix === '' ? '' : `${prefix} `
     const next = nextWords(entries, prefix)
     for (const word of next) {
-      const summary = entries.find(({ words }) => words === `${start}${word}`)?.summary ?? ''
+      const summary = summaries.get(`${start}${word}`) ?? ''
       lines.push(
         `complete -c mqctl -f -n ${single(`__mqctl_at '${prefix}'`)} -a ${single(word)} -d ${single(summary)}`,
       )
@@ -256,10 +270,12 @@ function __mqctl_words
   end
 end
 function __mqctl_at
-  test (string join ' ' -- (__mqctl_words)) = "$argv[1]"
+  set -l words (__mqctl_words)
+  test "$words" = "$argv[1]"
 end
 function __mqctl_in
-  string match -q -- "$argv[1] *" (string join ' ' -- (__mqctl_words))' '
+  set -l words (__mqctl_words)
+  string match -q -- "$argv[1] *" "$words "
 end
 ${lines.join('\n')}
 `

@@ -24,9 +24,11 @@ export class Interrupts {
         this.#onSignal(signal)
       })
     }
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') this.readerLeft()
-    })
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EPIPE') this.readerLeft()
+      })
+    }
   }
 
   /** From now on the caller ends by itself when this is aborted. */
@@ -41,7 +43,7 @@ export class Interrupts {
     this.#controller.abort(signal)
   }
 
-  /** Nobody reads stdout any more (`| head`): the command ends, and that is not a failure. */
+  /** Nobody reads what is printed any more (`| head`): the command ends, and that is not a failure. */
   readerLeft(): void {
     if (!this.#claimed) process.exit()
     this.#controller.abort('EPIPE')

@@ -288,6 +288,17 @@ describe('start in the foreground', () => {
     expect((await outcome).exitCode).toBe(143)
   })
 
+  it('stops in order when nobody reads its logs any more', async () => {
+    const { stdout, stderr } = await home.shell(
+      '{ mqctl start unread --any-port 2>&1; echo "exit $?" >&2; } | head -1',
+    )
+    expect(stdout).toContain('INFO')
+    expect(stderr).toContain('exit 0')
+    const { document } = await home.json(['status', 'unread'])
+    expect(document.state).toBe('stopped')
+    expect((await home.run(['logs', 'unread'])).stdout).toContain('"stopped"')
+  })
+
   it('ends with 1 when its last role has died', async () => {
     const child = home.spawn(['start', 'dying', '--any-port', '--json'])
     const outcome = outcomeOf(child)
