@@ -31,6 +31,8 @@ import { Registration } from './registration.ts'
 import type { RuntimeProbe } from './runtime-probe.ts'
 import { BrokerStats } from './stats.ts'
 import { TopicTable } from './topics.ts'
+import { Checker } from './transactions/checker.ts'
+import { Transactions } from './transactions/transactions.ts'
 import { WritePath, storeHostOf } from './write-path.ts'
 
 /** Time-outs of held pulls, slow disks and the like are looked at this often. */
@@ -126,6 +128,8 @@ class Broker implements RunningBroker {
     context.offsets.start()
     context.delay.start()
     context.locks.start()
+    context.transactions.start()
+    context.checker.start()
     context.stats.start()
     this.#stopRetry = this.#world.clock.every(TABLE_RETRY_MS, () => {
       context.topics.tick()
@@ -222,6 +226,18 @@ class Broker implements RunningBroker {
       logger: logger.scope('locks'),
       lockLiveMs: () => settings.lockLiveMs,
     })
+    const confirmations = new Confirmations(store, world.clock)
+    const transactionParts = {
+      world,
+      settings,
+      store,
+      topics,
+      offsets,
+      stats,
+      logger: logger.scope('transactions'),
+    }
+    const transactions = await Transactions.load(transactionParts)
+    const checker = new Checker({ ...transactionParts, clients, confirmations }, transactions)
     const context: BrokerContext = {
       world,
       settings,
@@ -231,7 +247,9 @@ class Broker implements RunningBroker {
       offsets,
       delay,
       locks,
-      confirmations: new Confirmations(store, world.clock),
+      transactions,
+      checker,
+      confirmations,
       clients,
       registration,
       stats,
@@ -265,6 +283,7 @@ class Broker implements RunningBroker {
       onLost: (fromOffset, error) => {
         this.#writePath?.failOwed(fromOffset, `the log could not be written: ${error.message}`)
         this.#context?.delay.onLost(fromOffset)
+        this.#context?.transactions.onLost(fromOffset)
         this.#context?.confirmations.onLost(fromOffset)
       },
       onDispatched: (queue) => {
@@ -287,6 +306,7 @@ class Broker implements RunningBroker {
     this.#gate.shut()
     this.#readPath?.close()
     await context?.delay.stop()
+    await context?.checker.stop()
     await this.#drain()
     this.#stopTick()
     this.#stopRetry()
@@ -295,6 +315,7 @@ class Broker implements RunningBroker {
     context?.locks.stop()
     context?.stats.stop()
     try {
+      await context?.transactions.stop()
       await context?.offsets.close()
       await context?.topics.save()
       await context?.groups.save()
@@ -311,7 +332,10 @@ class Broker implements RunningBroker {
   async #drain(): Promise<void> {
     const { clock } = this.#world
     const deadlineMs = clock.monotonicMs() + DRAIN_MS_MAX
-    const owed = () => (this.#writePath?.owedCount ?? 0) + (this.#context?.confirmations.count ?? 0)
+    const owed = () =>
+      (this.#writePath?.owedCount ?? 0) +
+      (this.#context?.confirmations.count ?? 0) +
+      (this.#context?.transactions.count ?? 0)
     while (owed() > 0 && clock.monotonicMs() < deadlineMs) {
       await new Promise<void>((resolve) => {
         clock.after(5, resolve)

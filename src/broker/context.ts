@@ -14,6 +14,8 @@ import type { BrokerSettings } from './options.ts'
 import type { Registration } from './registration.ts'
 import type { BrokerStats } from './stats.ts'
 import type { TopicTable } from './topics.ts'
+import type { Checker } from './transactions/checker.ts'
+import type { Transactions } from './transactions/transactions.ts'
 
 export interface BrokerContext {
   readonly world: World
@@ -24,6 +26,8 @@ export interface BrokerContext {
   readonly offsets: ConsumerOffsets
   readonly delay: DelayedDelivery
   readonly locks: QueueLocks
+  readonly transactions: Transactions
+  readonly checker: Checker
   readonly confirmations: Confirmations
   readonly clients: ClientRegistry
   readonly registration: Registration

@@ -51,7 +51,10 @@ export class SendReplies {
     return nowMs - this.#owed.firstAppendedMs
   }
 
-  /** Notes an answer that is owed; `ids` are the ids of a batch. One-way requests get none. */
+  /**
+   * Notes an answer that is owed; `ids` are the ids of a batch, `transactionId` that of a half
+   * message. One-way requests get none.
+   */
   owe(
     connection: Connection,
     send: SendRequest,
@@ -59,6 +62,7 @@ export class SendReplies {
     appended: AppendResult,
     nowMs: number,
     ids: string | null,
+    transactionId: string | null,
   ): void {
     if (send.isOneway) return
     this.#owed.add(
@@ -71,6 +75,7 @@ export class SendReplies {
       appended.end,
       nowMs,
       ids,
+      transactionId,
     )
   }
 
@@ -116,6 +121,7 @@ export class SendReplies {
         end,
         appendedMs,
         owed.ids,
+        owed.transactionId,
       )
     }
   }
@@ -130,7 +136,7 @@ export class SendReplies {
     const owed = this.#owed
     const { connection } = owed
     if (connection === null || connection.isClosed) return
-    if (owed.ids !== null || owed.serializeType !== 0) {
+    if (owed.ids !== null || owed.transactionId !== null || owed.serializeType !== 0) {
       this.#answerStored(ResponseCode.SUCCESS)
       return
     }
@@ -157,6 +163,7 @@ export class SendReplies {
       msgId: owed.ids ?? encodeOffsetId(this.#storeHost, owed.physicalOffset),
       queueId: owed.queueId,
       queueOffset: owed.queueOffset,
+      ...(owed.transactionId === null ? {} : { transactionId: owed.transactionId }),
     })
   }
 

@@ -181,8 +181,13 @@ export class WritePath {
     append.setProperties(send.properties, 0, send.propertiesEnd)
     if (append.scan.popCheck) this.#dropPopCheck()
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
-    if (append.scan.delayStart >= 0 && !this.#hide(connection)) return
+    const isHalf = append.scan.transaction && !this.#isTriedAgain()
+    if (append.scan.delayStart >= 0 && !isHalf && !this.#hide(connection)) return
     if (!this.#asksForWhatIsThere(connection)) return
+    if (isHalf) {
+      this.#appendHalf(connection, queueId)
+      return
+    }
     const { store, stats } = this.#context
     const status = store.append(append)
     if (status !== AppendStatus.ok) {
@@ -191,18 +196,40 @@ export class WritePath {
     }
     const { lastAppend } = store
     stats.onPut(topic, 1, lastAppend.end - lastAppend.physicalOffset)
-    this.#owe(connection, queueId, null)
+    this.#owe(connection, queueId, null, null)
+  }
+
+  /** Whether it is a committed message on its way to be consumed again: its properties still say TRAN_MSG. */
+  #isTriedAgain(): boolean {
+    const send = this.#send
+    return (
+      isRetryTopic(send.topic) || (send.reconsumeTimes > 0 && this.#append.scan.delayStart >= 0)
+    )
+  }
+
+  /** The first half of a transaction: stored where no consumer sees it, until its sender decides. */
+  #appendHalf(connection: Connection, queueId: number): void {
+    const { transactions } = this.#context
+    try {
+      const status = transactions.prepare(this.#append)
+      if (status === AppendStatus.ok) {
+        this.#owe(connection, queueId, null, transactions.preparedId)
+      } else this.#refuseAppend(connection, status)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.#refuse(connection, error.code, error.message)
+    }
   }
 
   /** Checks that the message asks for nothing that this broker cannot do, and is within the limits. */
   #asksForWhatIsThere(connection: Connection): boolean {
     const append = this.#append
     const { scan } = append
-    if (scan.transaction || (append.sysFlag & SysFlag.transactionMask) !== 0) {
+    if (!scan.transaction && (append.sysFlag & SysFlag.transactionMask) !== 0) {
       this.#refuse(
         connection,
         ResponseCode.NO_PERMISSION,
-        'sending transaction message is forbidden: this broker does not serve transactions yet',
+        'the message is marked as part of a transaction, but TRAN_MSG is missing from its properties',
       )
       return false
     }
@@ -343,6 +370,14 @@ export class WritePath {
         )
         return
       }
+      if (append.scan.transaction) {
+        this.#refuse(
+          connection,
+          ResponseCode.MESSAGE_ILLEGAL,
+          'a message of the batch is half of a transaction: send it by itself',
+        )
+        return
+      }
       if (!this.#asksForWhatIsThere(connection)) return
       count++
     }
@@ -366,14 +401,20 @@ export class WritePath {
       const id = encodeOffsetId(this.#storeHost, lastAppend.physicalOffsets[i] ?? 0)
       ids = i === 0 ? id : `${ids},${id}`
     }
-    this.#owe(connection, append.queueId, ids)
+    this.#owe(connection, append.queueId, ids, null)
   }
 
-  #owe(connection: Connection, queueId: number, ids: string | null): void {
+  #owe(
+    connection: Connection,
+    queueId: number,
+    ids: string | null,
+    transactionId: string | null,
+  ): void {
     const send = this.#send
     const { store, world } = this.#context
     const { lastAppend, watermarks } = store
-    this.#replies.owe(connection, send, queueId, lastAppend, world.clock.monotonicMs(), ids)
+    const nowMs = world.clock.monotonicMs()
+    this.#replies.owe(connection, send, queueId, lastAppend, nowMs, ids, transactionId)
     if (watermarks.appended - watermarks.written > STAGED_BYTES_HOLD) {
       this.#held.add(connection)
       connection.hold(true)

@@ -204,7 +204,6 @@ describe('a batch', () => {
 
 describe('a send is refused, and nothing is stored, when', () => {
   test.each([
-    ['it asks for a transaction', { i: 'TRAN_MSG\u0001true\u0002' }, ResponseCode.NO_PERMISSION],
     ['its flag says prepared', { f: 4 }, ResponseCode.NO_PERMISSION],
     ['its delay level is no number', { i: 'DELAY\u0001x\u0002' }, ResponseCode.MESSAGE_ILLEGAL],
     [

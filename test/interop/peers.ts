@@ -286,6 +286,8 @@ export interface ApacheOptions {
   readonly brokerName?: string
   /** Heap of the broker, as for -Xmx. */
   readonly heap?: string
+  /** Further JVM options of the broker. */
+  readonly javaOptions?: readonly string[]
 }
 
 function java(
@@ -369,6 +371,7 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
         `-Xmx${heap}`,
         '-XX:+UseG1GC',
         '-XX:MaxDirectMemorySize=512m',
+        ...(options.javaOptions ?? []),
         'org.apache.rocketmq.broker.BrokerStartup',
         '-c',
         'broker.conf',
@@ -551,6 +554,12 @@ export class JavaPeer {
   /** What Apache's mqadmin prints for these arguments (it exits 0 whatever happens). */
   mqadmin(...args: string[]): Promise<string> {
     return this.call<string>('mqadmin', { args })
+  }
+
+  /** kill -9: its clients say goodbye to nobody. */
+  async kill(): Promise<void> {
+    await endProcess(this.#child, 'SIGKILL')
+    removeFolder(this.#home)
   }
 
   async stop(): Promise<void> {

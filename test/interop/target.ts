@@ -10,8 +10,21 @@ export type TargetKind = Cluster['kind']
 export const targetKind: TargetKind =
   process.env['MQCTL_INTEROP_TARGET'] === 'apache' ? 'apache' : 'mqctl'
 
-export async function startTarget(peers: ApachePeers | NoPeers): Promise<Cluster> {
-  if (targetKind === 'mqctl') return startMqctl()
+/** What a test wants otherwise than by default. */
+export interface TargetOptions {
+  /** Broker options under RocketMQ's names, the same for both. */
+  readonly settings?: Record<string, string>
+  /** Options that only one of the two has: of ours, and of Apache's JVM. */
+  readonly mqctlSettings?: Record<string, string>
+  readonly javaOptions?: readonly string[]
+}
+
+export async function startTarget(
+  peers: ApachePeers | NoPeers,
+  options: TargetOptions = {},
+): Promise<Cluster> {
+  const { settings = {}, mqctlSettings = {}, javaOptions = [] } = options
+  if (targetKind === 'mqctl') return startMqctl({ settings: { ...settings, ...mqctlSettings } })
   if (peers.missing !== null) throw new Error(peers.missing)
-  return startApache({ classPath: peers.classPath })
+  return startApache({ classPath: peers.classPath, brokerConf: settings, javaOptions })
 }

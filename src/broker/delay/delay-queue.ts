@@ -14,11 +14,11 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { RecordVerdict, RecordView } from '../../protocol/record.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
-import type { ReplyBuffer } from '../../store/log-reader.ts'
 import type { PullOutcome } from '../../store/pull.ts'
 import type { Queue } from '../../store/queue.ts'
 import type { Store } from '../../store/store.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
+import { RunBuffer } from '../run-buffer.ts'
 import type { TurnBudget } from '../turn-budget.ts'
 import { destinationOf, fillFromRecord } from './delayed-message.ts'
 
@@ -284,25 +284,5 @@ export class DelayQueue {
   #note(first: number, next: number): void {
     this.#next = next
     this.#delivered.push({ first, next, end: this.#parts.store.watermarks.appended })
-  }
-}
-
-/** Where a run is read to; grows with what it has to hold and shrinks again. */
-class RunBuffer implements ReplyBuffer {
-  bytes: Buffer = Buffer.alloc(0)
-  length = 0
-
-  reserve(count: number): number {
-    if (this.length + count > this.bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(16_384, (this.length + count) * 2))
-      this.bytes.copy(larger, 0, 0, this.length)
-      this.bytes = larger
-    }
-    return this.length
-  }
-
-  reuse(keptBytesMax: number): void {
-    this.length = 0
-    if (this.bytes.length > keptBytesMax) this.bytes = Buffer.alloc(0)
   }
 }

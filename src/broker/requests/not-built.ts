@@ -1,9 +1,6 @@
 /**
  * Requests for what this broker does not do yet. They are refused with a remark that says so; none
  * of them is answered as if it had been done.
- *
- * What official clients make of it:
- * - END_TRANSACTION: comes one-way, behind a half message that was refused.
  */
 import { ResponseCode } from '../../protocol/codes.ts'
 import { requestCodeName } from '../../protocol/codes.ts'
@@ -18,8 +15,6 @@ function notBuilt(what: string): RequestHandler {
       `${requestCodeName(command.code)}: ${what}`,
     )
 }
-
-export const transactions = notBuilt('transactions are not available on this broker yet')
 
 export const popConsumption = notBuilt(
   'POP consumption is not available on this broker yet; leave clientRebalance=true',

@@ -25,6 +25,7 @@ import {
   updateGroupList,
 } from './group-requests.ts'
 import { haStatus } from './ha-status.ts'
+import { endTransaction } from './end-transaction.ts'
 import {
   earliestStoreTime,
   queryMessage,
@@ -39,7 +40,6 @@ import {
   recall,
   requestReply,
   staticTopics,
-  transactions,
 } from './not-built.ts'
 import { lockQueues, unlockQueues } from './lock-requests.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
@@ -79,7 +79,7 @@ export const requestTable: ReadonlyMap<number, RequestHandler> = new Map<number,
   [RequestCode.HEART_BEAT, heartBeat],
   [RequestCode.UNREGISTER_CLIENT, unregisterClient],
   [RequestCode.CONSUMER_SEND_MSG_BACK, sendBack],
-  [RequestCode.END_TRANSACTION, transactions],
+  [RequestCode.END_TRANSACTION, endTransaction],
   [RequestCode.GET_CONSUMER_LIST_BY_GROUP, consumerList],
   [RequestCode.LOCK_BATCH_MQ, lockQueues],
   [RequestCode.UNLOCK_BATCH_MQ, unlockQueues],

@@ -12,7 +12,6 @@ beforeAll(async () => {
 afterAll(closeAll)
 
 const notBuilt = [
-  'END_TRANSACTION',
   'SEND_REPLY_MESSAGE',
   'SEND_REPLY_MESSAGE_V2',
   'RECALL_MESSAGE',

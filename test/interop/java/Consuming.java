@@ -1,4 +1,5 @@
 import com.alibaba.fastjson2.JSONObject;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -21,15 +22,37 @@ final class Consuming {
         final List<JSONObject> received = new ArrayList<>();
         /** How many deliveries still fail with RECONSUME_LATER. */
         int failures;
+        /** A message with this body fails each time; null: none does. */
+        final String poison;
+        /** How long the listener works on a message. */
+        final long slowMs;
 
-        Push(DefaultMQPushConsumer consumer, int failures) {
+        Push(DefaultMQPushConsumer consumer, JSONObject request) {
             this.consumer = consumer;
-            this.failures = failures;
+            this.failures = request.getIntValue("failures", 0);
+            this.poison = request.getString("poison");
+            this.slowMs = request.getLongValue("slowMs", 0);
         }
 
-        synchronized boolean take(List<MessageExt> messages) {
-            for (MessageExt message : messages) received.add(Peer.describe(message));
+        boolean take(List<MessageExt> messages) {
+            boolean done = note(messages);
+            try {
+                if (slowMs > 0) Thread.sleep(slowMs);
+            } catch (InterruptedException error) {
+                Thread.currentThread().interrupt();
+            }
+            return done;
+        }
+
+        private synchronized boolean note(List<MessageExt> messages) {
+            for (MessageExt message : messages) {
+                received.add(Peer.describe(message).fluentPut("at", System.currentTimeMillis()));
+            }
             notifyAll();
+            for (MessageExt message : messages) {
+                String body = new String(message.getBody(), StandardCharsets.UTF_8);
+                if (body.equals(poison)) return false;
+            }
             if (failures <= 0) return true;
             failures--;
             return false;
@@ -80,7 +103,10 @@ final class Consuming {
             String expression = request.getString("expression");
             consumer.subscribe(request.getString("topic"), expression == null ? "*" : expression);
         }
-        Push push = new Push(consumer, request.getIntValue("failures", 0));
+        if (request.get("suspendMs") != null) {
+            consumer.setSuspendCurrentQueueTimeMillis(request.getLongValue("suspendMs"));
+        }
+        Push push = new Push(consumer, request);
         if (request.getBooleanValue("orderly", false)) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
                 push.take(messages) ? ConsumeOrderlyStatus.SUCCESS

@@ -14,6 +14,7 @@ import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -130,6 +131,9 @@ final class Producing {
                 else producer.sendOneway(message, queue);
                 results.add(new JSONObject().fluentPut("messageId",
                     message.getProperty("UNIQ_KEY")));
+            } else if (specs.getJSONObject(i).getString("orderKey") != null) {
+                results.add(describe(producer.send(message, new SelectMessageQueueByHash(),
+                    specs.getJSONObject(i).getString("orderKey"))));
             } else {
                 results.add(describe(queue == null ? producer.send(message) : producer.send(message, queue)));
             }

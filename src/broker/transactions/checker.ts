@@ -1,0 +1,262 @@
+/**
+ * Asks producers about halves that nobody has ended: every `transactionCheckInterval`, each half
+ * that is older than `transactionTimeOut` (or the immunity that it asks for itself) is stored again
+ * with one check more, and one live producer of its group, whichever, is asked. Its answer is an
+ * END_TRANSACTION. After `transactionCheckMax` checks, or when the half is older than the log keeps
+ * anything, it is put aside in TRANS_CHECK_MAX_TIME_TOPIC.
+ *
+ * A check counts also when no producer of the group is there, as with Apache.
+ * Source: apache/rocketmq broker/…/transaction/{TransactionalMessageCheckService,AbstractTransactionalMessageCheckListener}.java,
+ * broker/…/transaction/queue/{TransactionalMessageServiceImpl,DefaultTransactionalMessageCheckListener}.java.
+ */
+import { messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { Perm } from '../../protocol/bodies/topic-config.ts'
+import { RequestCode } from '../../protocol/codes.ts'
+import { request } from '../../protocol/command.ts'
+import { encodeOffsetId } from '../../protocol/message-id.ts'
+import { SystemTopic } from '../../protocol/names.ts'
+import { encodeRecord, recordBytes } from '../../protocol/record.ts'
+import type { Connection } from '../../remoting/connection.ts'
+import { AppendRequest, AppendStatus } from '../../store/append.ts'
+import type { Stop } from '../../world/clock.ts'
+import type { ClientRegistry } from '../clients.ts'
+import type { Confirmations } from '../confirmations.ts'
+import { TurnBudget } from '../turn-budget.ts'
+import { HalfMessage } from './half-message.ts'
+import type { Transactions, TransactionsParts } from './transactions.ts'
+
+/** Halves that are stored again at once, before their producers are asked. */
+const RUN_MAX = 64
+/** Questions that wait in a producer's connection; beyond it the round waits. */
+const QUEUED_BYTES_MAX = 1024 * 1024
+const QUEUED_WAIT_MS = 20
+/** A half that asks for a long immunity is stored again once so many came behind it: it must not hold up progress. */
+const BEHIND_MAX = 100_000
+const BEHIND_MS_MIN = 60_000
+
+export interface CheckerParts extends TransactionsParts {
+  readonly clients: ClientRegistry
+  readonly confirmations: Confirmations
+}
+
+/** A half whose time has come, or which is stored again before its time. */
+interface Due {
+  readonly offset: number
+  readonly isImmune: boolean
+}
+
+/** A half that was stored again, and where. */
+interface Renewed {
+  readonly half: HalfMessage
+  readonly queueOffset: number
+  readonly physicalOffset: number
+  readonly end: number
+}
+
+export class Checker {
+  readonly #parts: CheckerParts
+  readonly #transactions: Transactions
+  readonly #append = new AppendRequest()
+  readonly #logger: Logger
+  #running: Promise<void> | null = null
+  #stopped = false
+  #stopTimer: Stop = () => undefined
+  /** Producers of a group are asked in turn. */
+  #turn = 0
+
+  constructor(parts: CheckerParts, transactions: Transactions) {
+    this.#parts = parts
+    this.#transactions = transactions
+    this.#logger = parts.logger
+  }
+
+  start(): void {
+    const { world, settings } = this.#parts
+    if (this.#stopped) return
+    this.#stopTimer = world.clock.after(settings.transactionCheckInterval, () => {
+      void this.round().then(() => {
+        this.start()
+      })
+    })
+  }
+
+  /** Resolves when no round is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#stopTimer()
+    await this.#running
+  }
+
+  /** Asks about everything that is due. Never rejects. */
+  round(): Promise<void> {
+    this.#running ??= this.#round()
+      .catch((error: unknown) => {
+        this.#logger.error('transactions cannot be checked', { why: messageOf(error) })
+      })
+      .finally(() => {
+        this.#running = null
+      })
+    return this.#running
+  }
+
+  async #round(): Promise<void> {
+    const { world } = this.#parts
+    const { open, half } = this.#transactions
+    const budget = new TurnBudget(world.clock)
+    const endOffset = half.maxOffset
+    const nowMs = world.clock.wallMs()
+    let due: Due[] = []
+    for (const [offset, dueMs] of open.entries()) {
+      if (offset >= endOffset || this.#stopped) break
+      const isBehind = endOffset - offset > BEHIND_MAX && dueMs - nowMs > BEHIND_MS_MIN
+      if (dueMs <= nowMs || isBehind) due.push({ offset, isImmune: dueMs > nowMs })
+      if (due.length === RUN_MAX) {
+        if (!(await this.#check(due))) return
+        due = []
+      }
+      if (budget.spent) await budget.nextTurn()
+    }
+    await this.#check(due)
+  }
+
+  /** False when the log takes nothing more: the rest is for the next round. */
+  async #check(due: readonly Due[]): Promise<boolean> {
+    const { confirmations } = this.#parts
+    const renewed: Renewed[] = []
+    let goesOn = true
+    for (const { offset, isImmune } of due) {
+      const half = await this.#halfAt(offset)
+      if (half === null || !this.#transactions.open.has(offset)) continue
+      if (await this.#transactions.wasCommitted(half)) {
+        if (this.#transactions.open.has(offset)) this.#transactions.close(offset, half.root)
+        continue
+      }
+      if (!this.#transactions.open.has(offset)) continue
+      const again = this.#isOver(half) ? this.#putAside(half) : this.#renew(half, isImmune)
+      if (again === false) {
+        goesOn = false
+        break
+      }
+      if (again !== null && !isImmune) renewed.push(again)
+    }
+    const last = renewed.at(-1)
+    // Producers may answer at once, and the half must be found by then.
+    if (last !== undefined && (await confirmations.wait(last.end)) === null) {
+      for (const one of renewed) await this.#ask(one)
+    }
+    return goesOn && !this.#stopped
+  }
+
+  async #halfAt(offset: number): Promise<HalfMessage | null> {
+    const { store } = this.#parts
+    const { open, half } = this.#transactions
+    const unit = await store.unitAt(half, offset)
+    const record = unit === null ? null : await store.recordAt(unit.physicalOffset)
+    const found = record === null ? null : HalfMessage.of(record)
+    if (found === null && offset < half.minOffset) {
+      this.#logger.warn('half message expired before it was ended', { queueOffset: offset })
+      open.closeOffset(offset)
+    }
+    return found
+  }
+
+  #isOver(half: HalfMessage): boolean {
+    const { settings, store, world } = this.#parts
+    const ageMs = world.clock.wallMs() - half.bornMs
+    return (
+      half.checks >= settings.transactionCheckMax ||
+      ageMs > store.settings.fileReservedHours * 3_600_000
+    )
+  }
+
+  /** Stores the half behind the others, checked once more. False when the log does not take it. */
+  #renew(half: HalfMessage, isImmune: boolean): Renewed | false {
+    const { store, settings } = this.#parts
+    const transactions = this.#transactions
+    half.fillAgain(this.#append, transactions.half, half.checks + (isImmune ? 0 : 1))
+    if (store.append(this.#append) !== AppendStatus.ok) return false
+    const { queueOffset, physicalOffset, end } = store.lastAppend
+    const dueMs = half.bornMs + (half.immunityMs ?? settings.transactionTimeOut)
+    transactions.addOpen(queueOffset, half.root, dueMs)
+    return { half, queueOffset, physicalOffset, end }
+  }
+
+  /** The last check was in vain. False when the log does not take it. */
+  #putAside(half: HalfMessage): null | false {
+    const { store, topics } = this.#parts
+    const topic = topics.ensure(SystemTopic.transactionCheckMax, 1, Perm.readWrite)
+    if (topic === null) return false
+    half.fillAgain(this.#append, topic.queue(0), half.checks)
+    if (store.append(this.#append) !== AppendStatus.ok) return false
+    this.#transactions.close(half.offset, half.root)
+    this.#logger.warn('transaction put aside: nobody ended it', {
+      id: half.uniqueKey,
+      group: half.producerGroup,
+      topic: half.destination?.topic ?? '',
+      checks: half.checks,
+    })
+    return null
+  }
+
+  async #ask({ half, queueOffset, physicalOffset }: Renewed): Promise<void> {
+    const { world } = this.#parts
+    let connection = this.#producerOf(half.producerGroup)
+    while (connection !== null && connection.out.length > QUEUED_BYTES_MAX && !this.#stopped) {
+      await new Promise<void>((resolve) => world.clock.after(QUEUED_WAIT_MS, resolve))
+      connection = this.#producerOf(half.producerGroup)
+    }
+    if (connection === null) {
+      this.#logger.warn('no producer to ask about a transaction', {
+        group: half.producerGroup,
+        id: half.uniqueKey,
+      })
+      return
+    }
+    const { bytes, view } = half
+    const storeHost = bytes.subarray(view.storeHostAt, view.storeHostAt + view.storeHostBytes)
+    connection.oneway(
+      request(
+        RequestCode.CHECK_TRANSACTION_STATE,
+        {
+          topic: SystemTopic.transactionHalf,
+          tranStateTableOffset: queueOffset,
+          commitLogOffset: physicalOffset,
+          msgId: half.uniqueKey,
+          transactionId: half.uniqueKey,
+          offsetMsgId: encodeOffsetId(storeHost, physicalOffset),
+          bname: this.#parts.settings.brokerName,
+        },
+        this.#message(half, queueOffset, physicalOffset, storeHost),
+      ),
+    )
+  }
+
+  #producerOf(group: string): Connection | null {
+    const members = this.#parts.clients.producers(group)
+    for (let i = 0; i < members.length; i++) {
+      const member = members[(this.#turn + i) % members.length]
+      if (member === undefined || member.connection.isClosed) continue
+      this.#turn = (this.#turn + i + 1) % members.length
+      return member.connection
+    }
+    return null
+  }
+
+  /** The message as its producer knows it, in its own topic and queue. */
+  #message(
+    half: HalfMessage,
+    queueOffset: number,
+    physicalOffset: number,
+    storeHost: Buffer,
+  ): Buffer {
+    const parts = this.#append
+    half.fillAgain(parts, this.#transactions.half, half.checks + 1)
+    parts.topic = Buffer.from(half.destination?.topic ?? SystemTopic.transactionHalf)
+    parts.queueId = half.destination?.queueId ?? 0
+    const body = Buffer.alloc(recordBytes(parts, storeHost.length))
+    const { storeTimestamp } = half.view
+    encodeRecord(body, 0, parts, storeHost, queueOffset, physicalOffset, storeTimestamp)
+    return body
+  }
+}

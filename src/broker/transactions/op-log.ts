@@ -1,0 +1,145 @@
+/**
+ * Operation records: which halves are done with, committed or not. One record a turn names all that
+ * were ended in it, as offsets in the half queue, each with a comma behind it.
+ *
+ * An operation record is needed as long as a half that it names lies behind the progress of the
+ * half queue; `doneBefore` says up to where they are not.
+ * Source: apache/rocketmq broker/…/transaction/queue/TransactionalMessageServiceImpl.java
+ * (deletePrepareMessage), TransactionalOpBatchService.java.
+ */
+import { PropertyName } from '../../protocol/properties.ts'
+import { AppendRequest, AppendStatus } from '../../store/append.ts'
+import type { Queue } from '../../store/queue.ts'
+import type { Store } from '../../store/store.ts'
+import type { Clock } from '../../world/clock.ts'
+
+/** Longest body; Apache's transactionOpMsgMaxSize. */
+export const OP_BODY_BYTES_MAX = 4_096
+const TAG = 'd'
+/** While the log takes nothing, what is pending is tried again this often. */
+const RETRY_MS = 20
+
+interface Operation {
+  readonly offset: number
+  /** Highest offset that it names. */
+  readonly highest: number
+}
+
+export interface OpLogParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly queue: Queue
+  readonly bornHost: Buffer
+  readonly nextUniqueId: () => string
+}
+
+export class OpLog {
+  readonly #parts: OpLogParts
+  readonly #append = new AppendRequest()
+  /** Records that are still needed, oldest first. */
+  #operations: Operation[] = []
+  #head = 0
+  #pending: number[] = []
+  #armed = false
+
+  constructor(parts: OpLogParts) {
+    this.#parts = parts
+  }
+
+  /** Halves that are ended and not written yet. */
+  get pending(): number {
+    return this.#pending.length
+  }
+
+  /** The half at this offset is done with. Written at the end of the turn. */
+  note(halfOffset: number): void {
+    this.#pending.push(halfOffset)
+    if (this.#armed) return
+    this.#armed = true
+    this.#parts.clock.atEndOfTurn(() => {
+      this.flush()
+    })
+  }
+
+  /** A record that was found in the queue. */
+  found(offset: number, highest: number): void {
+    this.#operations.push({ offset, highest })
+  }
+
+  /** Where reading has to begin after a restart, when the half queue is read from `halfOffset` on. */
+  doneBefore(halfOffset: number): number {
+    for (;;) {
+      const oldest = this.#operations[this.#head]
+      if (oldest === undefined) break
+      if (oldest.highest >= halfOffset) {
+        if (this.#head > 1_024) this.#operations.splice(0, this.#head)
+        if (this.#head > 1_024) this.#head = 0
+        return oldest.offset
+      }
+      this.#head++
+    }
+    this.#operations = []
+    this.#head = 0
+    return this.#parts.queue.nextOffset
+  }
+
+  /** Forgets everything: it is read again. */
+  clear(): void {
+    this.#operations = []
+    this.#head = 0
+    this.#pending = []
+  }
+
+  /** Appends what is pending now. */
+  flush(): void {
+    this.#armed = false
+    while (this.#pending.length > 0) {
+      let body = ''
+      let highest = 0
+      let count = 0
+      for (const offset of this.#pending) {
+        const text = `${offset},`
+        if (body.length + text.length > OP_BODY_BYTES_MAX) break
+        body += text
+        highest = Math.max(highest, offset)
+        count++
+      }
+      if (!this.#write(body, highest)) {
+        this.#armed = true
+        this.#parts.clock.after(RETRY_MS, () => {
+          this.flush()
+        })
+        return
+      }
+      this.#pending.splice(0, count)
+    }
+  }
+
+  #write(text: string, highest: number): boolean {
+    const { store, clock, queue, bornHost, nextUniqueId } = this.#parts
+    if (store.state === 'closed') return true
+    const append = this.#append
+    const body = Buffer.from(text)
+    const properties = Buffer.from(
+      `${PropertyName.tags}\u0001${TAG}\u0002${PropertyName.uniqKey}\u0001${nextUniqueId()}\u0002`,
+    )
+    append.queue = queue
+    append.bornTimestamp = Math.floor(clock.wallMs())
+    append.bornHost = bornHost
+    append.body = body
+    append.bodyStart = 0
+    append.bodyEnd = body.length
+    append.setProperties(properties, 0, properties.length)
+    if (store.append(append) !== AppendStatus.ok) return false
+    this.#operations.push({ offset: store.lastAppend.queueOffset, highest })
+    return true
+  }
+}
+
+/** The offsets that the body of an operation record names; older brokers wrote one without a comma. */
+export function offsetsIn(body: string): number[] {
+  return body
+    .split(',')
+    .filter((text) => /^\d{1,15}$/.test(text))
+    .map(Number)
+}
