@@ -8,8 +8,10 @@ import {
   readLastRun,
   statusOf,
   type InstanceStatus,
+  type RoleStatus,
   type RunFile,
 } from '../engine/instance.ts'
+import type { Damage, InspectedStatus } from './damage.ts'
 import { argument } from './flags.ts'
 import { renderFacts, renderTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -63,13 +65,16 @@ export function lookUpInstance(name: string): KnownInstance | null {
   return run === null ? null : { stateDir, run, status: statusOf(run, stateDir) }
 }
 
-/** Its status. The one that is meant without a name is stopped when it never ran; others are not there. */
-export function instanceStatus(name: string): InstanceStatus {
-  if (name !== defaultInstanceName) return findInstance(name).status
+/** The one that is meant without a name is stopped when it never ran; others are not there. */
+export function instanceStatus(name: string): {
+  readonly run: RunFile | null
+  readonly status: InstanceStatus
+} {
+  if (name !== defaultInstanceName) return findInstance(name)
   const found = lookUpInstance(name)
-  if (found !== null) return found.status
+  if (found !== null) return found
   const { dataDir, stateDir } = directoriesOf(process.env, name)
-  return {
+  const status: InstanceStatus = {
     name,
     state: 'stopped',
     engine: 'embedded',
@@ -81,9 +86,15 @@ export function instanceStatus(name: string): InstanceStatus {
     nameServers: [],
     brokers: [],
   }
+  return { run: null, status }
 }
 
-export function statusText(status: InstanceStatus, terminal: Terminal, nowMs: number): string {
+/** `status` from `withDamage` has a column more when a broker has damaged records. */
+export function statusText(
+  status: InstanceStatus | InspectedStatus,
+  terminal: Terminal,
+  nowMs: number,
+): string {
   const { bold, green, yellow, dim } = terminal.out
   const color = status.state === 'running' ? green : status.state === 'stopped' ? dim : yellow
   const uptimeMs = status.startedAt === null ? null : nowMs - Date.parse(status.startedAt)
@@ -92,12 +103,16 @@ export function statusText(status: InstanceStatus, terminal: Terminal, nowMs: nu
     ['logs', status.stateDir],
     ['up', uptimeMs === null ? null : formatDurationMs(Math.max(0, uptimeMs))],
   ])
+  const bad = (role: RoleStatus | (RoleStatus & Damage)) =>
+    'badRecords' in role ? role.badRecords : null
+  const damaged = status.brokers.some((broker) => (bad(broker) ?? 0) > 0)
   const rows = [...status.nameServers, ...status.brokers].map((role) => [
     role.name,
     role.role,
     role.address,
     role.pid,
     role.rssBytes === null ? null : formatBytes(role.rssBytes),
+    ...(damaged ? [bad(role)] : []),
   ])
   const table = renderTable(
     terminal,
@@ -107,6 +122,7 @@ export function statusText(status: InstanceStatus, terminal: Terminal, nowMs: nu
       { head: 'ADDRESS' },
       { head: 'PID', align: 'right' },
       { head: 'MEMORY', align: 'right' },
+      ...(damaged ? [{ head: 'DAMAGED', align: 'right' as const }] : []),
     ],
     rows,
   )

@@ -50,6 +50,7 @@ describe('start in the background', () => {
     const status = await home.json(['status'])
     expect(status.exitCode).toBe(0)
     expect(status.document.brokers[0].pid).toBe(document.brokers[0].pid)
+    expect(status.document.brokers[0]).toMatchObject({ badRecords: 0, firstBadOffset: null })
     expect(document.dataDir.startsWith(home.directory)).toBe(true)
   })
 

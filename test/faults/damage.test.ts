@@ -53,8 +53,8 @@ describe('a commit log with one flipped bit', () => {
     }
   }
 
-  /** Turns one bit over in the record that lies across the middle of the file. */
-  function flip(file: string, part: 'body' | 'magic'): void {
+  /** Turns one bit over in the record that lies across the middle of the file; answers where that begins. */
+  function flip(file: string, part: 'body' | 'magic'): number {
     const bytes = fs.readFileSync(file)
     let at = 0
     while (at + bytes.readInt32BE(at) < bytes.length / 2) at += bytes.readInt32BE(at)
@@ -64,6 +64,7 @@ describe('a commit log with one flipped bit', () => {
     const handle = fs.openSync(file, 'r+')
     fs.writeSync(handle, bytes, position, 1, position)
     fs.closeSync(handle)
+    return at
   }
 
   it.each<['stopped' | 'killed', 'body' | 'magic']>([
@@ -75,7 +76,7 @@ describe('a commit log with one flipped bit', () => {
     'serves everything else after it was %s and a bit of a %s turned over',
     async (how, part) => {
       const { places, file } = await fill(how)
-      flip(file, part)
+      const damagedAt = flip(file, part)
       const cluster = await startMqctl(options())
       try {
         const found = await readByMqctl(cluster, topic, folder)
@@ -99,6 +100,10 @@ describe('a commit log with one flipped bit', () => {
           cluster.environment,
         )
         expect(Number(/"mqctl\.log\.badRecords": *"?(\d+)/.exec(facts)?.[1])).toBeGreaterThan(0)
+        const status = JSON.parse(await mqctl(['status', '--json'], cluster.environment)) as {
+          brokers: unknown[]
+        }
+        expect(status.brokers).toMatchObject([{ badRecords: 1, firstBadOffset: damagedAt }])
       } finally {
         await cluster.stop()
       }
