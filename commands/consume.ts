@@ -2,12 +2,14 @@ import { Flags } from '@oclif/core'
 import { MqError } from '../src/base/errors.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { consumeAsGroup } from '../src/cli/group-consumer.ts'
+import { broadcastFileOf } from '../src/cli/broadcast-file.ts'
 import { argument, durationFlag, wholeFlag } from '../src/cli/flags.ts'
 import { IdleTimer } from '../src/cli/idle-timer.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
 import { parsePosition, parseSpan, type Span } from '../src/cli/position.ts'
 import { readMerged } from '../src/cli/merged-reader.ts'
+import { checkedSql } from '../src/cli/filter-view.ts'
 import type { MqClient } from '../src/client/client.ts'
 
 export default class Consume extends BrokerCommand<void> {
@@ -53,12 +55,28 @@ otherwise.`
       helpValue: "'A || B'",
       default: '*',
     }),
+    sql: Flags.string({
+      summary: 'Only messages that an SQL92 expression describes; see mqctl filter explain.',
+      helpValue: '"price > 10"',
+      exclusive: ['filter'],
+    }),
+    broadcast: Flags.boolean({
+      summary: 'Get all messages, shared with nobody; progress is kept on this machine.',
+      dependsOn: ['group'],
+    }),
+    'offsets-file': Flags.string({
+      summary: 'Where --broadcast keeps its progress, for several of one group on one machine.',
+      helpValue: '<path>',
+      dependsOn: ['broadcast'],
+    }),
   }
   static override examples = [
     '<%= config.bin %> consume orders --from start --exit-at-end',
     '<%= config.bin %> consume orders --group audit',
     `<%= config.bin %> consume orders --from @-1h --format '%d{iso} %k %v\\n'`,
     `<%= config.bin %> consume orders --from -10 --filter 'paid || refunded'`,
+    `<%= config.bin %> consume orders --from start --sql "price > 10 and region = 'eu'"`,
+    '<%= config.bin %> consume prices --group desk --broadcast',
     '<%= config.bin %> consume orders -o ndjson --exit-at-end | jq -r .body',
   ]
 
@@ -73,6 +91,7 @@ otherwise.`
     }
     const nowMs = this.world.clock.wallMs()
     const span = spanOf(flags.from, flags.to, flags['exit-at-end'], nowMs)
+    const sql = flags.sql === undefined ? null : checkedSql(flags.sql)
     const signal = this.claimInterrupts()
     this.endWithReader()
     const stop = new AbortController()
@@ -82,10 +101,11 @@ otherwise.`
     const printer = new MessagePrinter(format, stop.signal)
     const idle = new IdleTimer(this.world.clock, flags.idle ?? null, stop)
 
-    await this.connect(flags, ({ client }) => {
+    await this.connect(flags, async ({ client }) => {
       const options = {
         topic: args.topic,
         tags: flags.filter,
+        sql,
         exitAtEnd: flags['exit-at-end'],
         countMax: flags.count ?? null,
         signal: stop.signal,
@@ -94,19 +114,22 @@ otherwise.`
         idle.restart()
         await printer.print(message)
       }
-      return flags.group === undefined
-        ? this.#read(client, { ...options, span }, print)
-        : consumeAsGroup(
-            this.world,
-            {
-              ...options,
-              nameServers: client.nameServers.addresses,
-              group: flags.group,
-              from: flags.from === undefined ? null : span.from,
-              logger: this.logger,
-            },
-            print,
-          )
+      if (flags.group === undefined) return this.#read(client, { ...options, span }, print)
+      const servers = client.nameServers.addresses
+      return consumeAsGroup(
+        this.world,
+        {
+          ...options,
+          nameServers: servers,
+          group: flags.group,
+          from: flags.from === undefined ? null : span.from,
+          logger: this.logger,
+          broadcastFile: flags.broadcast
+            ? await broadcastFileOf(this.world.disk, flags.group, servers, flags['offsets-file'])
+            : null,
+        },
+        print,
+      )
     }).finally(() => {
       idle.stop()
     })

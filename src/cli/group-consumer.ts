@@ -12,6 +12,10 @@ export interface GroupConsumerOptions {
   readonly group: string
   readonly topic: string
   readonly tags: string
+  /** SQL92 expression; null: by tags. */
+  readonly sql: string | null
+  /** The file with the progress of a broadcast member; null: a member that shares the queues. */
+  readonly broadcastFile: string | null
   /** Where a group begins that has no progress; null: RocketMQ's default. */
   readonly from: Position | null
   readonly exitAtEnd: boolean
@@ -39,7 +43,14 @@ export async function consumeAsGroup(
     nameServers: options.nameServers,
     logger: options.logger,
     group: options.group,
-    subscriptions: [{ topic: options.topic, tags: options.tags }],
+    subscriptions: [
+      options.sql === null
+        ? { topic: options.topic, tags: options.tags }
+        : { topic: options.topic, sql: options.sql },
+    ],
+    ...(options.broadcastFile === null
+      ? {}
+      : { model: 'broadcast' as const, progressFile: options.broadcastFile }),
     concurrency: 1,
     ...(options.from === null ? {} : { from: startPosition(options.from) }),
     handler: async (message) => {

@@ -22,6 +22,8 @@ export interface ReadOptions {
   readonly span: Span
   /** `*`, `A`, `A || B`. */
   readonly tags: string
+  /** SQL92 expression; null: by tags. */
+  readonly sql?: string | null
   /** Stop where the queues ended when reading began. */
   readonly exitAtEnd: boolean
   readonly signal: AbortSignal
@@ -135,7 +137,7 @@ async function fill(
 ): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await pullOnce(access, lane, options.tags)
+      await pullOnce(access, lane, options)
       return
     } catch (error) {
       const again = error instanceof MqError && error.retry && attempt < RETRIES_MAX
@@ -147,11 +149,16 @@ async function fill(
   }
 }
 
-async function pullOnce(access: QueueAccess, lane: Lane, tags: string): Promise<void> {
+async function pullOnce(
+  access: QueueAccess,
+  lane: Lane,
+  { tags, sql = null }: ReadOptions,
+): Promise<void> {
   const result = await access.pull(lane.queue, {
     group: TOOLS_GROUP,
     offset: lane.offset,
     tags,
+    sql,
     holdMs: lane.atEnd ? HOLD_MS : 0,
   })
   for (const message of result.messages) {

@@ -18,7 +18,11 @@
 import { MqError } from '../base/errors.ts'
 import type { ConsumerData } from '../protocol/bodies/consumer-data.ts'
 import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
-import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subscription-data.ts'
+import {
+  type SubscriptionData,
+  sqlSubscription,
+  tagSubscription,
+} from '../protocol/bodies/subscription-data.ts'
 import { isRetryTopic, retryTopicOf } from '../protocol/names.ts'
 import type { Stop } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
@@ -28,6 +32,7 @@ import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
 import { answerConsumerRequest } from './consumer-requests.ts'
 import { HandlerLoop, type MessageHandler } from './handler-loop.ts'
 import { checkGroup, checkTopic } from './outgoing-message.ts'
+import { checkFilter } from './filter-check.ts'
 import { BrokerProgress, LocalProgress, type ProgressStore } from './progress-store.ts'
 import { QueueAccess } from './queue-access.ts'
 import type { ReceivedMessage } from './received-message.ts'
@@ -37,6 +42,8 @@ export interface Subscription {
   readonly topic: string
   /** `*` or tags separated by `||`; default `*`. */
   readonly tags?: string
+  /** SQL92 expression over properties, evaluated by the broker; instead of `tags`. */
+  readonly sql?: string
 }
 
 export interface ConsumerOptions extends ClientOptions {
@@ -146,7 +153,8 @@ export class Consumer {
 
   /**
    * Joins the group and takes its share of the queues. A topic that does not exist yet is consumed
-   * once it does. Throws NAME_ILLEGAL, USAGE, NAMESRV_UNREACHABLE.
+   * once it does. Throws NAME_ILLEGAL, USAGE, NAMESRV_UNREACHABLE, and what a broker answers to an
+   * SQL92 expression that it cannot use.
    */
   static async start(world: World, options: ConsumerOptions): Promise<Consumer> {
     checkGroup(options.group)
@@ -197,7 +205,10 @@ export class Consumer {
 
   async #start(): Promise<void> {
     const { clock } = this.#client.world
-    for (const topic of this.#subscriptions.keys()) await this.#assignment.routeOf(topic)
+    for (const [topic, subscription] of this.#subscriptions) {
+      const route = await this.#assignment.routeOf(topic)
+      if (route !== null) await checkFilter(this.#client, this.group, subscription, route)
+    }
     this.#client.join(this.#member)
     // The topic %RETRY%group comes into being with the first heart-beat.
     await this.#client.heartbeat()
@@ -271,6 +282,11 @@ function subscriptionsOf(
   const wanted: Subscription[] = [...options.subscriptions]
   if (options.model !== 'broadcast') wanted.push({ topic: retryTopicOf(options.group) })
   return new Map(
-    wanted.map(({ topic, tags }) => [topic, tagSubscription(topic, tags ?? '*', nowMs)]),
+    wanted.map(({ topic, tags, sql }) => [
+      topic,
+      sql === undefined
+        ? tagSubscription(topic, tags ?? '*', nowMs)
+        : sqlSubscription(topic, sql, nowMs),
+    ]),
   )
 }

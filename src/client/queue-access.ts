@@ -30,6 +30,8 @@ export interface PullOptions {
   readonly maxMessages?: number
   /** Tag expression; null: that of the group's heart-beat. Default `*`. */
   readonly tags?: string | null
+  /** SQL92 expression, evaluated by the broker; instead of `tags`. */
+  readonly sql?: string | null
   readonly subVersion?: number
   /** How long a broker may hold the pull when there is no message; default 0. */
   readonly holdMs?: number
@@ -127,6 +129,8 @@ export class QueueAccess {
   async pull(queue: MessageQueue, options: PullOptions): Promise<PullResult> {
     const holdMs = options.holdMs ?? 0
     const tags = options.tags === undefined ? '*' : options.tags
+    const sql = options.sql ?? null
+    const expression = sql ?? tags
     const progress = options.progress ?? null
     const where = this.#client.routes.addressToRead(queue.brokerName, options.brokerId ?? MASTER_ID)
     const address = where?.address ?? this.#client.masterOf(queue.brokerName)
@@ -142,12 +146,12 @@ export class QueueAccess {
         sysFlag:
           (reportsProgress ? PullSysFlag.commitOffset : 0) |
           (holdMs > 0 ? PullSysFlag.suspend : 0) |
-          (tags === null ? 0 : PullSysFlag.subscription),
+          (expression === null ? 0 : PullSysFlag.subscription),
         commitOffset: reportsProgress ? progress : 0,
         suspendTimeoutMs: holdMs,
-        subscription: tags,
+        subscription: expression,
         subVersion: options.subVersion ?? 0,
-        expressionType: tags === null ? null : 'TAG',
+        expressionType: sql !== null ? 'SQL92' : tags === null ? null : 'TAG',
         maxMsgBytes: PULL_BYTES_MAX,
       }),
     )

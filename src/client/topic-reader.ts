@@ -25,6 +25,8 @@ export interface TopicReaderOptions {
   readonly to?: QueuePosition | null
   /** Tag expression, `*` by default. */
   readonly tags?: string
+  /** SQL92 expression over properties, evaluated by the broker; instead of `tags`. */
+  readonly sql?: string
   /** Only this broker. */
   readonly broker?: string
   /** Only these queues. */
@@ -167,6 +169,7 @@ export class TopicReader implements AsyncIterable<readonly ReceivedMessage[]> {
           group: TOOLS_GROUP,
           offset,
           tags: this.#options.tags ?? '*',
+          sql: this.#options.sql ?? null,
           holdMs: span.to === null ? HOLD_MS : 0,
         })
         failures = 0

@@ -238,6 +238,42 @@ describe('consume', () => {
     expect(await read(topic, '--filter', 'red || blue')).toEqual(['red', 'blue'])
   })
 
+  it('filters by an SQL92 expression, by position and as a group', async () => {
+    const topic = await aTopic()
+    for (const price of ['5', '15', 'x', '25']) {
+      await home.run(['produce', topic, price, '--header', `price=${price}`])
+    }
+    expect(await read(topic, '--sql', 'price > 10')).toEqual(['15', '25'])
+    const grouped = ['--group', `${topic}-G`, '--from', 'start', '--exit-at-end']
+    const { stdout } = await home.run(['consume', topic, ...grouped, '--sql', 'price < 20'])
+    expect(stdout.split('\n').filter(Boolean).sort()).toEqual(['15', '5'])
+  })
+
+  it('points at what is wrong in an SQL92 expression, and asks nobody', async () => {
+    for (const [sql, pointer] of [
+      ["price > 'x'", '\n               ^\n'],
+      ["price > 10 LIKE 'x'", '\n                  ^\n'],
+    ] as const) {
+      const command = ['consume', 'T', '--sql', sql, '--namesrv', '127.0.0.1:1']
+      const { exitCode, stderr } = await home.run(command)
+      expect(exitCode).toBe(2)
+      expect(stderr).toContain(sql)
+      expect(stderr).toContain(pointer)
+    }
+  })
+
+  it('gives every broadcast member everything, once, with progress of its own', async () => {
+    const topic = await aTopic()
+    await home.run(['produce', topic], { input: 'a\nb\n' })
+    const broadcast = (...args: string[]) =>
+      home.run(['consume', topic, '--group', `${topic}-B`, '--broadcast', '--exit-at-end', ...args])
+    const first = await broadcast('--from', 'start')
+    const again = await broadcast('--from', 'start')
+    const other = await broadcast('--from', 'start', '--offsets-file', `${home.directory}/other.json`)
+    const lines = [first, again, other].map(({ stdout }) => stdout.split('\n').filter(Boolean))
+    expect(lines.map((list) => list.sort())).toEqual([['a', 'b'], [], ['a', 'b']])
+  })
+
   it('stops after a count, and when nothing comes', async () => {
     const topic = await aTopic()
     await home.run(['produce', topic], { input: 'a\nb\nc\n' })

@@ -40,6 +40,23 @@ export function tagSubscription(
   }
 }
 
+/** A subscription by an SQL92 expression, which is not looked at here. */
+export function sqlSubscription(
+  topic: string,
+  expression: string,
+  subVersion: number,
+): SubscriptionData {
+  return {
+    topic,
+    subString: expression,
+    expressionType: 'SQL92',
+    tagsSet: [],
+    codeSet: [],
+    subVersion,
+    classFilterMode: false,
+  }
+}
+
 /** The tags of an expression without repetition; none means all messages. */
 export function tagsOf(expression: string): string[] {
   if (expression.trim() === SUB_ALL) return []
