@@ -83,7 +83,8 @@ export interface OutgoingMessage {
 
 /**
  * Properties that belong to one stored copy of a message; a new copy gets its own. What changes how
- * a broker treats a message (DELAY, TRAN_MSG …) is not here: it is sent, and the broker decides.
+ * a broker treats a message (DELAY …) is not here: it is sent, and the broker decides. A copy of a
+ * committed message is an ordinary message.
  */
 const ownProperties: ReadonlySet<string> = new Set([
   'KEYS',
@@ -96,6 +97,12 @@ const ownProperties: ReadonlySet<string> = new Set([
   'MSG_REGION',
   'TRACE_ON',
   'PGROUP',
+  'TRAN_MSG',
+  'REAL_TOPIC',
+  'REAL_QID',
+  '__transactionId__',
+  'TRANSACTION_CHECK_TIMES',
+  'TRAN_PREPARED_QUEUE_OFFSET',
   'BORN_TIMESTAMP',
   'POP_CK',
   'ORIGIN_MESSAGE_ID',
