@@ -62,7 +62,7 @@ is on disk in Apache RocketMQ's own format.`
       dataDir,
       onlyBreaking: true,
     })
-    for (const { text, hint } of complaints(report, 'critical')) this.warn(`${text}: ${hint}`)
+    for (const { text, hint } of complaints([report], 'critical')) this.warn(`${text}: ${hint}`)
   }
 
   async #foreground(

@@ -15,7 +15,7 @@ import { randomBytes } from 'node:crypto'
 import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
 import { openDriver } from '../drivers/open-driver.ts'
 import { type HostWarning, checkBefore } from '../host/checks.ts'
-import { complaints, hostChecks } from '../host/tuning/tuning.ts'
+import { hostComplaints } from '../host/tuning/tuning.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openHostProbe } from '../host/host.ts'
 import { HostSampler } from '../host/sampler.ts'
@@ -114,7 +114,6 @@ const INTERRUPTED_DRAIN_MS = 1_000
 /** A stored message is its body and about this much, for the estimate of the disk that is needed. */
 const RECORD_EXTRA_BYTES = 250
 const RATE_ESTIMATE_PER_SECOND = 250_000
-const OPEN_FILES_NEEDED = 1_024
 
 /** Runs it. Rejects with MqError when it could not begin: target unreachable, topic refused … */
 export async function runBench(world: World, options: BenchOptions): Promise<BenchResult> {
@@ -198,8 +197,10 @@ class BenchRun {
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)
     const hostFacts = readHostFacts(this.#diskPath(facts, watch))
     const durability = this.#durability(facts, hostFacts, watch)
-    const report = await hostChecks({ clock, version: '', profile: 'loadgen' })
-    const warnings = [...checkBefore(hostFacts, this.#needs(watch)), ...complaints(report)]
+    const warnings = [
+      ...checkBefore(hostFacts, this.#needs(watch)),
+      ...(await hostComplaints(clock, watch.brokers, hostFacts.disk?.path ?? null)),
+    ]
 
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {
@@ -337,7 +338,6 @@ class BenchRun {
         scenario.consumers.instances +
         (local ? watch.brokers.length : 0),
       diskBytes: local ? seconds * RATE_ESTIMATE_PER_SECOND * bytes : 0,
-      openFiles: OPEN_FILES_NEEDED,
     }
   }
 

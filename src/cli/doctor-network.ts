@@ -44,7 +44,7 @@ export async function networkRows(
       rows.push({
         id,
         status: nobody ? 'skip' : 'fail',
-        text: nobody ? 'nothing is configured and nothing runs here' : messageOf(error),
+        text: nobody ? 'nothing is configured and nothing runs here' : reasonIn(messageOf(error)),
         hint: nobody
           ? 'mqctl start runs a broker; --namesrv names another'
           : `from ${choice.source}: is it running, is the port open?`,
@@ -67,7 +67,7 @@ function brokerRow(broker: BrokerStatus, outer: boolean): NetworkRow {
       : /^(172\.(1[6-9]|2\d|3[01])\.|10\.|192\.168\.)/.test(host)
         ? 'a private address, perhaps of a container or another network: set brokerIP1 (mqctl start --advertise) to one that clients reach'
         : 'is it running, is the port open? brokerIP1 (mqctl start --advertise) decides what it tells'
-    return { id, status: 'fail', text: `${address} does not answer: ${error}`, hint }
+    return { id, status: 'fail', text: `${address} does not answer: ${reasonIn(error)}`, hint }
   }
   if (isLoopback(host) && outer) {
     return {
@@ -86,6 +86,21 @@ function brokerRow(broker: BrokerStatus, outer: boolean): NetworkRow {
         text: `${address} answers, ${version}`,
         hint: 'mqctl is made for RocketMQ 4 and 5',
       }
+}
+
+/** What an error of the client means to somebody who looks for a wrong address. */
+export function reasonIn(message: string): string {
+  if (message.includes('malformed frame')) {
+    return 'what listens there does not speak RocketMQ’s protocol'
+  }
+  const waited = / within (\d+) ms$/.exec(message)?.[1]
+  if (waited !== undefined) {
+    return `the connection is accepted, and nothing is said within ${Number(waited) / 1_000} s`
+  }
+  if (message.includes('ECONNREFUSED')) return 'nothing listens there (connection refused)'
+  if (/ENOTFOUND|EAI_AGAIN/.test(message)) return 'its name cannot be resolved'
+  if (/EHOSTUNREACH|ENETUNREACH/.test(message)) return 'no route leads there'
+  return message
 }
 
 function hostOf(address: string): string {

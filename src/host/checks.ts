@@ -1,14 +1,14 @@
 /**
- * Whether this machine is fit for a measurement, in a handful of checks that matter to a benchmark.
- * Each says what, why it matters and what to do. (The full host check is `mqctl tune-os`.)
+ * What only a run can tell of its machine: what it needs, and what happened while it ran. Each says
+ * what, why it matters and what to do. What holds without a run is judged by the registry of
+ * `tuning/`, whose findings stand beside these.
  */
 import { formatBytes } from '../base/units.ts'
 import type { HostFacts } from './facts.ts'
-import { fileText } from './filesystem.ts'
 import type { HostUsage } from './usage.ts'
 
 export interface HostWarning {
-  /** Stable name: `cpu-steal`, `disk-free`, `nofile`, `swap`, `shared-cores`, `memory-disk` … */
+  /** Stable name: `cpu-steal`, `disk-free`, `swap`, `shared-cores`, `memory-disk`, or an id of the registry. */
   readonly check: string
   readonly text: string
   readonly hint: string
@@ -19,8 +19,6 @@ export interface CheckNeeds {
   readonly busyProcessCount: number
   /** Bytes that the run may write to the data directory. */
   readonly diskBytes: number
-  /** File descriptors that one process of the run may need. */
-  readonly openFiles: number
 }
 
 /** Below this share of free space a broker starts to refuse or to delete (Apache: 90 % and 85 %). */
@@ -55,21 +53,6 @@ export function checkBefore(facts: HostFacts, needs: CheckNeeds): HostWarning[] 
       })
     }
   }
-  const openFilesMax = softOpenFiles()
-  if (openFilesMax !== null && openFilesMax < needs.openFiles) {
-    warnings.push({
-      check: 'nofile',
-      text: `a process may open ${openFilesMax} files; the run may need ${needs.openFiles}`,
-      hint: 'raise it for this shell: ulimit -n 65536',
-    })
-  }
-  if (facts.governor !== null && !['performance', 'schedutil'].includes(facts.governor)) {
-    warnings.push({
-      check: 'cpu-governor',
-      text: `the CPU frequency governor is ${facts.governor}`,
-      hint: 'rates change with the clock; "performance" gives steadier results',
-    })
-  }
   return warnings
 }
 
@@ -102,12 +85,6 @@ export function checkDuring(usage: HostUsage): HostWarning[] {
     }
   }
   return warnings
-}
-
-function softOpenFiles(): number | null {
-  const match = /^Max open files +(\S+)/m.exec(fileText('/proc/self/limits') ?? '')
-  if (match === null) return null
-  return match[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(match[1])
 }
 
 function round(cores: number): string {

@@ -13,6 +13,7 @@ import {
   chmodSync,
   writeFileSync,
 } from 'node:fs'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -128,6 +129,7 @@ describe.runIf(isLinux)('tune-os check here', () => {
     [['--pid', '1', '--port', '1'], /./],
     [['--unit', '../../etc'], /written? it as|write it as/],
     [['--rtt', 'soon'], /./],
+    [['--window', '0s'], /a second or more/],
   ])('%j is wrong usage: exit 2, with a hint', async (flags, hint) => {
     const { exitCode, document } = await home.json(['tune-os', 'check', ...flags])
     const text = await home.run(['tune-os', 'check', ...flags])
@@ -442,6 +444,17 @@ describe('doctor', () => {
       'fail',
       expect.stringContaining('--namesrv'),
     ])
+  })
+
+  it('says when what listens there is something else', async () => {
+    const server = net.createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as net.AddressInfo
+    const { exitCode, document } = await home.json(['doctor', '-n', `127.0.0.1:${port}`])
+    server.close()
+    const row = document.checks.find((one: { id: string }) => one.id.startsWith('name server'))
+    expect([exitCode, row.status]).toEqual([1, 'fail'])
+    expect(row.text).toMatch(/does not speak RocketMQ/)
   })
 
   it('finds a broker that tells an address at which nobody can reach it', async () => {

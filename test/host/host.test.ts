@@ -109,7 +109,7 @@ describe('facts', () => {
 })
 
 describe('checks', () => {
-  const needs = { busyProcessCount: 1, diskBytes: 0, openFiles: 1 }
+  const needs = { busyProcessCount: 1, diskBytes: 0 }
 
   it('warns of shared cores and says what that means', () => {
     const warnings = checkBefore(readHostFacts(null), { ...needs, busyProcessCount: 10_000 })

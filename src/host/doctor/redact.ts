@@ -4,7 +4,7 @@ const HIDDEN = '(hidden)'
 
 /** Names whose values are never shown. */
 const secretName =
-  /(secret|passw|passphrase|pwd|token|credential|private|access[-_.]?key|api[-_.]?key|auth|cookie|session[-_.]?key|signature|keystore|jaas|sasl)/i
+  /(secret|passw|passphrase|pwd|token|credential|private|access[-_.]?key|api[-_.]?key|auth|cookie|session[-_.]?key|signature|keystore|jaas|sasl|^[as]k$)/i
 
 export function isSecretName(name: string): boolean {
   return secretName.test(name)
@@ -12,18 +12,26 @@ export function isSecretName(name: string): boolean {
 
 /** `key=value`, `key: value`, `"key":"value"`, `--key value`, `user:pass@host` inside any text. */
 export function redact(text: string): string {
-  return text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^/\s:@"']+:[^/\s@"']+@/gi, `$1${HIDDEN}@`)
+  // All before the last @ of an address: passwords hold colons, slashes and @ as well.
+  const addresses = text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s"'<>]*@/gi, `$1${HIDDEN}@`)
+  const known = addresses
+    .replace(/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, HIDDEN)
     .replace(/-----BEGIN [^-]+-----[\s\S]*?(-----END [^-]+-----|$)/g, HIDDEN)
     .replace(/\b(Bearer|Basic)\s+[A-Za-z0-9+/._~=-]{6,}/gi, `$1 ${HIDDEN}`)
-    .replace(
-      /(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;}&]+)/g,
-      (whole, quote: string, name: string, between: string) =>
-        isSecretName(name) ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
-    )
-    .replace(/(--?[\w.-]+)(\s+)(?!-)(\S+)/g, (whole, name: string, between: string) =>
+  return assignments(known).replace(
+    /(--?[\w.-]+)(\s+)(?!-)(\S+)/g,
+    (whole, name: string, between: string) =>
       isSecretName(name) ? `${name}${between}${HIDDEN}` : whole,
-    )
+  )
+}
+
+/** Secrets hide inside of values as well: a log line in JSON, options in the address of a database. */
+function assignments(text: string): string {
+  return text.replace(
+    /(\\*["']?)([\w.-]+)\1(\s*[:=]\s*)(\\+"[\s\S]*?\\+"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;}&]+)/g,
+    (_, quote: string, name: string, between: string, value: string) =>
+      `${quote}${name}${quote}${between}${isSecretName(name) ? `"${HIDDEN}"` : assignments(value)}`,
+  )
 }
 
 /** Environment variables that explain a fault and hold no secret. */

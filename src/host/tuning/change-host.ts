@@ -10,9 +10,13 @@ import { answer, type TuningRequest } from './request.ts'
 import { selected } from './registry.ts'
 import { unitName } from './unit-facts.ts'
 
-export async function planFor(clock: Clock, request: TuningRequest): Promise<{ plan: Plan }> {
+export async function planFor(
+  clock: Clock,
+  request: TuningRequest,
+  anyUnit = false,
+): Promise<{ plan: Plan }> {
   const { facts, options } = await answer(clock, request)
-  const plan = planOf(new NodeHostFiles(request.sysroot), facts, options)
+  const plan = planOf(new NodeHostFiles(request.sysroot), facts, { ...options, anyUnit })
   return { plan }
 }
 
@@ -32,7 +36,7 @@ export async function renderFor(
     })
     return render(format, changes, unit)
   }
-  const { plan } = await planFor(clock, request)
+  const { plan } = await planFor(clock, request, true)
   return render(
     format,
     plan.changes.filter(({ persist }) => persist),

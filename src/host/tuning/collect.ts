@@ -103,8 +103,9 @@ export async function collectFacts(
   const pid = found.pid ?? 'self'
   const before = options.windowMs === undefined ? null : lookAtCounters(files, pid)
   if (options.windowMs !== undefined) await waited(clock, options.windowMs)
-  const target = readTarget(files, found, options.jvmFlags ?? null)
-  const broker = readBrokerConf(files, options, found.pid)
+  const seen = readTarget(files, found, options.jvmFlags ?? null)
+  const { broker, denied } = readBrokerConf(files, options, found.pid)
+  const target = denied ? { ...seen, denied: [...seen.denied, 'broker.conf'] } : seen
   const place = dataDirOf(options, broker)
   const disk = readDisk(files, { ...place, uid: target.uid })
   return {
@@ -161,16 +162,22 @@ function readBrokerConf(
   files: HostFiles,
   options: CollectOptions,
   pid: number | null,
-): BrokerConf | null {
+): { readonly broker: BrokerConf | null; readonly denied: boolean } {
   const { brokerConf } = options
+  const denied = false
   if (brokerConf === undefined) {
     const path = pid === null ? null : confPathOf(files, pid)
-    const text = path === null ? null : files.read(path).text
-    return path === null || text === null ? null : parseBrokerConf(text, path)
+    if (path === null) return { broker: null, denied }
+    if (path === 'hidden') return { broker: null, denied: true }
+    const { text, missing } = files.read(path)
+    if (text === null) return { broker: null, denied: missing === 'denied' }
+    return { broker: parseBrokerConf(text, path), denied }
   }
-  if ('text' in brokerConf) return parseBrokerConf(brokerConf.text, brokerConf.source, true)
+  if ('text' in brokerConf) {
+    return { broker: parseBrokerConf(brokerConf.text, brokerConf.source, true), denied }
+  }
   const { text, missing } = files.read(brokerConf.path)
-  if (text !== null) return parseBrokerConf(text, brokerConf.path)
+  if (text !== null) return { broker: parseBrokerConf(text, brokerConf.path), denied }
   throw new MqError('VALUE_INVALID', {
     what: `${brokerConf.path} cannot be read: ${whyUnread[missing ?? 'failed']}`,
     hint: 'give the path of a broker.conf that this user may read',
@@ -184,7 +191,7 @@ const whyUnread = {
   failed: 'it is not a file',
 } as const
 
-/** `-c FILE` of a RocketMQ broker's command line. */
+/** `-c FILE` of a RocketMQ broker's command line; `hidden` for a relative one below a directory that is. */
 function confPathOf(files: HostFiles, pid: number): string | null {
   const words = commandLine(files, `/proc/${pid}`)
   if (!words.some((word) => /BrokerStartup$/.test(word))) return null
@@ -192,7 +199,7 @@ function confPathOf(files: HostFiles, pid: number): string | null {
   const path = at < 0 ? undefined : words[at + 1]
   if (path === undefined || path.startsWith('/')) return path ?? null
   const directory = files.link(`/proc/${pid}/cwd`)
-  return directory === null ? null : joined(directory, path)
+  return directory === null ? 'hidden' : joined(directory, path)
 }
 
 function probes(

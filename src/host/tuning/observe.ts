@@ -194,7 +194,8 @@ export function compare(before: Look, after: Look): Observation {
   for (const [name, total] of Object.entries(after.pressure)) {
     const [kind = '', degree] = name.split('.')
     if (kind === 'cpu' && degree === 'full') continue
-    const stalled = (total - (before.pressure[name] ?? total)) / (ms * 10)
+    // The kernel and this process read their clocks at different moments: never more than all of it.
+    const stalled = Math.min(100, (total - (before.pressure[name] ?? total)) / (ms * 10))
     const limits =
       degree === 'full'
         ? ([2, 10] as const)

@@ -24,7 +24,8 @@ import { checksOf, type JudgeOptions } from './report.ts'
 import { registry } from './registry.ts'
 import { isExpired } from './waivers.ts'
 
-export const MANAGED = '# Managed by mqctl tune-os: mqctl tune-os rollback removes it.'
+export const MANAGED =
+  '# Managed by mqctl tune-os. Edits by hand stand in the way of its apply and rollback.'
 
 /** A change, the check that asks for it, and why. */
 export interface PlannedChange {
@@ -68,7 +69,12 @@ export interface Plan {
   readonly afterwards: readonly string[]
 }
 
-export function planOf(files: HostFiles, facts: HostFacts, options: JudgeOptions): Plan {
+export interface PlanOptions extends JudgeOptions {
+  /** Limits of a unit that nobody has named yet are among the changes: for text, never for apply. */
+  readonly anyUnit?: boolean
+}
+
+export function planOf(files: HostFiles, facts: HostFacts, options: PlanOptions): Plan {
   const obstacles: Obstacle[] = []
   const { changes, manual } = changesOf(facts, options)
   const unit = facts.unit?.name ?? null
@@ -99,8 +105,8 @@ export function isEmpty(plan: Plan): boolean {
   return plan.files.length === 0 && plan.values.length === 0
 }
 
-function changesOf(facts: HostFacts, options: JudgeOptions) {
-  const { profile } = options
+function changesOf(facts: HostFacts, options: PlanOptions) {
+  const { profile, anyUnit = false } = options
   const changes: PlannedChange[] = []
   const manual: { id: string; summary: string }[] = []
   const waived = new Set(
@@ -112,7 +118,7 @@ function changesOf(facts: HostFacts, options: JudgeOptions) {
     const finding = check.judge(facts, profile)
     if (finding.status !== 'fail' || finding.remedy === null) continue
     const possible = (finding.remedy.changes ?? []).filter(
-      (change) => change.kind !== 'unit' || facts.unit !== null,
+      (change) => change.kind !== 'unit' || facts.unit !== null || anyUnit,
     )
     if (possible.length === 0) manual.push({ id: check.id, summary: finding.remedy.summary })
     for (const change of possible) {

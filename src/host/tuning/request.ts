@@ -94,6 +94,12 @@ function collectOptionsOf(request: TuningRequest): CollectOptions {
       hint: 'name the directory of messages, or leave the flag out',
     })
   }
+  if (windowMs !== undefined && windowMs < 100) {
+    throw new MqError('VALUE_INVALID', {
+      what: `--window of ${windowMs} ms is too short to judge anything`,
+      hint: 'give it a second or more, as in 5s',
+    })
+  }
   if (name === null) {
     throw new MqError('VALUE_INVALID', {
       what: `${JSON.stringify(unit)} is not the name of a systemd unit`,

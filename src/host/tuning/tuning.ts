@@ -12,6 +12,7 @@ import { isAtLeast, severities, type Profile, type Severity } from './check.ts'
 import { collectFacts, type CollectOptions } from './collect.ts'
 import type { HostFacts } from './facts.ts'
 import { NodeHostFiles } from './host-files.ts'
+import { processName } from '../listener-process.ts'
 import { registry } from './registry.ts'
 import { judge, type Report } from './report.ts'
 
@@ -70,12 +71,39 @@ export interface HostComplaint {
   readonly hint: string
 }
 
-/** Failed checks that weigh at least `floor`, worst first. */
-export function complaints(report: Report | null, floor: Severity = 'warning'): HostComplaint[] {
+/**
+ * This host in every part that it plays in a measurement: as the generator's, and as that of each
+ * broker that runs here, by its pid.
+ */
+export async function hostComplaints(
+  clock: Clock,
+  brokers: readonly { readonly pid: number | null }[],
+  /** Where their messages go, unless their broker.conf says. */
+  dataDir: string | null,
+): Promise<HostComplaint[]> {
+  const common = { clock, version: '' }
+  const reports = [await hostChecks({ ...common, profile: 'loadgen' })]
+  for (const { pid } of brokers) {
+    if (pid === null) continue
+    const profile = processName(pid) === 'java' ? 'jvm-broker' : 'node-broker'
+    const place = dataDir === null ? {} : { dataDir }
+    reports.push(await hostChecks({ ...common, ...place, profile, pid }))
+  }
+  return complaints(reports)
+}
+
+/** Failed checks that weigh at least `floor`, worst first, each once. */
+export function complaints(
+  reports: readonly (Report | null)[],
+  floor: Severity = 'warning',
+): HostComplaint[] {
   const weight = (severity: Severity) => severities.indexOf(severity)
-  return (report?.results ?? [])
+  const seen = new Set<string>()
+  return reports
+    .flatMap((report) => report?.results ?? [])
     .filter(({ status, severity }) => status === 'fail' && isAtLeast(severity, floor))
     .sort((one, other) => weight(other.severity) - weight(one.severity))
+    .filter(({ id }) => !seen.has(id) && seen.add(id))
     .map(({ id, title, actual, expected, remediation }) => ({
       check: id,
       text: `${title}: ${actual?.raw ?? '?'}, wanted ${expected.text}`,

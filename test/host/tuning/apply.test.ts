@@ -4,6 +4,7 @@ import { applyPlan, rollback, type ApplyOptions } from '../../../src/host/tuning
 import type { Profile } from '../../../src/host/tuning/check.ts'
 import { planOf, type Plan } from '../../../src/host/tuning/plan.ts'
 import { planResult } from '../../../src/host/tuning/plan-result.ts'
+import { render } from '../../../src/host/tuning/render.ts'
 import { selected } from '../../../src/host/tuning/registry.ts'
 import { factsOf, nowMs } from './judging.ts'
 import { MemoryHost } from './memory-files.ts'
@@ -54,6 +55,23 @@ function killAt(host: MemoryHost, step: number): { steps: string[] } {
 function live(host: MemoryHost) {
   host.beforeStep = () => undefined
 }
+
+describe('a rendering for nobody in particular', () => {
+  it('has the limits of the unit, whose name is to be filled in', async () => {
+    const host = untuned().set(
+      `/proc/${untuned().identity.parentPid}/limits`,
+      'Max open files            1024                 1024                 files\n',
+    )
+    const facts = await factsOf(host)
+    const options = { profile: 'jvm-broker' as const, version: '0.0.0', nowMs }
+    const { changes } = planOf(host, facts, { ...options, anyUnit: true })
+    const text = render('systemd', changes, null)
+    expect(text).toContain('/etc/systemd/system/your-broker.service.d/90-mqctl.conf')
+    expect(planOf(host, facts, options).changes.some(({ change }) => change.kind === 'unit')).toBe(
+      false,
+    )
+  })
+})
 
 describe('plan', () => {
   it('shows a unified diff of files of its own, and commands', async () => {

@@ -94,6 +94,24 @@ describe('captured hosts', () => {
     expect((await factsOf(host, { pid: 710 })).broker?.source).toBe('/srv/mq/b.conf')
   })
 
+  it('says needs-root where the broker.conf of a process, or its owner, is hidden from this user', async () => {
+    const started = (file: string) =>
+      `java\0org.apache.rocketmq.broker.BrokerStartup\0-c\0${file}\0`
+    // Of another user's process the working directory cannot be seen.
+    const relative = await reportOf(
+      bare().set('/proc/710/cmdline', started('b.conf')),
+      ...(['jvm-broker', { pid: 710 }] as const),
+    )
+    const denied = await reportOf(
+      bare().set('/proc/710/cmdline', started('/b.conf')).set('/b.conf', '').deny('/b.conf'),
+      ...(['jvm-broker', { pid: 710 }] as const),
+    )
+    expect(resultIn(denied, 'broker.keys').reason).toBe('needs-root')
+    for (const id of ['broker.keys', 'broker.flush-mode', 'disk.free', 'limit.memlock']) {
+      expect([id, resultIn(relative, id).reason]).toEqual([id, 'needs-root'])
+    }
+  })
+
   it('finds the broker of a unit below its start script, and the process of a port', async () => {
     const byUnit = await factsOf(bare(), { unit: 'rocketmq-broker.service' })
     const byPort = await factsOf(bare(), { port: 10_911 })
@@ -286,6 +304,22 @@ describe('values that cannot be judged', () => {
       ['TARGET_GONE', 3],
       ['NOT_LINUX', 3],
     ])
+  })
+})
+
+describe('a start of mqctl', () => {
+  const severityAt = async (limit: string) => {
+    const host = bare()
+    const text = host.read(`/proc/${host.identity.parentPid}/limits`).text ?? ''
+    const line = `${'Max open files'.padEnd(26)}${limit.padEnd(21)}${limit.padEnd(21)}files`
+    host.set(`/proc/${host.identity.parentPid}/limits`, text.replace(/^Max open files.*$/m, line))
+    const { status, severity } = resultIn(await reportOf(host, 'dev'), 'limit.nofile')
+    return [status, severity]
+  }
+
+  it('is warned of a limit of open files with which no broker starts', async () => {
+    expect(await severityAt('64')).toEqual(['fail', 'critical'])
+    expect(await severityAt('512')).toEqual(['fail', 'info'])
   })
 })
 

@@ -19,9 +19,21 @@ import {
 import type { BrokerConf, HostFacts } from '../facts.ts'
 import { capacityBytes } from '../host-files.ts'
 
+/** A broker.conf that is there and that this user may not find or read; null when there is none. */
+export function hiddenConf({ broker, target }: HostFacts): Finding | null {
+  if (broker !== null) return null
+  if (target.how === 'port' && target.pid === null) {
+    return skip('needs-root', target.why ?? 'the target is not visible')
+  }
+  return target.denied.includes('broker.conf')
+    ? skip('needs-root', 'the broker.conf of the process may not be read by this user')
+    : null
+}
+
 function confOf(facts: HostFacts): BrokerConf | Finding {
   return (
     facts.broker ??
+    hiddenConf(facts) ??
     skip('not-applicable', 'no broker.conf: --broker-conf names one, --broker asks a broker')
   )
 }

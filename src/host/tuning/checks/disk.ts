@@ -4,16 +4,16 @@ import { confText } from '../broker-conf.ts'
 import { fail, measured, pass, skip, verdict, type Check, type Finding } from '../check.ts'
 import type { DiskFacts, HostFacts } from '../facts.ts'
 import { capacityBytes } from '../host-files.ts'
+import { hiddenConf } from './broker.ts'
 
 /** RocketMQ cleans at 75 %, cleans by force at 85 % and takes no message at 90 %. */
 const USED_SHARE_WARN = 0.75
 const USED_SHARE_FULL = 0.9
 
 /** A skip when there is no directory to look at. */
-function noDirectory(disk: DiskFacts): Finding | null {
-  return disk.path === null
-    ? skip('not-applicable', 'no data directory: --data-dir names it')
-    : null
+function noDirectory(facts: HostFacts): Finding | null {
+  if (facts.disk.path !== null) return null
+  return hiddenConf(facts) ?? skip('not-applicable', 'no data directory: --data-dir names it')
 }
 
 function at(disk: DiskFacts): string {
@@ -29,8 +29,9 @@ const dataDir: Check = {
   weight: 'C/C/-',
   scope: 'process',
   cannotStart: true,
-  judge({ disk, target }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk, target } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     const path = disk.path ?? ''
     const who = target.uid === null ? 'this user' : `uid ${target.uid}`
@@ -68,8 +69,9 @@ const free: Check = {
   weight: 'C/C/-',
   scope: 'process',
   cannotStart: true,
-  judge({ disk }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     const { space } = disk
     if (space === null || space.totalBytes === 0) {
@@ -101,8 +103,9 @@ const inodes: Check = {
   title: 'Free inodes',
   weight: 'W/W/-',
   scope: 'process',
-  judge({ disk }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     const { space } = disk
     if (space === null || space.inodes === 0) {
@@ -144,8 +147,9 @@ const fileSystem: Check = {
   title: 'File system of the data directory',
   weight: 'W/W/-',
   scope: 'process',
-  judge({ disk }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     const type = disk.fileSystem
     if (type === null) return skip('absent', '/proc/self/mountinfo does not name it')
@@ -177,8 +181,9 @@ const mountOptions: Check = {
   title: 'Mount options',
   weight: 'W/W/-',
   scope: 'host',
-  judge({ disk }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     if (disk.mountPoint === null) return skip('absent', '/proc/self/mountinfo does not name it')
     const has = (option: string) => disk.mountOptions.includes(option)
@@ -224,8 +229,9 @@ const shared: Check = {
   title: 'A disk of its own',
   weight: 'I/I/-',
   scope: 'host',
-  judge({ disk }) {
-    const none = noDirectory(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noDirectory(facts)
     if (none !== null) return none
     if (disk.onRootDevice === null) return skip('absent', '/proc/self/mountinfo does not tell')
     return verdict(!disk.onRootDevice, {
@@ -239,8 +245,9 @@ const shared: Check = {
 }
 
 /** Rules about the disks below; a skip where there is none to look at. */
-function noLegs(disk: DiskFacts): Finding | null {
-  const none = noDirectory(disk)
+function noLegs(facts: HostFacts): Finding | null {
+  const { disk } = facts
+  const none = noDirectory(facts)
   if (none !== null) return none
   return disk.legs.length === 0
     ? skip('absent', `${disk.fileSystem ?? 'this file system'} shows no disk below it`)
@@ -255,8 +262,9 @@ const scheduler: Check = {
   title: 'I/O scheduler',
   weight: 'I/I/-',
   scope: 'host',
-  judge({ disk }) {
-    const none = noLegs(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noLegs(facts)
     if (none !== null) return none
     const known = disk.legs.filter((leg) => leg.scheduler !== null)
     if (known.length === 0) return skip('absent', 'the disk tells no scheduler')
@@ -291,8 +299,9 @@ const readAhead: Check = {
   title: 'Read-ahead',
   weight: 'I/I/-',
   scope: 'host',
-  judge({ disk }) {
-    const none = noLegs(disk)
+  judge(facts) {
+    const { disk } = facts
+    const none = noLegs(facts)
     if (none !== null) return none
     const known = disk.legs.filter((leg) => leg.readAheadKib !== null)
     if (known.length === 0) return skip('absent', 'the disk tells no read-ahead')

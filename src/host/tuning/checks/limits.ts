@@ -15,9 +15,12 @@ import {
   type UnitLimit,
 } from '../check.ts'
 import type { HostFacts } from '../facts.ts'
+import { hiddenConf } from './broker.ts'
 
 const NOFILE_FLOOR = 65_535
 const NOFILE_ADVISED = 655_350
+/** Below this not even a broker of Node loads its own files and opens its store. */
+const NOFILE_BREAKS = 256
 /** Above this, programs that close every descriptor at start spin for minutes. */
 const NOFILE_SANE_MAX = 1_048_576
 
@@ -122,6 +125,7 @@ const nofile: Check = {
   title: 'Open files of the process',
   weight: 'C/C/C',
   scope: 'unit',
+  cannotStart: true,
   judge(facts, profile) {
     const found = limit(facts, NOFILE, 'LimitNOFILE')
     if ('status' in found) return found
@@ -141,7 +145,9 @@ const nofile: Check = {
         ...(facts.target.how === 'none' ? loginLimits(facts) : []),
       ],
       text: `limit of ${found.of}; JVM and Node raise the soft limit to the hard one by themselves`,
-      ...(enough ? { severity: 'warning' as const } : {}),
+      ...(enough || (profile === 'dev' && found.hard >= NOFILE_BREAKS)
+        ? { severity: 'warning' as const }
+        : {}),
       remedy: {
         summary:
           'set LimitNOFILE=655350 in a drop-in of the unit (or ulimit -Hn where it is started by hand), then restart it',
@@ -227,6 +233,8 @@ const memlock: Check = {
     const pool = confSwitch(facts.broker, 'transientStorePoolEnable') === true
     const warm = confSwitch(facts.broker, 'warmMapedFileEnable') === true
     if (facts.broker === null) {
+      const hidden = hiddenConf(facts)
+      if (hidden !== null) return hidden
       return skip('not-applicable', 'no broker.conf says that memory is locked')
     }
     if (!pool && !warm) {

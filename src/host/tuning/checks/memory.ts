@@ -76,9 +76,15 @@ const heapFit: Check = {
       needed = node.maxOldSpaceMb * MIB + GIB / 2
       what = `--max-old-space-size ${node.maxOldSpaceMb} MiB + 512 MiB`
     } else {
-      return skip('not-applicable', 'no process with a heap limit to judge: name it with --pid', {
-        evidence,
-      })
+      const { pid, how, why } = facts.target
+      if (how === 'port' && pid === null) return skip('needs-root', why ?? 'no target')
+      const text =
+        pid === null
+          ? 'no process with a heap limit to judge: name it with --pid'
+          : node !== null
+            ? `process ${pid} sets no --max-old-space-size: V8 chooses by the memory that it sees`
+            : `process ${pid} is neither a JVM nor Node`
+      return skip('not-applicable', text, { evidence })
     }
     return verdict(needed <= usable * HEAP_SHARE_MAX, {
       actual: measured(needed, 'B', formatBytes(needed)),
@@ -97,7 +103,10 @@ const swapped: Check = {
   weight: 'W/W/I',
   scope: 'process',
   judge({ target }) {
-    if (target.pid === null) return skip('not-applicable', target.why ?? 'no target process')
+    if (target.pid === null) {
+      const hidden = target.how === 'port'
+      return skip(hidden ? 'needs-root' : 'not-applicable', target.why ?? 'no target process')
+    }
     const source = `/proc/${target.pid}/status`
     if (target.swappedBytes === null) {
       return unread({ source, text: null, missing: 'absent' })
