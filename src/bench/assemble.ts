@@ -3,28 +3,29 @@ import { exitCodePrecedence, ExitCode } from '../base/exit-codes.ts'
 import { checkDuring } from '../host/checks.ts'
 import { usageBetween } from '../host/usage.ts'
 import { findBottleneck } from './bottleneck.ts'
-import type { LatencyHistogram } from './histogram.ts'
 import { type Integrity, judgeIntegrity } from './integrity.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
+import type { Load } from './load-program.ts'
+import {
+  type FiguresInput,
+  lagSlope,
+  latenciesOf,
+  pacingOf,
+  rowsBetween,
+  totalsOf,
+} from './phase-figures.ts'
 import {
   type BenchResult,
   type HostResult,
-  type Latency,
+  type PhaseFigures,
   type ProcessResult,
   RESULT_SCHEMA_VERSION,
-  type Rate,
   type ValidityCheck,
 } from './result.ts'
-import type { RunRecord } from './run.ts'
-import { checkValidity } from './validity.ts'
-
-/** A timer may fire this much before its time; the second before it is whole all the same. */
-const EARLY_SECONDS = 0.01
-
-const SERVICE_LABEL =
-  'service time only: closed load, a sender waits for its answer before it sends again, so time in which the broker stalls is under-represented'
-const END_TO_END_LABEL =
-  'from the sending to the consumer’s hands; closed load, so time in which the broker stalls is under-represented'
+import { peakHz } from './rate-shape.ts'
+import type { PhaseOfRun, RunRecord } from './run.ts'
+import { type Scenario, slotsOf } from './scenario-schema.ts'
+import { type PacingSeen, checkValidity } from './validity.ts'
 
 export function assembleResult(run: RunRecord): BenchResult {
   const { options, series, windowMs } = run
@@ -34,43 +35,54 @@ export function assembleResult(run: RunRecord): BenchResult {
   const processes = processResults(run, seen)
   const host = hostResult(run, usage)
   const integrity = integrityOf(run)
-  const seconds = windowMs / 1000
   const rows = series.rows()
-  const wholeRows = rows.slice(0, Math.floor(seconds + EARLY_SECONDS))
-  const acked = rateOf(
-    series.acked,
-    seconds,
-    wholeRows.map((row) => row.acked),
+  const sums = series.sums()
+  const counted = run.phases.filter(({ index }) => index !== null)
+  const wireBytesSent = run.producerReports.reduce(
+    (sum, report) => sum + (report?.wireBytesSent ?? 0),
+    0,
   )
-  const received = rateOf(
-    series.received,
-    seconds,
-    wholeRows.map((row) => row.received),
-  )
-  const service = latencyOf(series.service, SERVICE_LABEL)
-  const endToEnd = latencyOf(series.endToEnd, END_TO_END_LABEL)
-  const errors = named(run, series.errors)
+  const whole: FiguresInput = {
+    sums,
+    loads: counted.map(({ load }) => load),
+    seconds: windowMs / 1000,
+    rows,
+    pending: pendingOf(run, null),
+    wireBytesSent,
+    consumerTroubles: named(run, troublesOf(run)),
+    nameOf: (outcome) => run.driver.outcomeName(outcome),
+    endToEndWhy: endToEndWhy(run),
+  }
+  const totals = totalsOf(whole)
+  const latency = latenciesOf(whole)
+  const pacing = pacingOf(whole)
+  const { acked, received } = totals.rates
+  const { service } = latency
+  const { errors } = totals
   const ceilingShare =
     run.ceiling !== null && run.ceiling.perSecond > 0
       ? acked.meanPerSecond / run.ceiling.perSecond
       : null
   const validity = checkValidity({
     scenario,
-    acked: series.acked,
+    acked: sums.acked,
     ackedPerSecond: acked.meanPerSecond,
     host,
     processes,
     ceilingPerSecond: run.ceiling?.perSecond ?? null,
-    negativeEndToEnd: series.endToEnd.negative,
-    endToEndCount: series.endToEnd.count,
+    negativeEndToEnd: latency.endToEnd?.negative ?? 0,
+    endToEndCount: latency.endToEnd?.count ?? 0,
+    pacing: worstPacing(run),
+    scheduled: sums.scheduled,
+    unsent: sums.unsent,
   })
-  const senders = scenario.producers.instances * scenario.producers.threads
+  const senders = scenario.producers.instances * slotsOf(scenario)
   const bottleneck = findBottleneck({
     host,
     processes,
     windowMs,
-    sent: series.sent,
-    acked: series.acked,
+    sent: sums.sent,
+    acked: sums.acked,
     ackedPerSecond: acked.meanPerSecond,
     receivedPerSecond: received.meanPerSecond,
     errors,
@@ -80,14 +92,6 @@ export function assembleResult(run: RunRecord): BenchResult {
     syncFlush: run.durability.profile === 'fsync',
     ceilingShare,
   })
-  const wireBytesSent = run.producerReports.reduce(
-    (sum, report) => sum + (report?.wireBytesSent ?? 0),
-    0,
-  )
-  const windowPending = run.producerReports.reduce(
-    (sum, report) => sum + (report?.windowPending ?? 0),
-    0,
-  )
   const reports = run.producerReports.filter((report) => report !== null)
   return {
     schemaVersion: RESULT_SCHEMA_VERSION,
@@ -128,25 +132,18 @@ export function assembleResult(run: RunRecord): BenchResult {
       },
     },
     durability: { ...run.durability },
-    phases: run.phases.map(({ name, startedMs, durationMs, excluded }) => ({
-      name,
-      startedAt: new Date(startedMs).toISOString(),
-      durationMs,
-      excluded,
+    phases: run.phases.map((phase) => ({
+      name: phase.name,
+      startedAt: new Date(phase.startedMs).toISOString(),
+      durationMs: phase.durationMs,
+      excluded:
+        phase.name === 'warm-up' && run.steadyText !== null
+          ? `${phase.excluded ?? ''}; ${run.steadyText}`
+          : phase.excluded,
+      repetition: phase.repetition,
+      figures: phase.index === null ? null : figuresOf(run, whole, phase, phase.index),
     })),
-    totals: {
-      sent: series.sent,
-      acked: series.acked,
-      failed: series.failed,
-      pending: windowPending,
-      received: series.received,
-      sentBytes: series.sent * scenario.message.size,
-      receivedBytes: series.receivedBytes,
-      wireBytesSent,
-      rates: { acked, received },
-      errors,
-      consumerTroubles: named(run, troublesOf(run)),
-    },
+    totals,
     wholeRun: {
       sent: integrity.conservation.sent,
       acked: integrity.conservation.acked,
@@ -154,26 +151,14 @@ export function assembleResult(run: RunRecord): BenchResult {
       pending: integrity.conservation.pending,
       received: series.totalReceived,
     },
-    latency: {
-      response: null,
-      service,
-      endToEnd,
-      unavailable: {
-        response: 'a closed model has no intended send times',
-        ...(service === null ? { service: 'nothing was acknowledged in the window' } : {}),
-        ...(endToEnd === null ? { endToEnd: endToEndWhy(run) } : {}),
-      },
-    },
+    latency,
     clock: {
       layout: 'single',
       offsetMs: 0,
       uncertaintyMs: 0,
       method: 'all load processes run on one host and read its one monotonic clock',
     },
-    pacing: {
-      model: 'closed',
-      text: 'no schedule: each sender sends when its last answer has come',
-    },
+    pacing,
     integrity: {
       ...integrity,
       lostRanges: [...integrity.lostRanges],
@@ -220,13 +205,13 @@ export function assembleResult(run: RunRecord): BenchResult {
             },
       payloadCompressRatio: reports[0]?.compressRatio ?? 1,
       strayAnswers: reports.reduce((sum, report) => sum + report.strayAnswers, 0),
-      senders: `${scenario.producers.instances} producer processes × ${scenario.producers.threads} concurrent synchronous senders, each process over one connection to each broker`,
+      senders: sendersText(scenario),
     },
     bottleneck,
     efficiency: {
       brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, acked.meanPerSecond),
-      wireBytesPerMessage: series.sent > 0 ? wireBytesSent / series.sent : null,
-      brokerDiskBytesPerMessage: brokerDiskBytes(processes, series.acked),
+      wireBytesPerMessage: sums.sent > 0 ? wireBytesSent / sums.sent : null,
+      brokerDiskBytesPerMessage: brokerDiskBytes(processes, sums.acked),
     },
     validity,
     valid: isValid(validity),
@@ -329,43 +314,82 @@ function hostResult(run: RunRecord, usage: ReturnType<typeof usageBetween>): Hos
   }
 }
 
-function rateOf(total: number, seconds: number, perSecond: readonly number[]): Rate {
-  const sorted = [...perSecond].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  const median =
-    sorted.length === 0
-      ? null
-      : ((sorted[Math.ceil(middle) - 1] ?? 0) + (sorted[Math.floor(middle)] ?? 0)) / 2
+/** The figures of one phase. */
+function figuresOf(
+  run: RunRecord,
+  whole: FiguresInput,
+  phase: PhaseOfRun,
+  index: number,
+): PhaseFigures {
+  const [first] = run.phases.filter((one) => one.index !== null)
+  const from = (phase.startNs - (first?.startNs ?? phase.startNs)) / 1e9
+  const seconds = phase.durationMs / 1000
+  const sums = run.series.phase(index)
+  const rows = rowsBetween(whole.rows, from, from + seconds)
+  const input: FiguresInput = {
+    ...whole,
+    sums,
+    loads: [phase.load],
+    seconds,
+    rows,
+    pending: pendingOf(run, index),
+    wireBytesSent: 0,
+    consumerTroubles: {},
+  }
   return {
-    meanPerSecond: seconds > 0 ? total / seconds : 0,
-    medianPerSecond: median,
-    minPerSecond: sorted[0] ?? null,
-    maxPerSecond: sorted.at(-1) ?? null,
+    index,
+    load: loadText(phase.load, seconds),
+    totals: totalsOf(input),
+    latency: latenciesOf(input),
+    pacing: pacingOf(input),
+    lag: { max: sums.lagMax, maxSeconds: sums.lagMsMax / 1000, slopePerSecond: lagSlope(rows) },
   }
 }
 
-function latencyOf(histogram: LatencyHistogram, label: string): Latency | null {
-  const summary = histogram.summary()
-  if (summary === null) return null
-  const at = (percentile: string) => summary.percentilesMs[percentile] ?? null
-  const { count, minMs, meanMs, maxMs, negative, clamped, precisionDigits } = summary
-  return {
-    label,
-    count,
-    minMs,
-    meanMs,
-    p50Ms: at('50'),
-    p90Ms: at('90'),
-    p95Ms: at('95'),
-    p99Ms: at('99'),
-    p999Ms: at('99.9'),
-    p9999Ms: at('99.99'),
-    maxMs,
-    negative,
-    clamped,
-    precisionDigits,
-    histogram: summary.histogram,
+/** Messages without an outcome, of one phase or of all that count. */
+function pendingOf(run: RunRecord, phase: number | null): number {
+  let sum = 0
+  for (const report of run.producerReports) {
+    for (const [of, count] of report?.pendingByPhase ?? []) {
+      if (phase === null || of === phase) sum += count
+    }
   }
+  return sum
+}
+
+/** The phase whose pacing error is the largest, against the interval between its messages. */
+function worstPacing(run: RunRecord): PacingSeen | null {
+  let worst: PacingSeen | null = null
+  for (const { index, load, name } of run.phases) {
+    if (index === null || load.model !== 'open') continue
+    const histogram = run.series.phase(index).latency('pacing')
+    if (histogram === null) continue
+    const p99Ms = histogram.atMs(99)
+    if (worst === null || p99Ms > worst.p99Ms) {
+      worst = { phase: name, p99Ms, intervalMs: 1000 / peakHz(load.shape) }
+    }
+  }
+  return worst
+}
+
+function loadText(load: Load, seconds: number): string {
+  const length = `${Number(seconds.toFixed(3))} s`
+  if (load.model !== 'open') return `${load.model}, ${length}`
+  const { shape } = load
+  const rates =
+    shape.kind === 'hold'
+      ? `${shape.rateHz}/s`
+      : `${shape.kind} ${shape.fromHz}/s to ${shape.toHz}/s`
+  return `open, ${rates}, ${length}`
+}
+
+function sendersText(scenario: Scenario): string {
+  const { instances, threads, mode, inFlight } = scenario.producers
+  const each =
+    mode === 'sync'
+      ? `${threads} concurrent synchronous senders`
+      : `a window of ${inFlight} messages under way`
+  return `${instances} producer processes × ${each}, each process over one connection to each broker`
 }
 
 function endToEndWhy(run: RunRecord): string {

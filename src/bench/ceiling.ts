@@ -39,14 +39,19 @@ export async function measureCeiling(
       })),
       {
         onTick: (_name, tick) => {
-          if (tick.kind === 'producer-tick') acked += tick.counts.acked
+          if (tick.kind !== 'producer-tick') return
+          for (const tally of tick.tallies) acked += tally.acked
         },
         onLost: () => undefined,
       },
     )
     try {
       const startNs = Number(clock.monotonicNs()) + (START_DELAY_MS + times.warmupMs) * 1e6
-      crew.start({ startNs, endNs: startNs + times.measureMs * 1e6 })
+      const endNs = startNs + times.measureMs * 1e6
+      const load = { model: 'closed' } as const
+      const warmup = { phase: null, startNs: startNs - times.warmupMs * 1e6, endNs: startNs, load }
+      crew.start(startNs, [warmup])
+      crew.extend([{ phase: 0, startNs, endNs, load }], true)
       const reports = await crew.producerReports(times.warmupMs + times.measureMs + 10_000)
       let cpuMs = 0
       for (const report of reports) {

@@ -1,10 +1,11 @@
 /**
- * Reads lanes to their end and beyond, and looks at every message. Counts go to the window by the
- * time of receipt; end-to-end latency counts messages that were sent inside the window.
+ * Reads lanes to their end and beyond, and looks at every message. Counts go to the phase of the
+ * time of receipt; end-to-end latency goes to the phase in which the message was due.
  */
 import type { ConsumerLine } from '../drivers/driver.ts'
 import { LatencyHistogram } from './histogram.ts'
-import type { Window } from './producer-load.ts'
+import { LoadProgram } from './load-program.ts'
+import type { PackedReceipts } from './tally.ts'
 import { ReceiptCheck, type ReceiptCheckOptions, type Receipts } from './receipt-check.ts'
 
 export interface ConsumerLoadOptions extends ReceiptCheckOptions {
@@ -12,11 +13,14 @@ export interface ConsumerLoadOptions extends ReceiptCheckOptions {
   readonly sequence: boolean
 }
 
+interface PhaseReceipts {
+  received: number
+  receivedBytes: number
+  readonly endToEnd: LatencyHistogram
+}
+
 export class ConsumerLoad {
-  readonly interval = new LatencyHistogram()
-  /** Received inside the window since the last report. */
-  received = 0
-  receivedBytes = 0
+  readonly program = new LoadProgram()
   totalReceived = 0
   /** By outcome: requests that failed and were repeated. */
   readonly troubles = new Map<number, number>()
@@ -25,13 +29,16 @@ export class ConsumerLoad {
   readonly #check: ReceiptCheck
   /** By lane: messages between where this consumer is and the lane's end. */
   readonly #behind: Float64Array
+  /** By lane: when the last message from it was sent; 0 when there was none. */
+  readonly #lastSentNs: Float64Array
+  readonly #byPhase = new Map<number, PhaseReceipts>()
   #line: ConsumerLine | null = null
-  #window: Window = { startNs: Number.POSITIVE_INFINITY, endNs: Number.POSITIVE_INFINITY }
 
   constructor(options: ConsumerLoadOptions) {
     this.#options = options
     this.#check = new ReceiptCheck(options)
     this.#behind = new Float64Array(options.lanes)
+    this.#lastSentNs = new Float64Array(options.lanes)
   }
 
   start(line: ConsumerLine): void {
@@ -39,22 +46,54 @@ export class ConsumerLoad {
     line.start()
   }
 
-  /** From when on to count. */
-  setWindow(window: Window): void {
-    this.#window = window
-  }
-
   onMessage(lane: number, _queueOffset: number, bytes: Buffer, start: number, end: number): void {
     const nowNs = this.#line?.nowNs ?? 0
     this.totalReceived += 1
-    if (nowNs >= this.#window.startNs && nowNs < this.#window.endNs) {
-      this.received += 1
-      this.receivedBytes += end - start
+    const now = this.program.phaseAt(nowNs)
+    if (now !== null) {
+      const receipts = this.#of(now)
+      receipts.received += 1
+      receipts.receivedBytes += end - start
     }
     if (!this.#options.sequence) return
     this.#check.onMessage(lane, bytes, start, end)
     const { sentNs } = this.#check
-    if (sentNs >= this.#window.startNs) this.interval.record(nowNs - sentNs)
+    if (sentNs === 0) return
+    this.#lastSentNs[lane] = sentNs
+    const due = this.program.phaseAt(sentNs)
+    if (due !== null) this.#of(due).endToEnd.record(nowNs - sentNs)
+  }
+
+  /** What was counted since the last call, by phase. */
+  takeReceipts(): PackedReceipts[] {
+    const packed: PackedReceipts[] = []
+    for (const [phase, receipts] of this.#byPhase) {
+      const { received, receivedBytes, endToEnd } = receipts
+      if (received === 0 && endToEnd.count === 0) {
+        endToEnd.destroy()
+        this.#byPhase.delete(phase)
+        continue
+      }
+      packed.push({
+        phase,
+        received,
+        receivedBytes,
+        endToEnd: endToEnd.count > 0 ? endToEnd.pack() : null,
+      })
+      receipts.received = 0
+      receipts.receivedBytes = 0
+      endToEnd.reset()
+    }
+    return packed
+  }
+
+  #of(phase: number): PhaseReceipts {
+    let receipts = this.#byPhase.get(phase)
+    if (receipts === undefined) {
+      receipts = { received: 0, receivedBytes: 0, endToEnd: new LatencyHistogram() }
+      this.#byPhase.set(phase, receipts)
+    }
+    return receipts
   }
 
   onProgress(lane: number, nextOffset: number, endOffset: number): void {
@@ -74,6 +113,16 @@ export class ConsumerLoad {
     let sum = 0
     for (const behind of this.#behind) sum += behind
     return sum
+  }
+
+  /** How old the last message of the lane that is furthest behind in time is, milliseconds. */
+  lagMs(nowNs: number): number {
+    let oldestNs = nowNs
+    for (const [lane, behind] of this.#behind.entries()) {
+      const sentNs = this.#lastSentNs[lane] ?? 0
+      if (behind > 0 && sentNs > 0 && sentNs < oldestNs) oldestNs = sentNs
+    }
+    return (nowNs - oldestNs) / 1e6
   }
 
   receipts(): Receipts {

@@ -4,7 +4,7 @@
  */
 import { MqError } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
-import type { Window } from './producer-load.ts'
+import type { Segment } from './load-program.ts'
 import type {
   ConsumerReport,
   ConsumerSetup,
@@ -91,12 +91,17 @@ export class Crew {
   }
 
   /** Consumers first: they wait for what producers will send. */
-  start(window: Window): void {
+  start(gridNs: number, segments: readonly Segment[]): void {
     for (const kind of ['consumer', 'producer'] as const) {
       for (const member of this.#members) {
-        if (member.setup.kind === kind) member.process.order({ kind: 'start', window })
+        if (member.setup.kind === kind) member.process.order({ kind: 'start', gridNs, segments })
       }
     }
+  }
+
+  /** More to do for everybody; nothing comes after the final segments. */
+  extend(segments: readonly Segment[], final: boolean): void {
+    for (const { process } of this.#members) process.order({ kind: 'extend', segments, final })
   }
 
   halt(): void {

@@ -6,9 +6,15 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 import { HEADER_BYTES } from './message.ts'
 
-export interface PayloadOptions {
-  /** Bytes of a body, the header of a checked message included. */
+/** A size and how often it comes in relation to the others. */
+export interface WeightedSize {
   readonly sizeBytes: number
+  readonly weight: number
+}
+
+export interface PayloadOptions {
+  /** Bytes of a body, the header of a checked message included; one size, or a mix. */
+  readonly sizes: readonly WeightedSize[]
   /** Bodies in the pool. */
   readonly count: number
   /** 0 … 1. */
@@ -17,26 +23,44 @@ export interface PayloadOptions {
 }
 
 export class PayloadPool {
-  readonly sizeBytes: number
+  /** The smallest and the largest body. */
+  readonly sizeBytesMin: number
+  readonly sizeBytesMax: number
   readonly count: number
   /** All bodies, one behind the other. */
   readonly bytes: Buffer
+  /** By body: where it begins, and one more for the end of the last. */
+  readonly #starts: Float64Array
   /** By body: CRC-32 of what lies behind the header. */
   readonly #crcs: Int32Array
 
   constructor(options: PayloadOptions) {
-    this.sizeBytes = options.sizeBytes
     this.count = options.count
-    this.bytes = Buffer.alloc(options.sizeBytes * options.count, 0x61)
-    this.#crcs = new Int32Array(options.count)
     const random = xorshift(options.seed)
-    const randomBytes = Math.round(options.sizeBytes * options.entropy)
-    for (let index = 0; index < options.count; index += 1) {
-      const start = index * options.sizeBytes
-      for (let at = start; at < start + randomBytes; at += 1) this.bytes[at] = random() & 0xff
-      const payloadStart = Math.min(start + HEADER_BYTES, start + options.sizeBytes)
-      this.#crcs[index] = crc32(this.bytes.subarray(payloadStart, start + options.sizeBytes)) | 0
+    const sizes = sizesOf(options, random)
+    this.sizeBytesMin = Math.min(...options.sizes.map(({ sizeBytes }) => sizeBytes))
+    this.sizeBytesMax = Math.max(...options.sizes.map(({ sizeBytes }) => sizeBytes))
+    this.#starts = new Float64Array(options.count + 1)
+    for (const [index, size] of sizes.entries()) {
+      this.#starts[index + 1] = (this.#starts[index] ?? 0) + size
     }
+    this.bytes = Buffer.alloc(this.#starts[options.count] ?? 0, 0x61)
+    this.#crcs = new Int32Array(options.count)
+    for (let index = 0; index < options.count; index += 1) {
+      const [start, end] = [this.startOf(index), this.endOf(index)]
+      const randomBytes = Math.round((end - start) * options.entropy)
+      for (let at = start; at < start + randomBytes; at += 1) this.bytes[at] = random() & 0xff
+      const payloadStart = Math.min(start + HEADER_BYTES, end)
+      this.#crcs[index] = crc32(this.bytes.subarray(payloadStart, end)) | 0
+    }
+  }
+
+  startOf(index: number): number {
+    return this.#starts[index] ?? 0
+  }
+
+  endOf(index: number): number {
+    return this.#starts[index + 1] ?? 0
   }
 
   /** CRC-32 of the payload of one body. */
@@ -49,6 +73,24 @@ export class PayloadPool {
     const sample = this.bytes.subarray(0, Math.min(this.bytes.length, 256 * 1024))
     return sample.length === 0 ? 1 : deflateRawSync(sample).length / sample.length
   }
+}
+
+/** One size a body: the mix as exactly as the pool allows, in an order that the seed decides. */
+function sizesOf({ sizes, count }: PayloadOptions, random: () => number): number[] {
+  const total = sizes.reduce((sum, { weight }) => sum + weight, 0)
+  const dealt: number[] = []
+  let weight = 0
+  for (const one of sizes) {
+    weight += one.weight
+    while (dealt.length < Math.round((weight / total) * count)) dealt.push(one.sizeBytes)
+  }
+  for (let last = dealt.length - 1; last > 0 && sizes.length > 1; last -= 1) {
+    const other = random() % (last + 1)
+    const kept = dealt[last] ?? 0
+    dealt[last] = dealt[other] ?? 0
+    dealt[other] = kept
+  }
+  return dealt
 }
 
 /** Marsaglia's xorshift32: 32-bit numbers from a seed; the same seed, the same numbers. */

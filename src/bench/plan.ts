@@ -1,7 +1,7 @@
 /** From a scenario and the lanes of its topic to what each load process has to do. */
 import type { Lane, LaneOffsets } from '../drivers/driver.ts'
 import type { ConsumerSetup, ProducerSetup } from './role-messages.ts'
-import type { Scenario } from './scenario-schema.ts'
+import { type Scenario, sizesOf, slotsOf } from './scenario-schema.ts'
 
 export interface Plan {
   readonly runId: string
@@ -30,10 +30,11 @@ export function planOf(scenario: Scenario, endpoints: readonly string[], id: Buf
       ...target,
       kind: 'producer',
       producer,
-      slots: scenario.producers.threads,
+      producers: scenario.producers.instances,
+      slots: slotsOf(scenario),
       timeoutMs: scenario.producers.timeout,
       tag: message.tag,
-      sizeBytes: message.size,
+      sizes: sizesOf(scenario),
       pool: message.pool,
       entropy: message.entropy,
       seed: scenario.seed,
@@ -52,7 +53,7 @@ export function planOf(scenario: Scenario, endpoints: readonly string[], id: Buf
           ...target,
           kind: 'consumer' as const,
           producers: producers.length,
-          sendersOfEach: scenario.producers.threads,
+          sendersOfEach: slotsOf(scenario),
           lanes: before
             .filter(({ lane }) => lane % instances === consumer)
             .map(({ lane, endOffset }) => ({ lane, offset: endOffset })),

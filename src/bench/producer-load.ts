@@ -1,22 +1,32 @@
 /**
- * Closed load: every slot of the line is a synchronous sender that sends its next message as soon
- * as it has the answer to the last. Counted is *service time*: from the turn that staged a message
- * to the turn that read its answer. Both turns start when bytes arrive, so the time includes what
- * the client itself takes to build and to send, and its resolution is one turn of the event loop
- * (tens of microseconds); it never comes out too short.
+ * One producer's load, closed or open, by the segments of its program.
  *
- * A message belongs to the phase in which it was sent.
+ * - *closed*: every slot of the line is a sender that sends its next message as soon as it has the
+ *   answer to the last. Only *service time* can be told: from the turn that staged a message to the
+ *   turn that read its answer.
+ * - *open*: messages are due by a schedule. A message that is due takes a free slot; when there is
+ *   none it waits and keeps its time. *Response time* counts from the moment it was due, service
+ *   time from the moment it was sent; the difference is the send delay. Lateness while a slot was
+ *   free is the generator's own *pacing error*.
+ *
+ * Turns start when bytes arrive, so a time includes what the client itself takes to build and to
+ * send, and its resolution is one turn of the event loop (tens of microseconds); it never comes
+ * out too short. A message belongs to the phase in which it was due, or sent in a closed load.
  */
 import { assert } from '../base/assert.ts'
 import { LocalOutcome, type ProducerLine } from '../drivers/driver.ts'
-import { LatencyHistogram } from './histogram.ts'
 import { HEADER_BYTES, SEQUENCE_MAX, seal, writeHeader } from './message.ts'
 import { Ledger, type PackedLedger } from './ledger.ts'
+import { LoadProgram, type Segment } from './load-program.ts'
 import type { PayloadPool } from './payload.ts'
+import { Schedule } from './rate-shape.ts'
+import { type PackedTally, Tally } from './tally.ts'
 
 export interface ProducerLoadOptions {
   /** Number of this producer instance in the run, 0 … 65,535. */
   readonly producer: number
+  /** Instances that share the schedule. */
+  readonly producers: number
   readonly runId: number
   readonly slots: number
   /** Each message carries its identity. */
@@ -25,98 +35,161 @@ export interface ProducerLoadOptions {
   readonly checksum: boolean
 }
 
-/** The window of the run that counts, on the monotonic clock of this host. */
-export interface Window {
-  readonly startNs: number
-  readonly endNs: number
-}
+/** Asks to be pumped at a moment, whether bytes have arrived or not. */
+export type WakeWish = (atNs: number, precise: boolean) => void
 
-/** What a producer counted since its last report, of messages sent inside the window. */
-export interface ProducerCounts {
-  sent: number
-  acked: number
-  failed: number
-}
+/** A wake-up costs some 57 µs of CPU: at high rates one serves several messages. */
+const WAKE_GAP_NS = 400_000
 
 export class ProducerLoad {
   readonly pool: PayloadPool
   readonly ledger: Ledger
-  readonly interval = new LatencyHistogram()
-  /** By outcome, for messages of the window that were not acknowledged. */
-  readonly errors = new Map<number, number>()
-  counts: ProducerCounts = { sent: 0, acked: 0, failed: 0 }
+  readonly program = new LoadProgram()
   /** The whole run, warm-up included. */
   totalSent = 0
   totalAcked = 0
   totalFailed = 0
   pending = 0
-  /** Messages of the window that have no outcome yet. */
-  windowPending = 0
   broken: string | null = null
   readonly #options: ProducerLoadOptions
+  readonly #wake: WakeWish
+  readonly #tallies = new Map<number, Tally>()
+  /** By phase: messages that have no outcome yet. */
+  readonly #pendingOf = new Map<number, number>()
+  /** By slot: when its message was due, when it was sent, its sequence and phase (−1 for none). */
+  readonly #intendedNs: Float64Array
   readonly #sentNs: Float64Array
   readonly #sequenceOf: Uint32Array
+  readonly #phaseOf: Int32Array
   readonly #isPending: Uint8Array
+  readonly #free: Int32Array
+  #freeCount: number
   #line: ProducerLine | null = null
-  #window: Window = { startNs: Number.POSITIVE_INFINITY, endNs: Number.POSITIVE_INFINITY }
+  #index = 0
+  #segment: Segment | null = null
+  #schedule: Schedule | null = null
+  #tally: Tally | null = null
+  /** Messages are due that wait for a slot: lateness is not the generator's fault. */
+  #blocked = false
+  #armedNs = Number.POSITIVE_INFINITY
+  #lastWakeNs = 0
   #sequence = 0
   #lane = 0
   #body = 0
   #sending = false
 
-  constructor(pool: PayloadPool, options: ProducerLoadOptions) {
-    assert(!options.sequence || pool.sizeBytes >= HEADER_BYTES, 'a checked body holds its header')
+  constructor(pool: PayloadPool, options: ProducerLoadOptions, wake: WakeWish = () => undefined) {
+    assert(
+      !options.sequence || pool.sizeBytesMin >= HEADER_BYTES,
+      'a checked body holds its header',
+    )
     this.pool = pool
     this.#options = options
+    this.#wake = wake
     this.ledger = new Ledger()
+    this.#intendedNs = new Float64Array(options.slots)
     this.#sentNs = new Float64Array(options.slots)
     this.#sequenceOf = new Uint32Array(options.slots)
+    this.#phaseOf = new Int32Array(options.slots).fill(-1)
     this.#isPending = new Uint8Array(options.slots)
+    this.#free = Int32Array.from({ length: options.slots }, (_, index) => options.slots - 1 - index)
+    this.#freeCount = options.slots
   }
 
   get halted(): boolean {
     return !this.#sending
   }
 
-  /** Begins to send on all slots. Lanes are used in turn, each producer starting at another. */
-  start(line: ProducerLine, window: Window): void {
+  /** Begins with the first segments. Lanes are used in turn, each producer starting at another. */
+  start(line: ProducerLine, segments: readonly Segment[]): void {
     this.#line = line
-    this.#window = window
     this.#lane = this.#options.producer % line.lanes.length
     this.#sending = true
+    this.extend(segments)
+  }
+
+  /** More to do, from the first segment's start on. */
+  extend(segments: readonly Segment[]): void {
+    this.program.append(segments)
+    const current = this.program.segment(this.#index)
+    if (this.#segment !== null && current !== null) this.#segment = current
+    this.pump()
+  }
+
+  /** A turn of its own: sends what is due. */
+  pump(): void {
+    const line = this.#line
+    if (line === null) return
     line.turn(() => {
-      for (let slot = 0; slot < this.#options.slots; slot += 1) this.#send(line, slot)
+      this.#armedNs = Number.POSITIVE_INFINITY
+      this.#lastWakeNs = line.nowNs
+      this.#sendDue(line)
     })
   }
 
   /** Sends nothing new; what is under way still settles. */
   halt(): void {
+    if (!this.#sending) return
     this.#sending = false
+    const line = this.#line
+    if (line === null) return
+    this.#closeSegment(Math.min(line.nowNs, this.#segment?.endNs ?? 0), line.nowNs)
   }
 
   onSettled(slot: number, outcome: number): void {
     const line = this.#line
     if (line === null) return
-    const sentNs = this.#sentNs[slot] ?? 0
-    const inWindow = sentNs >= this.#window.startNs
+    const phase = this.#phaseOf[slot] ?? -1
+    const tally = phase < 0 ? null : this.#tallyOf(phase)
     this.pending -= 1
     this.#isPending[slot] = 0
-    if (inWindow) this.windowPending -= 1
+    if (phase >= 0) this.#pendingOf.set(phase, (this.#pendingOf.get(phase) ?? 0) - 1)
+    // Whatever became due until now found no free sender.
+    if (this.#freeCount === 0) this.#blocked = true
+    this.#free[this.#freeCount] = slot
+    this.#freeCount += 1
     if (outcome === 0) {
       this.totalAcked += 1
-      if (inWindow) {
-        this.counts.acked += 1
-        this.interval.record(line.nowNs - sentNs)
+      if (tally !== null) {
+        tally.acked += 1
+        tally.service.record(line.nowNs - (this.#sentNs[slot] ?? 0))
+        tally.response?.record(line.nowNs - (this.#intendedNs[slot] ?? 0))
       }
-      this.#send(line, slot)
-      return
+    } else {
+      this.totalFailed += 1
+      if (this.#options.sequence) this.ledger.add(this.#sequenceOf[slot] ?? 0)
+      if (tally !== null) {
+        tally.failed += 1
+        tally.addError(outcome, 1)
+      }
+      // A sender goes on with its next message, as a program that logs the error would.
+      if (outcome === LocalOutcome.connectionLost) return
     }
-    this.#onFailure(slot, outcome, inWindow)
+    this.#sendDue(line)
   }
 
   onBroken(why: string): void {
     this.broken ??= why
     this.halt()
+  }
+
+  /** What was counted since the last call, by phase. */
+  takeTallies(): PackedTally[] {
+    const packed: PackedTally[] = []
+    for (const [phase, tally] of this.#tallies) {
+      if (!tally.isEmpty) packed.push(tally.pack())
+      tally.reset()
+      const isOver = tally !== this.#tally && (this.#pendingOf.get(phase) ?? 0) === 0
+      if (!isOver) continue
+      tally.destroy()
+      this.#tallies.delete(phase)
+    }
+    return packed
+  }
+
+  /** By phase: messages without an outcome. */
+  pendingByPhase(): (readonly [phase: number, count: number])[] {
+    return [...this.#pendingOf].filter(([, count]) => count > 0)
   }
 
   /** To be called once, at the end: what is still under way is without an outcome, stored or not. */
@@ -127,25 +200,118 @@ export class ProducerLoad {
     return this.ledger.pack(this.#sequence)
   }
 
-  #onFailure(slot: number, outcome: number, inWindow: boolean): void {
-    this.totalFailed += 1
-    if (this.#options.sequence) this.ledger.add(this.#sequenceOf[slot] ?? 0)
-    if (inWindow) {
-      this.counts.failed += 1
-      this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + 1)
+  #tallyOf(phase: number): Tally {
+    let tally = this.#tallies.get(phase)
+    if (tally === undefined) {
+      const segment = this.program.segments.find((one) => one.phase === phase)
+      tally = new Tally(phase, segment?.load.model === 'open')
+      this.#tallies.set(phase, tally)
     }
-    // The sender goes on with its next message, as a program that logs the error would.
-    const line = this.#line
-    if (line !== null && outcome !== LocalOutcome.connectionLost) this.#send(line, slot)
+    return tally
   }
 
-  #send(line: ProducerLine, slot: number): void {
-    const { nowNs } = line
+  #sendDue(line: ProducerLine): void {
     if (!this.#sending) return
-    if (nowNs >= this.#window.endNs) {
-      this.#sending = false
+    const { nowNs } = line
+    if (this.#segment === null || nowNs >= this.#segment.endNs) this.#advance(nowNs)
+    const segment = this.#segment
+    if (segment === null) return
+    if (nowNs < segment.startNs) {
+      this.#arm(segment.startNs, nowNs, true)
       return
     }
+    switch (segment.load.model) {
+      case 'closed':
+        while (this.#freeCount > 0) this.#send(line, nowNs)
+        return
+      case 'open':
+        this.#sendScheduled(line, segment)
+        return
+      case 'idle':
+    }
+  }
+
+  #sendScheduled(line: ProducerLine, segment: Segment): void {
+    const schedule = this.#schedule
+    if (schedule === null) return
+    const { nowNs } = line
+    const tally = this.#tally
+    while (schedule.nextNs <= nowNs) {
+      if (this.#freeCount === 0) {
+        this.#blocked = true
+        this.#arm(segment.endNs, nowNs, false)
+        return
+      }
+      const intendedNs = schedule.nextNs
+      schedule.take()
+      if (tally !== null) {
+        const lateNs = nowNs - intendedNs
+        tally.scheduled += 1
+        tally.sendDelay?.record(lateNs)
+        if (this.#blocked) tally.blocked += 1
+        else tally.pacing?.record(lateNs)
+      }
+      this.#send(line, intendedNs)
+    }
+    this.#blocked = false
+    this.#arm(Math.min(schedule.nextNs, segment.endNs), nowNs, true)
+  }
+
+  /** To the segment of this moment; null before the first and behind the last. */
+  #advance(nowNs: number): void {
+    while (this.#segment === null || nowNs >= this.#segment.endNs) {
+      if (this.#segment !== null) {
+        this.#closeSegment(this.#segment.endNs, nowNs)
+        this.#index += 1
+      }
+      const next = this.program.segment(this.#index)
+      this.#segment = next
+      if (next === null) {
+        if (this.program.isFinal) this.#sending = false
+        return
+      }
+      this.#tally = next.phase === null ? null : this.#tallyOf(next.phase)
+      const { producer, producers } = this.#options
+      this.#schedule =
+        next.load.model === 'open'
+          ? new Schedule(next.load, next.startNs, producer, producers)
+          : null
+      this.#blocked = false
+    }
+    if (this.#schedule === null) this.#arm(this.#segment.endNs, nowNs, false)
+  }
+
+  /** What was due in the segment and found no free sender is counted, never sent and never forgotten. */
+  #closeSegment(atNs: number, nowNs: number): void {
+    const [schedule, tally] = [this.#schedule, this.#tally]
+    this.#schedule = null
+    this.#tally = null
+    if (schedule === null || tally === null) return
+    const unsent = Math.max(0, schedule.dueBefore(atNs) - schedule.taken)
+    // With a sender free it was the generator that was late, and that must not look like the target.
+    if (!this.#blocked) {
+      for (let missed = 0; missed < unsent; missed += 1) {
+        tally.pacing?.record(nowNs - schedule.nextNs)
+        schedule.take()
+      }
+    }
+    tally.unsent += unsent
+    tally.scheduled += unsent
+  }
+
+  #arm(atNs: number, nowNs: number, precise: boolean): void {
+    const wantedNs = Math.max(atNs, this.#lastWakeNs + WAKE_GAP_NS)
+    if (!Number.isFinite(wantedNs)) return
+    // An earlier call is on its way; it asks again.
+    if (this.#armedNs > nowNs && this.#armedNs <= wantedNs) return
+    this.#armedNs = wantedNs
+    this.#wake(wantedNs, precise)
+  }
+
+  #send(line: ProducerLine, intendedNs: number): void {
+    const { nowNs } = line
+    this.#freeCount -= 1
+    const slot = this.#free[this.#freeCount] ?? 0
     const { pool } = this
     const { runId, producer, sequence, checksum } = this.#options
     const body = this.#body
@@ -157,18 +323,25 @@ export class ProducerLoad {
     this.#sequence = number + 1
     this.#sequenceOf[slot] = number
     this.#sentNs[slot] = nowNs
-    const start = body * pool.sizeBytes
+    this.#intendedNs[slot] = intendedNs
+    const start = pool.startOf(body)
+    const end = pool.endOf(body)
     if (sequence) {
-      writeHeader(pool.bytes, start, runId, producer, slot, number, nowNs, lane)
+      writeHeader(pool.bytes, start, runId, producer, slot, number, intendedNs, lane)
       if (checksum) seal(pool.bytes, start, pool.payloadCrc(body))
     }
     this.pending += 1
     this.#isPending[slot] = 1
     this.totalSent += 1
-    if (nowNs >= this.#window.startNs) {
-      this.counts.sent += 1
-      this.windowPending += 1
+    const tally = this.#tally
+    if (tally === null) {
+      this.#phaseOf[slot] = -1
+    } else {
+      this.#phaseOf[slot] = tally.phase
+      tally.sent += 1
+      tally.sentBytes += end - start
+      this.#pendingOf.set(tally.phase, (this.#pendingOf.get(tally.phase) ?? 0) + 1)
     }
-    line.send(slot, lane, pool.bytes, start, start + pool.sizeBytes)
+    line.send(slot, lane, pool.bytes, start, end)
   }
 }

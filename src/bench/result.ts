@@ -164,11 +164,17 @@ const checkSchema = z.object({
 const seriesRowSchema = z.object({
   /** Seconds since the start of the window; the row covers the second before it. */
   t: number,
+  /** Index in `measured`; null between phases. */
+  phase: nullable(number).default(0),
+  /** Messages that became due by the schedule; 0 in a closed load. */
+  offered: number.default(0),
   sent: number,
   acked: number,
   failed: number,
   received: number,
   lag: number,
+  lagSeconds: number.default(0),
+  /** Response time in an open load, service time in a closed one. */
   p50Ms: nullable(number),
   p99Ms: nullable(number),
   maxMs: nullable(number),
@@ -185,6 +191,67 @@ const seriesRowSchema = z.object({
       loopbackBytesPerSecond: number,
     }),
   ),
+})
+
+const totalsSchema = z.object({
+  sent: number,
+  acked: number,
+  failed: number,
+  pending: number,
+  received: number,
+  sentBytes: number,
+  receivedBytes: number,
+  /** 0 where it is not known of a single phase. */
+  wireBytesSent: number,
+  rates: z.object({
+    acked: rateSchema,
+    received: rateSchema,
+    /** What the schedule asked for; null in a closed load. */
+    offeredPerSecond: nullable(number).default(null),
+  }),
+  /** By the name of the outcome. */
+  errors: z.record(text, number),
+  /** Requests of consumers that failed and were repeated, whole run. */
+  consumerTroubles: z.record(text, number),
+  /** Due by the schedule; 0 in a closed load. */
+  scheduled: number.default(0),
+  /** Due and never sent: the phase was over before a sender was free. */
+  unsent: number.default(0),
+  /** Sent late because no sender was free. */
+  blocked: number.default(0),
+})
+
+const latenciesSchema = z.object({
+  /** From the intended send time; null in a closed model, which has none. */
+  response: nullable(latencySchema),
+  service: nullable(latencySchema),
+  /** From the intended to the actual send. */
+  sendDelay: nullable(latencySchema).default(null),
+  endToEnd: nullable(latencySchema),
+  unavailable: z.record(text, text),
+})
+
+const pacingSchema = z.object({
+  model: z.enum(['closed', 'open', 'mixed']),
+  text: text,
+  /** Lateness of sends for which a sender was free: the generator's own error. */
+  error: nullable(latencySchema).default(null),
+})
+
+/** What one phase measured. */
+const figuresSchema = z.object({
+  /** Index that rows of `series` carry. */
+  index: number,
+  load: text,
+  totals: totalsSchema,
+  latency: latenciesSchema,
+  pacing: pacingSchema,
+  lag: z.object({
+    max: number,
+    maxSeconds: number,
+    /** Messages a second by which the lag grew, by least squares over the seconds of the phase. */
+    slopePerSecond: nullable(number),
+  }),
 })
 
 export const resultSchema = z.object({
@@ -231,26 +298,16 @@ export const resultSchema = z.object({
       name: text,
       startedAt: text,
       durationMs: number,
-      /** Null for the phase that counts. */
+      /** Null for a phase that counts. */
       excluded: nullable(text),
+      /** From 1: the round of the whole load to which it belongs. */
+      repetition: number.default(1),
+      /** What it measured; null for a phase that does not count. */
+      figures: nullable(figuresSchema).default(null),
     }),
   ),
-  /** Of the messages sent inside the window; `received` by the time of receipt. */
-  totals: z.object({
-    sent: number,
-    acked: number,
-    failed: number,
-    pending: number,
-    received: number,
-    sentBytes: number,
-    receivedBytes: number,
-    wireBytesSent: number,
-    rates: z.object({ acked: rateSchema, received: rateSchema }),
-    /** By the name of the outcome. */
-    errors: z.record(text, number),
-    /** Requests of consumers that failed and were repeated, whole run. */
-    consumerTroubles: z.record(text, number),
-  }),
+  /** All phases that count together, by the time messages were due or sent; `received` by the time of receipt. */
+  totals: totalsSchema,
   /** Warm-up, window and drain together. */
   wholeRun: z.object({
     sent: number,
@@ -259,20 +316,14 @@ export const resultSchema = z.object({
     pending: number,
     received: number,
   }),
-  latency: z.object({
-    /** From the intended send time; null in a closed model, which has none. */
-    response: nullable(latencySchema),
-    service: nullable(latencySchema),
-    endToEnd: nullable(latencySchema),
-    unavailable: z.record(text, text),
-  }),
+  latency: latenciesSchema,
   clock: z.object({
     layout: z.enum(['single', 'multi']),
     offsetMs: number,
     uncertaintyMs: number,
     method: text,
   }),
-  pacing: z.object({ model: z.enum(['closed', 'open']), text: text }),
+  pacing: pacingSchema,
   integrity: z.object({
     scope: text,
     lost: nullable(number),
@@ -355,5 +406,9 @@ export type HostResult = z.infer<typeof hostSchema>
 export type SeriesRow = z.infer<typeof seriesRowSchema>
 export type ValidityCheck = z.infer<typeof checkSchema>
 export type Bottleneck = BenchResult['bottleneck']
+export type Totals = z.infer<typeof totalsSchema>
+export type Latencies = z.infer<typeof latenciesSchema>
+export type Pacing = z.infer<typeof pacingSchema>
+export type PhaseFigures = z.infer<typeof figuresSchema>
 export type Rate = z.infer<typeof rateSchema>
 export type Gc = z.infer<typeof gcSchema>

@@ -1,10 +1,11 @@
 /** What the orchestrator and its load processes say to each other. Histograms travel packed, the rest is plain data. */
 import type { DriverName } from '../drivers/open-driver.ts'
 import type { RuntimeFigures } from '../host/node-runtime.ts'
-import type { PackedHistogram } from './histogram.ts'
 import type { PackedLedger } from './ledger.ts'
-import type { ProducerCounts, Window } from './producer-load.ts'
+import type { Segment } from './load-program.ts'
+import type { WeightedSize } from './payload.ts'
 import type { Receipts } from './receipt-check.ts'
+import type { PackedReceipts, PackedTally } from './tally.ts'
 
 interface Target {
   readonly driver: DriverName
@@ -19,10 +20,12 @@ interface Target {
 export interface ProducerSetup extends Target {
   readonly kind: 'producer'
   readonly producer: number
+  /** Instances that share the load's schedule. */
+  readonly producers: number
   readonly slots: number
   readonly timeoutMs: number
   readonly tag: string | null
-  readonly sizeBytes: number
+  readonly sizes: readonly WeightedSize[]
   readonly pool: number
   readonly entropy: number
   readonly seed: number
@@ -39,8 +42,10 @@ export interface ConsumerSetup extends Target {
 
 export type ToRole =
   | { readonly kind: 'setup'; readonly setup: ProducerSetup | ConsumerSetup }
-  /** Everybody is ready: begin. The window lies ahead. */
-  | { readonly kind: 'start'; readonly window: Window }
+  /** Everybody is ready: begin with these segments. Ticks come at whole seconds from `gridNs`. */
+  | { readonly kind: 'start'; readonly gridNs: number; readonly segments: readonly Segment[] }
+  /** More to do; after the final ones there is no more. */
+  | { readonly kind: 'extend'; readonly segments: readonly Segment[]; readonly final: boolean }
   /** Send nothing more; the window ends now. */
   | { readonly kind: 'halt' }
   /** Report progress now. */
@@ -57,9 +62,7 @@ export interface WindowFigures {
 export interface ProducerTick {
   readonly kind: 'producer-tick'
   readonly atNs: number
-  readonly counts: ProducerCounts
-  readonly errors: readonly (readonly [outcome: number, count: number])[]
-  readonly latency: PackedHistogram | null
+  readonly tallies: readonly PackedTally[]
   readonly totalAcked: number
   readonly pending: number
   readonly broken: string | null
@@ -68,11 +71,12 @@ export interface ProducerTick {
 export interface ConsumerTick {
   readonly kind: 'consumer-tick'
   readonly atNs: number
-  readonly received: number
-  readonly receivedBytes: number
-  readonly latency: PackedHistogram | null
+  readonly receipts: readonly PackedReceipts[]
   readonly totalReceived: number
+  /** Messages between this consumer and the end of its lanes. */
   readonly lag: number
+  /** Age of the oldest lane's last message, while it lags; 0 when nothing lags. */
+  readonly lagMs: number
   readonly broken: string | null
 }
 
@@ -83,7 +87,8 @@ export interface ProducerReport {
   readonly acked: number
   readonly failed: number
   readonly pending: number
-  readonly windowPending: number
+  /** Messages of a phase without an outcome. */
+  readonly pendingByPhase: readonly (readonly [phase: number, count: number])[]
   readonly wireBytesSent: number
   readonly haltedAtNs: number
   readonly figures: WindowFigures

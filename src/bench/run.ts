@@ -26,12 +26,16 @@ import { assembleResult } from './assemble.ts'
 import { type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
 import { loadHistograms } from './histogram.ts'
+import { type Load, LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
+import { PhaseRunner } from './phase-runner.ts'
 import { type Plan, planOf } from './plan.ts'
 import type { BenchResult, SeriesRow } from './result.ts'
 import type { ConsumerReport, ProducerReport } from './role-messages.ts'
+import { meanSizeBytes } from './scenario-schema.ts'
 import type { LoadedScenario } from './scenario.ts'
 import { Series } from './series.ts'
+import { plannedMs, plannedPeakHz, stagesOf, warmupLoad } from './stages.ts'
 import { type InsideMark, type KnownProcess, TargetWatch } from './target-watch.ts'
 
 export interface BenchOptions {
@@ -76,7 +80,7 @@ export interface RunRecord {
   readonly exclusive: boolean
   readonly ceiling: Ceiling | null
   readonly series: Series
-  readonly phases: readonly PhaseRecord[]
+  readonly phases: readonly PhaseOfRun[]
   readonly startedMs: number
   readonly endedMs: number
   readonly windowMs: number
@@ -97,10 +101,18 @@ export interface RunRecord {
   /** What was lost on the way: name and why. */
   readonly lost: readonly string[]
   readonly warnings: readonly HostWarning[]
+  /** How the warm-up ended, when it waited for a steady rate. */
+  readonly steadyText: string | null
 }
 
-export interface PhaseRecord {
+/** A phase as it was. */
+export interface PhaseOfRun {
   readonly name: string
+  readonly repetition: number
+  /** Number among the phases that count; null for the others. */
+  readonly index: number | null
+  readonly load: Load
+  readonly startNs: number
   readonly startedMs: number
   readonly durationMs: number
   readonly excluded: string | null
@@ -143,12 +155,13 @@ class BenchRun {
   readonly #options: BenchOptions
   readonly #driver: Driver
   readonly #runId = randomBytes(4)
-  readonly #phases: PhaseRecord[] = []
+  readonly #phases: PhaseOfRun[] = []
   readonly #lost: string[] = []
   #crew: Crew | null = null
   #sampler: HostSampler | null = null
   #plan: Plan | null = null
   #createdTopic = false
+  #steadyText: string | null = null
   #stopProgress: () => void = () => undefined
   /** Aborted when the window must end early. */
   readonly #early = new AbortController()
@@ -209,7 +222,7 @@ class BenchRun {
     }
 
     this.#progress('prepare', null, null)
-    const windowLengthMs = scenario.load[0]?.for ?? 0
+    const program = new LoadProgram()
     let series = new Series(Number.POSITIVE_INFINITY)
     const crew = await Crew.gather(clock, plan.members(lanes, before), {
       onTick: (name, tick) => {
@@ -226,22 +239,32 @@ class BenchRun {
     sampler.start(scenario.metrics.interval)
 
     const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
-    const startNs = beginNs + scenario.warmup.min * 1e6
-    series = new Series(startNs)
-    crew.start({ startNs, endNs: startNs + windowLengthMs * 1e6 })
-    this.#progress('warmup', scenario.warmup.min, series)
-    await this.#until(startNs)
-    this.#endPhase('warm-up', scenario.warmup.min, 'it counts nowhere')
+    const gridNs = beginNs + scenario.warmup.min * 1e6
+    const runner = new PhaseRunner(clock, crew, program, gridNs, this.#early.signal)
+    const wallMsOf = wallClockOf(clock)
+    series = new Series(gridNs, (atNs) => program.phaseAt(atNs), Number.POSITIVE_INFINITY)
+    const startNs = await this.#warmUp(runner, series, beginNs, gridNs)
+    series.begin(startNs)
+    const stages = stagesOf(scenario)
+    const windowLengthMs = plannedMs(scenario)
+    runner.schedule(
+      startNs,
+      stages.map((one) => ({ ...one, durationMs: one.stage.for })),
+      true,
+    )
+    await runner.until(startNs)
     const [firstSnapshot, firstMarks] = await Promise.all([sampler.mark(), watch.mark()])
-
-    const phaseName = scenario.load[0]?.as ?? 'measure'
     this.#progress('measure', windowLengthMs, series)
-    await this.#until(startNs + windowLengthMs * 1e6)
-    const endNs = Math.min(Number(clock.monotonicNs()), startNs + windowLengthMs * 1e6)
-    if (this.#early.signal.aborted) crew.halt()
+    await runner.until(program.endNs)
+    const endNs = Math.max(startNs, Math.min(runner.nowNs, program.endNs))
+    runner.finish()
     const [lastSnapshot, lastMarks] = await Promise.all([sampler.mark(), watch.mark()])
     const windowMs = Math.max(0, (endNs - startNs) / 1e6)
-    this.#endPhase(phaseName, windowMs, null)
+    for (const { startNs: fromNs, endNs: toNs, ...phase } of runner.phases) {
+      if (toNs <= fromNs && phase.excluded === null) continue
+      const durationMs = Math.max(0, (toNs - fromNs) / 1e6)
+      this.#phases.push({ ...phase, startedMs: wallMsOf(fromNs), durationMs, startNs: fromNs })
+    }
 
     const lagAtEnd = series.lag
     this.#progress('drain', null, series)
@@ -250,7 +273,16 @@ class BenchRun {
     const acked = sumAcked(producerReports, series)
     const drained = await this.#drain(crew, series, acked)
     const drainMs = clock.monotonicMs() - drainFromMs
-    this.#endPhase('drain', drainMs, 'nothing is sent; consumers read to the end')
+    this.#phases.push({
+      name: 'drain',
+      repetition: 1,
+      index: null,
+      load: { model: 'idle' },
+      startNs: endNs,
+      startedMs: wallMsOf(endNs),
+      durationMs: drainMs,
+      excluded: 'nothing is sent; consumers read to the end',
+    })
     const stored = await this.#stored(plan.topic, before, acked)
     const consumerReports = await crew.consumerReports()
     await sampler.stop()
@@ -287,7 +319,29 @@ class BenchRun {
       interrupted: interrupted.aborted,
       lost: this.#lost,
       warnings,
+      steadyText: this.#steadyText,
     })
+  }
+
+  /** Load that counts nowhere; resolves a moment before it is over, with the moment. */
+  async #warmUp(
+    runner: PhaseRunner,
+    series: Series,
+    beginNs: number,
+    gridNs: number,
+  ): Promise<number> {
+    const { scenario } = this.#options.loaded
+    const { min, max, steady } = scenario.warmup
+    runner.warmUp(beginNs, warmupLoad(scenario), 'it counts nowhere')
+    this.#progress('warmup', steady === null ? min : null, series)
+    if (steady === null) return gridNs
+    await runner.until(gridNs)
+    this.#steadyText = await runner.untilSteady(
+      () => series,
+      steady.slope,
+      beginNs + Math.max(min, max) * 1e6,
+    )
+    return runner.nextStartNs()
   }
 
   #openSampler(
@@ -329,37 +383,17 @@ class BenchRun {
 
   #needs(watch: TargetWatch) {
     const { scenario } = this.#options.loaded
-    const seconds = (scenario.warmup.min + (scenario.load[0]?.for ?? 0)) / 1000
-    const bytes = scenario.message.size + RECORD_EXTRA_BYTES
+    const seconds = (scenario.warmup.min + plannedMs(scenario)) / 1000
+    const bytes = meanSizeBytes(scenario) + RECORD_EXTRA_BYTES
+    const perSecond = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
     const local = watch.allLocal
     return {
       busyProcessCount:
         scenario.producers.instances +
         scenario.consumers.instances +
         (local ? watch.brokers.length : 0),
-      diskBytes: local ? seconds * RATE_ESTIMATE_PER_SECOND * bytes : 0,
+      diskBytes: local ? seconds * perSecond * bytes : 0,
     }
-  }
-
-  /** Waits for a moment on the monotonic clock, or until the window must end early. */
-  #until(atNs: number): Promise<void> {
-    const { clock } = this.#world
-    const { signal } = this.#early
-    return new Promise((resolve) => {
-      if (signal.aborted) {
-        resolve()
-        return
-      }
-      const stop = clock.after(Math.max(0, (atNs - Number(clock.monotonicNs())) / 1e6), () => {
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      })
-      const onAbort = () => {
-        stop()
-        resolve()
-      }
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
   }
 
   /** Lets the consumers read on; true when they have reached the end of every lane. */
@@ -409,11 +443,6 @@ class BenchRun {
     }
   }
 
-  #endPhase(name: string, durationMs: number, excluded: string | null): void {
-    const startedMs = this.#world.clock.wallMs() - durationMs
-    this.#phases.push({ name, startedMs, durationMs, excluded })
-  }
-
   #progress(phase: PhaseName, totalMs: number | null, series: Series | null): void {
     const { clock } = this.#world
     const fromMs = clock.monotonicMs()
@@ -431,6 +460,12 @@ class BenchRun {
     this.#stopProgress = clock.every(PROGRESS_MS, tell)
     tell()
   }
+}
+
+/** Wall-clock time of a moment of the monotonic clock. */
+function wallClockOf(clock: World['clock']): (atNs: number) => number {
+  const [wallMs, nowNs] = [clock.wallMs(), Number(clock.monotonicNs())]
+  return (atNs) => wallMs + (atNs - nowNs) / 1e6
 }
 
 /** Acknowledged in the whole run; of a producer that died, what it last told. */

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { MqError, messageOf } from '../base/errors.ts'
-import { parseDurationMs, parseSizeBytes } from '../base/units.ts'
+import { parseDurationMs, parseRateHz, parseSizeBytes } from '../base/units.ts'
 import { driverNames } from '../drivers/open-driver.ts'
 
 /** A text with a unit that becomes a number; what the parser throws becomes the issue. */
@@ -32,6 +32,7 @@ const DAY_MS = 86_400_000
 
 const size = withUnit(parseSizeBytes, 1, MAX_SIZE_BYTES, 'a size from 1B to 4MiB, such as 500B')
 const duration = (minMs: number, range: string) => withUnit(parseDurationMs, minMs, DAY_MS, range)
+const rate = withUnit(parseRateHz, 0.001, 10_000_000, 'a rate such as 5000/s or 20k/s')
 const share = withUnit(parseShare, 0, 1, 'a share from 0% to 100%')
 const count = (min: number, max: number) =>
   z
@@ -53,6 +54,39 @@ function parseShare(written: string): number {
   }
   return Number(match[1]) / (match[2] === '%' ? 100 : 1)
 }
+
+/** `1%/10s`: change of a value as a share of itself, over a window. */
+const slope = text.transform((written, context): { share: number; windowMs: number } => {
+  const [change, window] = written.split('/')
+  try {
+    return { share: parseShare(change ?? ''), windowMs: parseDurationMs(window ?? '') }
+  } catch (error) {
+    const hint = 'write a share and a window, as in 5%/5s'
+    context.addIssue({ code: 'custom', message: `${messageOf(error)}; ${hint}` })
+    return z.NEVER
+  }
+})
+
+/** One part of the load. What belongs to which shape is checked with the whole scenario. */
+const stageSchema = z.strictObject({
+  /** Name of its phase in the result. */
+  as: text.default('measure'),
+  /** `closed`: a sender waits for its answer. `open`: messages are due by a schedule. */
+  model: oneOf(['closed', 'open']).default('closed'),
+  shape: oneOf(['hold', 'ramp', 'step', 'sine', 'burst']).default('hold'),
+  /** Messages a second of all producers together. */
+  rate: rate.optional(),
+  from: rate.optional(),
+  to: rate.optional(),
+  /** Stairs of shape `step`. */
+  steps: count(2, 1000).optional(),
+  /** Of shapes `sine` and `burst`. */
+  period: duration(100, 'a duration of at least 100ms').optional(),
+  /** Length of a burst, at the end of its period. */
+  burst: duration(10, 'a duration of at least 10ms').optional(),
+  for: duration(100, 'a duration of at least 100ms').default(10_000),
+})
+export type Stage = z.output<typeof stageSchema>
 
 export const scenarioSchema = z.strictObject({
   version: z.literal(1, { error: 'expected 1, the version of the scenario format' }),
@@ -86,7 +120,10 @@ export const scenarioSchema = z.strictObject({
       instances: count(1, 64).default(2),
       /** Concurrent synchronous senders of each instance, over one connection to each broker. */
       threads: count(1, 4096).default(80),
-      mode: oneOf(['sync']).default('sync'),
+      /** `sync`: threads wait for their answers. `async`: a window of messages under way. */
+      mode: oneOf(['sync', 'async']).default('sync'),
+      /** Messages under way at once in each instance, mode `async`. */
+      inFlight: count(1, 65_536).default(1_000),
       timeout: duration(10, 'a duration of at least 10ms').default(3_000),
     })
     .prefault({}),
@@ -102,23 +139,37 @@ export const scenarioSchema = z.strictObject({
   message: z
     .strictObject({
       size: size.default(500),
+      /** A mix of sizes with weights, instead of one. */
+      sizes: z
+        .array(z.strictObject({ size, weight: count(1, 1_000_000).default(1) }))
+        .min(1, { error: 'expected at least one size' })
+        .max(100, { error: 'expected at most 100 sizes' })
+        .nullable()
+        .default(null),
       entropy: z.number({ error: 'expected a number from 0 to 1' }).min(0).max(1).default(1),
       pool: count(1, 100_000).default(1_000),
       tag: text.nullable().default(null),
     })
     .prefault({}),
-  warmup: z.strictObject({ min: duration(0, 'a duration such as 3s').default(3_000) }).prefault({}),
+  warmup: z
+    .strictObject({
+      min: duration(0, 'a duration such as 3s').default(3_000),
+      /** The longest warm-up while waiting for a steady rate. */
+      max: duration(0, 'a duration such as 60s').default(60_000),
+      /** Wait until the rate of acknowledgements moves less than this. */
+      steady: z
+        .strictObject({ metric: oneOf(['rate.acked']).default('rate.acked'), slope })
+        .nullable()
+        .default(null),
+    })
+    .prefault({}),
   load: z
-    .array(
-      z.strictObject({
-        as: text.default('measure'),
-        model: oneOf(['closed']).default('closed'),
-        shape: oneOf(['hold']).default('hold'),
-        for: duration(100, 'a duration of at least 100ms').default(10_000),
-      }),
-    )
-    .length(1, { error: 'expected one stage; several come with a later version' })
+    .array(stageSchema)
+    .min(1, { error: 'expected at least one stage' })
+    .max(100, { error: 'expected at most 100 stages' })
     .prefault([{}]),
+  /** How often the whole load runs, one after the other. */
+  repeat: count(1, 100).default(1),
   drain: z
     .strictObject({
       timeout: duration(0, 'a duration such as 10s').default(10_000),
@@ -142,12 +193,32 @@ export const scenarioSchema = z.strictObject({
       maxLoopLag: duration(1, 'a duration such as 200ms').default(200),
       /** Share of the null target's rate above which the generator counts as the limit. */
       maxCeiling: share.default(0.9),
+      /** 99th percentile of the lateness of sends for which a sender was free, open load. */
+      maxPacingError: duration(0.001, 'a duration such as 1ms').default(1),
       /** Acknowledged messages that a result needs. */
       minSamples: count(1, 1_000_000_000).default(1_000),
     })
     .prefault({}),
   output: z.strictObject({ dir: text.nullable().default(null) }).prefault({}),
 })
+
+/** Sizes of a message with their weights, also when there is only one. */
+export function sizesOf({ message }: Scenario): { sizeBytes: number; weight: number }[] {
+  if (message.sizes === null) return [{ sizeBytes: message.size, weight: 1 }]
+  return message.sizes.map((one) => ({ sizeBytes: one.size, weight: one.weight }))
+}
+
+/** Bytes of a message on average. */
+export function meanSizeBytes(scenario: Scenario): number {
+  const sizes = sizesOf(scenario)
+  const weight = sizes.reduce((sum, one) => sum + one.weight, 0)
+  return sizes.reduce((sum, one) => sum + one.sizeBytes * one.weight, 0) / weight
+}
+
+/** Messages that one producer instance may have under way at once. */
+export function slotsOf({ producers }: Scenario): number {
+  return producers.mode === 'sync' ? producers.threads : producers.inFlight
+}
 
 /** A scenario with all defaults filled in: durations in milliseconds, sizes in bytes, shares 0 … 1. */
 export type Scenario = z.output<typeof scenarioSchema>
@@ -160,7 +231,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'thresholds',
   'baseline',
   'cooldown',
-  'repeat',
   'resetBetween',
   'target.auth',
   'target.tls',
@@ -171,7 +241,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'topics.retention',
   'topics.prefill',
   'producers.connections',
-  'producers.inFlight',
   'producers.batch',
   'producers.retries',
   'producers.compression',
@@ -184,11 +253,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'message.file',
   'message.headers',
   'message.tags',
-  'warmup.max',
-  'warmup.steady',
-  'load.rate',
-  'load.from',
-  'load.to',
   'load.search',
   'load.sla',
   'load.holdFor',
@@ -200,7 +264,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'metrics.hosts',
   'metrics.collect',
   'metrics.linkSpeed',
-  'validity.maxPacingError',
   'validity.maxNegativeE2e',
   'output.formats',
   'output.interval',

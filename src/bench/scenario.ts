@@ -17,7 +17,8 @@ import { z } from 'zod'
 import { MqError, messageOf } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { HEADER_BYTES } from './message.ts'
-import { type Scenario, laterKeys, scenarioSchema } from './scenario-schema.ts'
+import { type Scenario, laterKeys, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
+import { faultOfStage } from './stages.ts'
 
 /** One value that replaces what the file says: `producers.threads=160`. */
 export interface Override {
@@ -98,8 +99,12 @@ function applyOverride(document: Document, override: Override): void {
 
 /** What each key allows by itself, and the whole does not. */
 function checkTogether(scenario: Scenario, place: Places): void {
-  const { message, verify, target, consumers, producers, topics } = scenario
-  const cells = producers.instances * producers.threads * topics.queues * target.topology.masters
+  const { verify, target, consumers, producers, topics } = scenario
+  const cells = producers.instances * slotsOf(scenario) * topics.queues * target.topology.masters
+  for (const [index, stage] of scenario.load.entries()) {
+    const fault = faultOfStage(stage)
+    if (fault !== null) throw place.error(['load', index, fault.key], fault.what, fault.hint)
+  }
   if (verify.sequence && consumers.instances > 0 && cells > ORDER_CELLS_MAX) {
     throw place.error(
       ['producers', 'threads'],
@@ -107,9 +112,9 @@ function checkTogether(scenario: Scenario, place: Places): void {
       'use fewer senders or queues, or set verify.sequence and verify.checksum to false',
     )
   }
-  if (verify.sequence && message.size < HEADER_BYTES) {
+  if (verify.sequence && sizesOf(scenario).some(({ sizeBytes }) => sizeBytes < HEADER_BYTES)) {
     throw place.error(
-      ['message', 'size'],
+      ['message', scenario.message.sizes === null ? 'size' : 'sizes'],
       `a checked message needs at least ${HEADER_BYTES} bytes for its identity`,
       'make it larger, or set verify.sequence to false',
     )

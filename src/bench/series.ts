@@ -4,15 +4,19 @@
  */
 import type { HostUsage } from '../host/usage.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { PhaseSums } from './phase-sums.ts'
 import type { SeriesRow } from './result.ts'
 import type { ConsumerTick, ProducerTick } from './role-messages.ts'
 
 interface Row {
+  readonly phase: number | null
+  offered: number
   sent: number
   acked: number
   failed: number
   received: number
   lag: number
+  lagMs: number
   /** Null once the row is old enough that nothing comes for it any more; the figures below stay. */
   latency: LatencyHistogram | null
   p50Ms: number | null
@@ -25,64 +29,88 @@ interface Row {
 const OPEN_ROWS = 5
 
 export class Series {
-  readonly service = new LatencyHistogram()
-  readonly endToEnd = new LatencyHistogram()
-  /** By outcome. */
-  readonly errors = new Map<number, number>()
-  sent = 0
-  acked = 0
-  failed = 0
-  received = 0
-  receivedBytes = 0
   lagMax = 0
-  readonly #startNs: number
+  readonly #gridNs: number
   readonly #rows: Row[] = []
+  readonly #phases = new Map<number, PhaseSums>()
   readonly #lagOf = new Map<string, number>()
+  readonly #lagMsOf = new Map<string, number>()
   readonly #totalReceivedOf = new Map<string, number>()
   readonly #totalAckedOf = new Map<string, number>()
+  readonly #phaseAt: (atNs: number) => number | null
+  #startNs: number
 
-  /** @param startNs start of the window on the monotonic clock */
-  constructor(startNs: number) {
+  /**
+   * @param gridNs rows are whole seconds from here on the monotonic clock
+   * @param phaseAt the phase of a moment
+   * @param startNs before it no row is kept; infinite until `begin` says when
+   */
+  constructor(
+    gridNs: number,
+    phaseAt: (atNs: number) => number | null = () => 0,
+    startNs: number = gridNs,
+  ) {
+    this.#gridNs = gridNs
+    this.#phaseAt = phaseAt
     this.#startNs = startNs
+  }
+
+  /** The warm-up ends at this moment of the grid. */
+  begin(startNs: number): void {
+    this.#startNs = startNs
+  }
+
+  /** Sums by phase; made when first asked for. */
+  phase(index: number): PhaseSums {
+    let sums = this.#phases.get(index)
+    if (sums === undefined) {
+      sums = new PhaseSums()
+      this.#phases.set(index, sums)
+    }
+    return sums
+  }
+
+  /** All phases together. */
+  sums(): PhaseSums {
+    const all = new PhaseSums()
+    for (const sums of this.#phases.values()) all.add(sums)
+    all.lagMax = Math.max(all.lagMax, this.lagMax)
+    return all
   }
 
   onProducerTick(name: string, tick: ProducerTick): void {
     this.#totalAckedOf.set(name, tick.totalAcked)
-    const { sent, acked, failed } = tick.counts
-    this.sent += sent
-    this.acked += acked
-    this.failed += failed
-    for (const [outcome, count] of tick.errors) {
-      this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + count)
-    }
     const row = this.#rowAt(tick.atNs)
-    if (row !== null) {
-      row.sent += sent
-      row.acked += acked
-      row.failed += failed
+    for (const tally of tick.tallies) {
+      const shown = tally.latency.response === undefined ? 'service' : 'response'
+      this.phase(tally.phase).addTally(tally, (kind, histogram) => {
+        if (kind === shown) row?.latency?.add(histogram)
+      })
+      if (row === null) continue
+      row.offered += tally.scheduled
+      row.sent += tally.sent
+      row.acked += tally.acked
+      row.failed += tally.failed
     }
-    if (tick.latency === null) return
-    const latency = LatencyHistogram.decode(tick.latency)
-    this.service.add(latency)
-    row?.latency?.add(latency)
-    latency.destroy()
   }
 
   onConsumerTick(name: string, tick: ConsumerTick): void {
     this.#totalReceivedOf.set(name, tick.totalReceived)
     this.#lagOf.set(name, tick.lag)
-    this.received += tick.received
-    this.receivedBytes += tick.receivedBytes
+    this.#lagMsOf.set(name, tick.lagMs)
     const row = this.#rowAt(tick.atNs)
-    if (row !== null) {
-      row.received += tick.received
-      row.lag = sum(this.#lagOf)
-      this.lagMax = Math.max(this.lagMax, row.lag)
+    for (const receipts of tick.receipts) {
+      this.phase(receipts.phase).addReceipts(receipts)
+      if (row !== null) row.received += receipts.received
     }
-    if (tick.latency === null) return
-    const latency = LatencyHistogram.decode(tick.latency)
-    this.endToEnd.add(latency)
-    latency.destroy()
+    if (row === null) return
+    row.lag = sum(this.#lagOf)
+    row.lagMs = Math.max(0, ...this.#lagMsOf.values())
+    this.lagMax = Math.max(this.lagMax, row.lag)
+    if (row.phase === null) return
+    const sums = this.phase(row.phase)
+    sums.lagMax = Math.max(sums.lagMax, row.lag)
+    sums.lagMsMax = Math.max(sums.lagMsMax, row.lagMs)
   }
 
   /** What the host did in the second that ends at `atNs`. */
@@ -130,21 +158,27 @@ export class Series {
     const row = this.#rows[index]
     if (row === undefined) return null
     measure(row)
-    const { sent, acked, failed, received, lag, p50Ms, p99Ms, maxMs, host } = row
-    return { t: index + 1, sent, acked, failed, received, lag, p50Ms, p99Ms, maxMs, host }
+    const { latency: _, lagMs, ...figures } = row
+    return { t: index + 1, ...figures, lagSeconds: lagMs / 1000 }
   }
 
   /** The row of the second before a tick; ticks come a little after their second. Null in the warm-up. */
   #rowAt(atNs: number): Row | null {
-    const second = Math.round((atNs - this.#startNs) / 1e9) - 1
-    if (second < 0) return null
-    while (this.#rows.length <= second) {
+    const second = Math.round((atNs - this.#gridNs) / 1e9) - 1
+    const first = Math.round((this.#startNs - this.#gridNs) / 1e9)
+    const index = second - first
+    if (!(index >= 0)) return null
+    while (this.#rows.length <= index) {
+      const middleNs = this.#gridNs + (first + this.#rows.length + 0.5) * 1e9
       this.#rows.push({
+        phase: this.#phaseAt(middleNs),
+        offered: 0,
         sent: 0,
         acked: 0,
         failed: 0,
         received: 0,
         lag: 0,
+        lagMs: 0,
         latency: new LatencyHistogram(),
         p50Ms: null,
         p99Ms: null,
@@ -153,7 +187,7 @@ export class Series {
       })
       this.#closeRow(this.#rows.length - 1 - OPEN_ROWS)
     }
-    return this.#rows[second] ?? null
+    return this.#rows[index] ?? null
   }
 
   #closeRow(index: number): void {

@@ -5,6 +5,13 @@
 import type { Scenario } from './scenario-schema.ts'
 import type { HostResult, ProcessResult, ValidityCheck } from './result.ts'
 
+/** The largest pacing error of a phase, and the interval between its messages. */
+export interface PacingSeen {
+  readonly phase: string
+  readonly p99Ms: number
+  readonly intervalMs: number
+}
+
 export interface ValidityInput {
   readonly scenario: Scenario
   readonly acked: number
@@ -14,6 +21,10 @@ export interface ValidityInput {
   readonly ceilingPerSecond: number | null
   readonly negativeEndToEnd: number
   readonly endToEndCount: number
+  /** Null in a closed load. */
+  readonly pacing: PacingSeen | null
+  readonly scheduled: number
+  readonly unsent: number
 }
 
 /** A generator that is this busy, in cores, while the host has room, is what limits the rate. */
@@ -23,6 +34,8 @@ export const HOST_BUSY_MAX = 0.9
 /** Below this a generator's thread cannot be what limits the rate. */
 const GENERATOR_CORES_IDLE = 0.5
 const STEAL_WARN = 0.02
+/** Scheduled messages that may stay unsent before the report says so. */
+const OFFERED_UNSENT_MAX = 0.001
 /** Other programs on this host that take more than this share of it disturb the measurement. */
 const OTHER_SHARE_MAX = 0.1
 
@@ -54,6 +67,8 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
   })
   checks.push(...stealChecks(input.host, limits.maxSteal))
   checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
+  if (input.pacing !== null) checks.push(pacingCheck(input.pacing, limits.maxPacingError))
+  if (input.scheduled > 0) checks.push(offeredCheck(input))
   const others = otherCores(input.host, input.processes)
   if (others !== null) {
     const limit = input.host.cpuCount * OTHER_SHARE_MAX
@@ -83,6 +98,34 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
     })
   }
   return checks
+}
+
+/** The limit is the scenario's, or a tenth of the interval between two messages when that is more. */
+function pacingCheck(pacing: PacingSeen, maxMs: number): ValidityCheck {
+  const limit = Math.max(maxMs, pacing.intervalMs / 10)
+  return {
+    check: 'pacing-error',
+    value: pacing.p99Ms,
+    limit,
+    unit: 'ms',
+    ok: pacing.p99Ms <= limit,
+    severity: 'error',
+    text: `p99 of the generator’s pacing error was ${pacing.p99Ms.toFixed(3)} ms in phase ${pacing.phase}`,
+  }
+}
+
+/** The target did not take what was offered: no fault of the run, but its rate is not the offered one. */
+function offeredCheck({ scheduled, unsent }: ValidityInput): ValidityCheck {
+  const share = unsent / scheduled
+  return {
+    check: 'offered-rate',
+    value: share,
+    limit: OFFERED_UNSENT_MAX,
+    unit: 'share',
+    ok: share <= OFFERED_UNSENT_MAX,
+    severity: 'warning',
+    text: `${unsent} of ${scheduled} scheduled messages were never sent: all senders were waiting for the target, and response times of those that were sent are a lower bound`,
+  }
 }
 
 function stealChecks(host: HostResult, maxSteal: number): ValidityCheck[] {

@@ -1,11 +1,10 @@
 /**
- * The moments of a run inside a load process: a tick at every whole second before and after the
- * start of the window, the figures of the process at the window's edges, all on the host's
- * monotonic clock, so that the processes of a run tick together.
+ * The moments of a run inside a load process: a tick at every whole second of a grid that all
+ * processes of the run share, and the figures of the process at the edges of the window, which is
+ * everything between the start of the first phase that counts and the end of the last.
  */
 import type { RuntimeFigures, RuntimeMonitor } from '../host/node-runtime.ts'
 import type { Clock, Stop } from '../world/clock.ts'
-import type { Window } from './producer-load.ts'
 import type { WindowFigures } from './role-messages.ts'
 
 const TICK_MS = 1000
@@ -19,6 +18,7 @@ export class WindowClock {
   #start: RuntimeFigures | null = null
   #end: RuntimeFigures | null = null
   #stopTicks: Stop | null = null
+  #isPlanned = false
 
   constructor(
     clock: Clock,
@@ -32,22 +32,35 @@ export class WindowClock {
     this.#onEnd = onEnd
   }
 
-  start(window: Window): void {
-    const nowNs = this.nowNs()
-    const untilStartMs = (window.startNs - nowNs) / 1e6
-    const untilEndMs = (window.endNs - nowNs) / 1e6
+  /** @param gridNs ticks come at whole seconds from here, before it and behind it */
+  start(gridNs: number): void {
+    const untilMs = (gridNs - this.nowNs()) / 1e6
     this.#stops.push(
-      this.#clock.after(Math.max(0, untilStartMs), () => {
-        this.#monitor.resetLoop()
-        this.#start = this.#monitor.figures()
-      }),
-      this.#clock.after(Math.max(0, untilEndMs), () => {
-        this.end()
-      }),
-      this.#clock.after(((untilStartMs % TICK_MS) + TICK_MS) % TICK_MS, () => {
+      this.#clock.after(((untilMs % TICK_MS) + TICK_MS) % TICK_MS, () => {
         this.#stopTicks = this.#clock.every(TICK_MS, () => {
           this.#onTick(this.nowNs())
         })
+      }),
+    )
+  }
+
+  /** The window begins at this moment; only the first call counts. */
+  beginAt(atNs: number): void {
+    if (this.#isPlanned) return
+    this.#isPlanned = true
+    this.#stops.push(
+      this.#clock.after(Math.max(0, (atNs - this.nowNs()) / 1e6), () => {
+        this.#monitor.resetLoop()
+        this.#start = this.#monitor.figures()
+      }),
+    )
+  }
+
+  /** The window ends at this moment. */
+  endAt(atNs: number): void {
+    this.#stops.push(
+      this.#clock.after(Math.max(0, (atNs - this.nowNs()) / 1e6), () => {
+        this.end()
       }),
     )
   }

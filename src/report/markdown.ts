@@ -7,6 +7,7 @@ import {
   latencyNotes,
   latencyTable,
   limitLines,
+  phaseTable,
   processNotes,
   processTable,
   summaryLines,
@@ -22,6 +23,8 @@ export function markdownReport(result: BenchResult): string {
   const latency = latencyTable(result)
   if (latency.rows.length > 0)
     parts.push(table(latency), ...latencyNotes(result).map((note) => `*${escaped(note)}*`))
+  const phases = phaseTable(result)
+  if (phases.rows.length > 0) parts.push(table(phases))
   parts.push(
     table(processTable(result)),
     ...processNotes(result).map((note) => `*${escaped(note)}*`),

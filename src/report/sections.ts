@@ -36,6 +36,18 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     lines.push(['consumed', rateText(received, totals.received, windowSeconds(result))])
   }
   lines.push(['failed', failedText(result)])
+  const { pacing } = result
+  if (pacing.error !== null) {
+    const { offeredPerSecond } = totals.rates
+    lines.push([
+      'offered',
+      `${offeredPerSecond === null ? '' : `${grouped(offeredPerSecond)} msg/s by the schedule, `}${grouped(totals.unsent)} never sent, ${grouped(totals.blocked)} sent late for want of a free sender`,
+    ])
+    lines.push([
+      'pacing',
+      `the generator was ${milliseconds(pacing.error.p50Ms)} ms late at p50, ${milliseconds(pacing.error.p99Ms)} ms at p99, ${milliseconds(pacing.error.maxMs)} ms at most`,
+    ])
+  }
   lines.push(['integrity', integrityText(result)])
   lines.push(['load', client.senders])
   lines.push([
@@ -65,8 +77,8 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
 }
 
 function windowSeconds(result: BenchResult): number {
-  const counted = result.phases.find((phase) => phase.excluded === null)
-  return (counted?.durationMs ?? 0) / 1000
+  const counted = result.phases.filter((phase) => phase.excluded === null)
+  return counted.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
 }
 
 function rateText(
@@ -108,7 +120,9 @@ function integrityText({ integrity, wholeRun }: BenchResult): string {
 
 export function latencyTable({ latency }: BenchResult): Table {
   const rows: [string, Latency | null][] = [
+    ['response', latency.response],
     ['service', latency.service],
+    ['send delay', latency.sendDelay],
     ['end to end', latency.endToEnd],
   ]
   return {
@@ -136,11 +150,69 @@ export function latencyTable({ latency }: BenchResult): Table {
   }
 }
 
+/** A row for each phase that counts; no rows when there is only one, which the summary tells. */
+export function phaseTable({ phases }: BenchResult): Table {
+  const counted = phases.flatMap(({ name, repetition, figures }) =>
+    figures === null ? [] : [{ name, repetition, figures }],
+  )
+  const repeats = counted.some(({ repetition }) => repetition > 1)
+  return {
+    heads: [
+      'phase',
+      'load',
+      'offered/s',
+      'acked/s',
+      'failed',
+      'unsent',
+      'latency',
+      'p50 ms',
+      'p99 ms',
+      'p99.9 ms',
+      'max ms',
+      'lag max',
+      'lag slope/s',
+    ],
+    rightFrom: 2,
+    rows:
+      counted.length < 2
+        ? []
+        : counted.map(({ name, repetition, figures }) => {
+            const { totals, latency, lag } = figures
+            const { offeredPerSecond, acked } = totals.rates
+            const shown = latency.response ?? latency.service
+            return [
+              repeats ? `${name} #${repetition}` : name,
+              figures.load,
+              offeredPerSecond === null ? '-' : grouped(offeredPerSecond),
+              grouped(acked.meanPerSecond),
+              grouped(totals.failed),
+              grouped(totals.unsent),
+              latency.response === null ? 'service' : 'response',
+              milliseconds(shown?.p50Ms ?? null),
+              milliseconds(shown?.p99Ms ?? null),
+              milliseconds(shown?.p999Ms ?? null),
+              milliseconds(shown?.maxMs ?? null),
+              grouped(lag.max),
+              lag.slopePerSecond === null ? '-' : signed(lag.slopePerSecond),
+            ]
+          }),
+  }
+}
+
+function signed(value: number): string {
+  return value < 0 ? `-${grouped(-value)}` : grouped(value)
+}
+
 /** What must be known to read the latencies. */
 export function latencyNotes({ latency }: BenchResult): string[] {
   const notes: string[] = []
-  if (latency.service !== null) notes.push(latency.service.label)
-  const hasGap = [latency.service, latency.endToEnd].some(
+  if (latency.response !== null) notes.push(`response: ${latency.response.label}`)
+  if (latency.service !== null) {
+    notes.push(
+      latency.response === null ? latency.service.label : `service: ${latency.service.label}`,
+    )
+  }
+  const hasGap = [latency.response, latency.service, latency.endToEnd].some(
     (one) => one !== null && (one.p9999Ms === null || one.p999Ms === null),
   )
   if (hasGap) notes.push('- : fewer than ten samples lie above that percentile')

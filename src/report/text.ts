@@ -7,6 +7,7 @@ import {
   latencyNotes,
   latencyTable,
   limitLines,
+  phaseTable,
   processNotes,
   processTable,
   summaryLines,
@@ -40,6 +41,8 @@ export function textReport(result: BenchResult, paint: Paint = noPaint): string 
       ...latencyNotes(result).map((note) => paint.dim(note)),
     )
   }
+  const phases = phaseTable(result)
+  if (phases.rows.length > 0) lines.push('', ...columns(phases, paint))
   lines.push('', ...columns(processTable(result), paint))
   lines.push(...processNotes(result).map((note) => paint.dim(note)))
   lines.push('', ...labelled(hostLines(result), paint))

@@ -53,14 +53,24 @@ describe('a message', () => {
 describe('the payload pool', () => {
   it('is the same for the same seed and another for another', () => {
     const make = (seed: number) =>
-      new PayloadPool({ sizeBytes: 100, count: 3, entropy: 1, seed }).bytes.toString('hex')
+      new PayloadPool({
+        sizes: [{ sizeBytes: 100, weight: 1 }],
+        count: 3,
+        entropy: 1,
+        seed,
+      }).bytes.toString('hex')
     expect(make(1)).toBe(make(1))
     expect(make(1)).not.toBe(make(2))
   })
 
   it('knows how well it compresses', () => {
     const ratio = (entropy: number) =>
-      new PayloadPool({ sizeBytes: 500, count: 20, entropy, seed: 1 }).compressRatio()
+      new PayloadPool({
+        sizes: [{ sizeBytes: 500, weight: 1 }],
+        count: 20,
+        entropy,
+        seed: 1,
+      }).compressRatio()
     expect(ratio(1)).toBeGreaterThan(0.95)
     expect(ratio(0)).toBeLessThan(0.05)
     expect(ratio(0.5)).toBeGreaterThan(0.4)

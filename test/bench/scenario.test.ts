@@ -20,7 +20,15 @@ function errorOf(text: string, overrides: Override[] = []): { message: string; h
 }
 
 describe('the scenarios that ship', () => {
-  it.each(['pressure-80x500', 'smoke'])('%s is right and is named like its file', (name) => {
+  it.each([
+    'large-messages',
+    'latency-5k',
+    'many-connections',
+    'peak',
+    'pressure-80x500',
+    'smoke',
+    'soak',
+  ])('%s is right and is named like its file', (name) => {
     const file = path.join(scenarios, `${name}.yaml`)
     expect(readScenario(readFileSync(file, 'utf8'), file).scenario.name).toBe(name)
   })
@@ -107,9 +115,29 @@ describe('a wrong scenario', () => {
       'my.yaml:3:13: producers.threads: expected a whole number from 1 to 4096',
     ],
     [
-      'a model that is not built',
+      'a model that does not exist',
+      'load: [{model: ajar}]',
+      'my.yaml:3:9: load.0.model: expected one of closed, open',
+    ],
+    [
+      'an open load without a rate',
       'load: [{model: open}]',
-      'my.yaml:3:9: load.0.model: expected one of closed',
+      'my.yaml:3:9: an open load of shape hold needs rate',
+    ],
+    [
+      'a closed load with a rate',
+      'load: [{rate: 5/s}]',
+      'my.yaml:3:9: a closed load takes no rate',
+    ],
+    [
+      'a key of another shape',
+      'load: [{model: open, shape: ramp, from: 1/s, to: 2/s, steps: 3}]',
+      'my.yaml:3:55: steps does not belong to shape ramp',
+    ],
+    [
+      'a rate that is none',
+      'load: [{model: open, rate: fast}]',
+      'my.yaml:3:22: load.0.rate: "fast" is not a rate',
     ],
     ['a mapping where a list should be', 'load: {for: 1s}', 'my.yaml:3:1: load: '],
     [

@@ -131,6 +131,9 @@ describe('validity', () => {
       ceilingPerSecond: 500_000,
       negativeEndToEnd: 0,
       endToEndCount: 1000,
+      pacing: null,
+      scheduled: 0,
+      unsent: 0,
       ...changes,
     })
     return checks.filter((check) => !check.ok).map(({ check, severity }) => `${check} ${severity}`)
@@ -138,6 +141,20 @@ describe('validity', () => {
 
   it('finds nothing wrong with a healthy run', () => {
     expect(checked({})).toEqual([])
+  })
+
+  it('does not believe a schedule that the generator itself could not keep', () => {
+    const pacing = { phase: 'steady', p99Ms: 3, intervalMs: 1 }
+    expect(checked({ pacing, scheduled: 1000 })).toEqual(['pacing-error error'])
+  })
+
+  it('lets the pacing error be a tenth of the interval between two messages', () => {
+    const pacing = { phase: 'steady', p99Ms: 3, intervalMs: 100 }
+    expect(checked({ pacing, scheduled: 1000 })).toEqual([])
+  })
+
+  it('says when a schedule was not sent out because the target did not take it', () => {
+    expect(checked({ scheduled: 1000, unsent: 20 })).toEqual(['offered-rate warning'])
   })
 
   it('does not believe a run without samples', () => {

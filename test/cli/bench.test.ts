@@ -161,6 +161,53 @@ describe('mqctl bench', () => {
     expect([exitCode, document.verdict, document.valid]).toEqual([13, 'invalid', false])
   })
 
+  it('sends an open load by its schedule, phase by phase, and says what each measured', async () => {
+    const file = path.join(home.directory, 'phases.yaml')
+    await writeFile(
+      file,
+      `version: 1
+name: phases
+producers: {instances: 2, threads: 50}
+consumers: {instances: 1}
+load:
+  - {as: low, model: open, rate: 200/s, for: 1s}
+  - {as: rise, model: open, shape: ramp, from: 200/s, to: 400/s, for: 1s}
+  - {as: flat-out, model: closed, for: 1s}
+repeat: 2
+validity: {maxPacingError: 10s, maxLoopLag: 10s}
+`,
+    )
+    const { exitCode, document } = await home.json(['bench', file, ...short])
+    const result = resultSchema.parse(document)
+    expect([exitCode, result.integrity.violations]).toEqual([0, []])
+    const counted = result.phases.flatMap(({ name, repetition, figures }) =>
+      figures === null ? [] : [{ name, repetition, figures }],
+    )
+    expect(counted.map(({ name, repetition }) => `${name} #${repetition}`)).toEqual([
+      'low #1',
+      'rise #1',
+      'flat-out #1',
+      'low #2',
+      'rise #2',
+      'flat-out #2',
+    ])
+    expect(counted.map(({ figures }) => figures.totals.scheduled)).toEqual([
+      200, 300, 0, 200, 300, 0,
+    ])
+    for (const { figures } of counted) {
+      const { totals, latency } = figures
+      if (totals.scheduled > 0) expect(totals.sent + totals.unsent).toBe(totals.scheduled)
+      expect(totals.sent).toBe(totals.acked + totals.failed + totals.pending)
+      const responses = totals.scheduled === 0 ? 0 : totals.acked
+      expect(latency.response?.count ?? 0).toBe(responses)
+      expect(latency.service?.count ?? 0).toBe(totals.acked)
+    }
+    expect(result.totals.acked).toBe(
+      counted.reduce((sum, { figures }) => sum + figures.totals.acked, 0),
+    )
+    expect(result.pacing.model).toBe('mixed')
+  })
+
   it('runs against the null target alone', async () => {
     const set = ['--set', 'target.driver="null"', '--consumers', '0']
     const { exitCode, document } = await home.json([
@@ -216,8 +263,13 @@ describe('mqctl bench list and show', () => {
   it('lists the scenarios that ship', async () => {
     const { document } = await home.json(['bench', 'list'])
     expect(document.scenarios.map((row: { name: string }) => row.name)).toEqual([
+      'large-messages',
+      'latency-5k',
+      'many-connections',
+      'peak',
       'pressure-80x500',
       'smoke',
+      'soak',
     ])
   })
 

@@ -6,7 +6,7 @@ import { RuntimeMonitor } from '../../host/node-runtime.ts'
 import { nodeWorld } from '../../world/node-world.ts'
 import { ConsumerLoad } from '../consumer-load.ts'
 import { loadHistograms } from '../histogram.ts'
-import type { Window } from '../producer-load.ts'
+import type { Segment } from '../load-program.ts'
 import type { ConsumerSetup } from '../role-messages.ts'
 import { WindowClock } from '../window-clock.ts'
 import { takeOrders, tell } from './role.ts'
@@ -58,11 +58,18 @@ class ConsumerRole {
     )
   }
 
-  start(window: Window): void {
+  start(gridNs: number, segments: readonly Segment[]): void {
     assert(this.#line !== null, 'a consumer starts with an open line')
-    this.#load.setWindow(window)
-    this.#windowClock.start(window)
+    this.#windowClock.start(gridNs)
+    this.extend(segments, false)
     this.#load.start(this.#line)
+  }
+
+  extend(segments: readonly Segment[], final: boolean): void {
+    const { program } = this.#load
+    program.append(segments)
+    if (program.startNs !== null) this.#windowClock.beginAt(program.startNs)
+    if (final) this.#windowClock.endAt(program.endNs)
   }
 
   halt(): void {
@@ -74,16 +81,12 @@ class ConsumerRole {
     tell({
       kind: 'consumer-tick',
       atNs,
-      received: load.received,
-      receivedBytes: load.receivedBytes,
-      latency: load.interval.count > 0 ? load.interval.pack() : null,
+      receipts: load.takeReceipts(),
       totalReceived: load.totalReceived,
       lag: load.lag(),
+      lagMs: load.lagMs(atNs),
       broken: load.broken,
     })
-    load.received = 0
-    load.receivedBytes = 0
-    load.interval.reset()
   }
 
   finish(): void {
@@ -111,7 +114,10 @@ takeOrders(async (order) => {
       tell({ kind: 'ready' })
       return
     case 'start':
-      role?.start(order.window)
+      role?.start(order.gridNs, order.segments)
+      return
+    case 'extend':
+      role?.extend(order.segments, order.final)
       return
     case 'halt':
       role?.halt()

@@ -4,9 +4,11 @@ import type { ProducerLine } from '../../drivers/driver.ts'
 import { openDriver } from '../../drivers/open-driver.ts'
 import { RuntimeMonitor } from '../../host/node-runtime.ts'
 import { nodeWorld } from '../../world/node-world.ts'
+import { type PreciseTimer, openPreciseTimer } from '../../world/precise-timer.ts'
 import { loadHistograms } from '../histogram.ts'
 import { PayloadPool } from '../payload.ts'
-import { ProducerLoad, type Window } from '../producer-load.ts'
+import type { Segment } from '../load-program.ts'
+import { ProducerLoad } from '../producer-load.ts'
 import type { ProducerSetup } from '../role-messages.ts'
 import { WindowClock } from '../window-clock.ts'
 import { takeOrders, tell } from './role.ts'
@@ -24,6 +26,8 @@ class ProducerRole {
   #wireBytesAtStart = 0
   #wireBytesAtEnd = 0
   #haltedAtNs = 0
+  #isPlanned = false
+  #timer: PreciseTimer | null = null
   #reported = false
 
   static async open(setup: ProducerSetup): Promise<ProducerRole> {
@@ -48,10 +52,14 @@ class ProducerRole {
 
   private constructor(setup: ProducerSetup) {
     this.#setup = setup
-    const { sizeBytes, pool, entropy, seed, producer, runId, slots, sequence, checksum } = setup
+    const { sizes, pool, entropy, seed, producer, producers } = setup
+    const { runId, slots, sequence, checksum } = setup
     this.#load = new ProducerLoad(
-      new PayloadPool({ sizeBytes, count: pool, entropy, seed: seed + producer }),
-      { producer, runId, slots, sequence, checksum },
+      new PayloadPool({ sizes, count: pool, entropy, seed: seed + producer }),
+      { producer, producers, runId, slots, sequence, checksum },
+      (atNs, precise) => {
+        this.#wakeAt(atNs, precise)
+      },
     )
     this.#windowClock = new WindowClock(
       nodeWorld.clock,
@@ -65,14 +73,41 @@ class ProducerRole {
     )
   }
 
-  start(window: Window): void {
+  start(gridNs: number, segments: readonly Segment[]): void {
     assert(this.#line !== null, 'a producer starts with an open line')
-    const line = this.#line
-    this.#windowClock.start(window)
-    nodeWorld.clock.after((window.startNs - this.#windowClock.nowNs()) / 1e6, () => {
-      this.#wireBytesAtStart = line.sentBytes
+    this.#windowClock.start(gridNs)
+    this.#load.start(this.#line, segments)
+    this.#planWindow()
+  }
+
+  extend(segments: readonly Segment[], final: boolean): void {
+    this.#load.program.isFinal = final
+    this.#load.extend(segments)
+    this.#planWindow()
+    if (final) this.#windowClock.endAt(this.#load.program.endNs)
+  }
+
+  #planWindow(): void {
+    const { startNs } = this.#load.program
+    if (startNs === null || this.#isPlanned) return
+    this.#isPlanned = true
+    this.#windowClock.beginAt(startNs)
+    nodeWorld.clock.after((startNs - this.#windowClock.nowNs()) / 1e6, () => {
+      this.#wireBytesAtStart = this.#line?.sentBytes ?? 0
     })
-    this.#load.start(line, window)
+  }
+
+  #wakeAt(atNs: number, precise: boolean): void {
+    if (precise) {
+      this.#timer ??= openPreciseTimer(() => {
+        this.#load.pump()
+      })
+      this.#timer.wakeAt(atNs)
+      return
+    }
+    nodeWorld.clock.after(Math.max(0, (atNs - this.#windowClock.nowNs()) / 1e6), () => {
+      this.#load.pump()
+    })
   }
 
   /** The window ends now. */
@@ -86,16 +121,11 @@ class ProducerRole {
     tell({
       kind: 'producer-tick',
       atNs,
-      counts: load.counts,
-      errors: [...load.errors],
-      latency: load.interval.count > 0 ? load.interval.pack() : null,
+      tallies: load.takeTallies(),
       totalAcked: load.totalAcked,
       pending: load.pending,
       broken: load.broken,
     })
-    load.counts = { sent: 0, acked: 0, failed: 0 }
-    load.errors.clear()
-    load.interval.reset()
   }
 
   #onWindowEnd(): void {
@@ -125,7 +155,7 @@ class ProducerRole {
       acked: load.totalAcked,
       failed: load.totalFailed,
       pending: load.pending,
-      windowPending: load.windowPending,
+      pendingByPhase: load.pendingByPhase(),
       wireBytesSent: this.#wireBytesAtEnd - this.#wireBytesAtStart,
       haltedAtNs: this.#haltedAtNs,
       figures: this.#windowClock.figures(),
@@ -133,6 +163,7 @@ class ProducerRole {
       compressRatio: load.pool.compressRatio(),
       broken: load.broken,
     })
+    this.#timer?.close()
     this.#line?.close()
   }
 }
@@ -147,7 +178,10 @@ takeOrders(async (order) => {
       tell({ kind: 'ready' })
       return
     case 'start':
-      role?.start(order.window)
+      role?.start(order.gridNs, order.segments)
+      return
+    case 'extend':
+      role?.extend(order.segments, order.final)
       return
     case 'halt':
       role?.halt()

@@ -1,0 +1,95 @@
+/** The sums of one phase over all load processes, histograms merged without loss. */
+import { LatencyHistogram, type PackedHistogram } from './histogram.ts'
+import { type PackedReceipts, type PackedTally, producerLatencies } from './tally.ts'
+
+export const latencyKinds = [...producerLatencies, 'endToEnd'] as const
+export type LatencyKind = (typeof latencyKinds)[number]
+
+export class PhaseSums {
+  scheduled = 0
+  sent = 0
+  sentBytes = 0
+  acked = 0
+  failed = 0
+  unsent = 0
+  blocked = 0
+  received = 0
+  receivedBytes = 0
+  lagMax = 0
+  lagMsMax = 0
+  /** By outcome. */
+  readonly errors = new Map<number, number>()
+  readonly #latency = new Map<LatencyKind, LatencyHistogram>()
+
+  /** @param onHistogram sees every histogram of the tally before it is given back */
+  addTally(
+    tally: PackedTally,
+    onHistogram: (kind: LatencyKind, histogram: LatencyHistogram) => void = () => undefined,
+  ): void {
+    this.scheduled += tally.scheduled
+    this.sent += tally.sent
+    this.sentBytes += tally.sentBytes
+    this.acked += tally.acked
+    this.failed += tally.failed
+    this.unsent += tally.unsent
+    this.blocked += tally.blocked
+    for (const [outcome, count] of tally.errors) {
+      this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + count)
+    }
+    for (const kind of producerLatencies) {
+      this.#addPacked(kind, tally.latency[kind] ?? null, onHistogram)
+    }
+  }
+
+  addReceipts(receipts: PackedReceipts): void {
+    this.received += receipts.received
+    this.receivedBytes += receipts.receivedBytes
+    this.#addPacked('endToEnd', receipts.endToEnd)
+  }
+
+  /** Everything of another phase as well, for sums over several. */
+  add(other: PhaseSums): void {
+    this.scheduled += other.scheduled
+    this.sent += other.sent
+    this.sentBytes += other.sentBytes
+    this.acked += other.acked
+    this.failed += other.failed
+    this.unsent += other.unsent
+    this.blocked += other.blocked
+    this.received += other.received
+    this.receivedBytes += other.receivedBytes
+    this.lagMax = Math.max(this.lagMax, other.lagMax)
+    this.lagMsMax = Math.max(this.lagMsMax, other.lagMsMax)
+    for (const [outcome, count] of other.errors) {
+      this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + count)
+    }
+    for (const [kind, histogram] of other.#latency) this.#of(kind).add(histogram)
+  }
+
+  /** Null when nothing of the kind was recorded. */
+  latency(kind: LatencyKind): LatencyHistogram | null {
+    const histogram = this.#latency.get(kind)
+    return histogram === undefined || histogram.count === 0 ? null : histogram
+  }
+
+  #addPacked(
+    kind: LatencyKind,
+    packed: PackedHistogram | null,
+    onHistogram?: (kind: LatencyKind, histogram: LatencyHistogram) => void,
+  ): void {
+    if (packed === null) return
+    const histogram = LatencyHistogram.decode(packed)
+    this.#of(kind).add(histogram)
+    onHistogram?.(kind, histogram)
+    histogram.destroy()
+  }
+
+  #of(kind: LatencyKind): LatencyHistogram {
+    let histogram = this.#latency.get(kind)
+    if (histogram === undefined) {
+      histogram = new LatencyHistogram()
+      this.#latency.set(kind, histogram)
+    }
+    return histogram
+  }
+}

@@ -1,0 +1,133 @@
+/** From the load of a scenario to what the load processes are told: pure. */
+import type { Load } from './load-program.ts'
+import { type RateShape, peakHz } from './rate-shape.ts'
+import type { Scenario, Stage } from './scenario-schema.ts'
+
+/** One part of the load with its place in the run. */
+export interface PlannedStage {
+  readonly name: string
+  /** From 1: which round of the whole load this is. */
+  readonly repetition: number
+  readonly stage: Stage
+  readonly load: Load
+}
+
+export interface StageFault {
+  readonly key: string
+  readonly what: string
+  readonly hint: string
+}
+
+/** Keys that each shape needs; an open load needs what its shape needs, a closed one nothing. */
+const needs: Readonly<Record<Stage['shape'], readonly (keyof Stage)[]>> = {
+  hold: ['rate'],
+  ramp: ['from', 'to'],
+  step: ['from', 'to', 'steps'],
+  sine: ['from', 'to', 'period'],
+  burst: ['from', 'to', 'period', 'burst'],
+}
+
+const shapeKeys = ['rate', 'from', 'to', 'steps', 'period', 'burst'] as const
+
+/** What does not go together in one stage; null when it is right. */
+export function faultOfStage(stage: Stage): StageFault | null {
+  const given = shapeKeys.filter((key) => stage[key] !== undefined)
+  if (stage.model === 'closed') {
+    if (stage.shape !== 'hold') {
+      const what = `a closed load has no shape ${stage.shape}: its rate is what the target allows`
+      return { key: 'shape', what, hint: 'set model: open, or shape: hold' }
+    }
+    const [key] = given
+    if (key === undefined) return null
+    const what = `a closed load takes no ${key}: its rate is what the target allows`
+    return { key, what, hint: 'set model: open to send at a rate' }
+  }
+  const wanted = needs[stage.shape]
+  const missing = wanted.find((key) => stage[key] === undefined)
+  if (missing !== undefined) {
+    const what = `an open load of shape ${stage.shape} needs ${missing}`
+    return {
+      key: 'model',
+      what,
+      hint: `it takes ${wanted.join(', ')}; rates as in 5000/s or 20k/s`,
+    }
+  }
+  const extra = given.find((key) => !wanted.includes(key))
+  if (extra !== undefined) {
+    const what = `${extra} does not belong to shape ${stage.shape}`
+    return { key: extra, what, hint: `it takes ${wanted.join(', ')}` }
+  }
+  if ((stage.burst ?? 0) > (stage.period ?? Number.POSITIVE_INFINITY)) {
+    return { key: 'burst', what: 'a burst is longer than its period', hint: 'make it shorter' }
+  }
+  return null
+}
+
+/** The shape of an open stage that `faultOfStage` found right. */
+export function shapeOf(stage: Stage): RateShape {
+  const { rate = 0, from = 0, to = 0, steps = 2, period = 1000, burst = 100 } = stage
+  switch (stage.shape) {
+    case 'hold':
+      return { kind: 'hold', rateHz: rate }
+    case 'ramp':
+      return { kind: 'ramp', fromHz: from, toHz: to }
+    case 'step':
+      return { kind: 'step', fromHz: from, toHz: to, steps }
+    case 'sine':
+      return { kind: 'sine', fromHz: from, toHz: to, periodMs: period }
+    case 'burst':
+      return { kind: 'burst', fromHz: from, toHz: to, periodMs: period, burstMs: burst }
+  }
+}
+
+export function loadOf(stage: Stage): Load {
+  return stage.model === 'closed'
+    ? { model: 'closed' }
+    : { model: 'open', shape: shapeOf(stage), durationMs: stage.for }
+}
+
+/** Everything that counts, in order, repetitions written out. */
+export function stagesOf(scenario: Scenario): PlannedStage[] {
+  return Array.from({ length: scenario.repeat }, (_, round) =>
+    scenario.load.map((stage) => ({
+      name: stage.as,
+      repetition: round + 1,
+      stage,
+      load: loadOf(stage),
+    })),
+  ).flat()
+}
+
+/** What runs before anything counts: the first stage at the rate with which it begins. */
+export function warmupLoad(scenario: Scenario): Load {
+  const [first] = scenario.load
+  if (first === undefined || first.model === 'closed') return { model: 'closed' }
+  const rateHz = first.rate ?? first.from ?? 1
+  return { model: 'open', shape: { kind: 'hold', rateHz }, durationMs: Number.POSITIVE_INFINITY }
+}
+
+/** Length of everything that counts, milliseconds. */
+export function plannedMs(scenario: Scenario): number {
+  return scenario.repeat * scenario.load.reduce((sum, stage) => sum + stage.for, 0)
+}
+
+/** The highest rate that any stage asks for; null when a closed one takes what it gets. */
+export function plannedPeakHz(scenario: Scenario): number | null {
+  let peak = 0
+  for (const stage of scenario.load) {
+    if (stage.model === 'closed') return null
+    peak = Math.max(peak, peakHz(shapeOf(stage)))
+  }
+  return peak
+}
+
+/** One stage in words: `open, 5,000/s for 10 s`. */
+export function stageText(stage: Stage): string {
+  const seconds = `${stage.for / 1000} s`
+  if (stage.model === 'closed') return `closed for ${seconds}`
+  const rates =
+    stage.shape === 'hold'
+      ? `${String(stage.rate)}/s`
+      : `${stage.shape} ${String(stage.from)}/s to ${String(stage.to)}/s`
+  return `open, ${rates} for ${seconds}`
+}
