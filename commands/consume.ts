@@ -1,16 +1,27 @@
 import { Flags } from '@oclif/core'
 import { MqError } from '../src/base/errors.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
-import { consumeAsGroup } from '../src/cli/group-consumer.ts'
 import { broadcastFileOf } from '../src/cli/broadcast-file.ts'
+import { delayLevelFor } from '../src/cli/delay.ts'
+import { ExecCommand } from '../src/cli/exec-command.ts'
 import { argument, durationFlag, wholeFlag } from '../src/cli/flags.ts'
+import { consumeAsGroup, type GroupOutcome } from '../src/cli/group-consumer.ts'
 import { IdleTimer } from '../src/cli/idle-timer.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
+import { EXEC_GRACE_MS, MessageHandling, parseShare } from '../src/cli/message-handling.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
 import { parsePosition, parseSpan, type Span } from '../src/cli/position.ts'
 import { readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
 import type { MqClient } from '../src/client/client.ts'
+
+/** For commands that were told to end, and the last report. */
+const CLOSE_MS = 5_000
+
+const shareFlag = Flags.custom<number>({
+  helpValue: '<share>',
+  parse: async (input) => parseShare(input),
+})
 
 export default class Consume extends BrokerCommand<void> {
   static override summary = 'Read messages: by position, or as a member of a consumer group.'
@@ -21,7 +32,12 @@ where the group left off, and reports its progress, also on Ctrl-C (exit 130). A
 begins at --from; without it, as every RocketMQ client does, at the end of queues of which something
 was deleted already, and at the start of all others.
 Only messages are written to stdout: their bodies, a line each, unless --format or --output say
-otherwise.`
+otherwise.
+With --exec, a command is run for each message instead: the body is its stdin, MQCTL_TOPIC,
+MQCTL_MESSAGE_ID, MQCTL_KEYS, MQCTL_TAGS, MQCTL_PROPERTIES (JSON) and others are in its environment, and
+no shell is involved. Exit code 0 means processed. Anything else gives the message back: it comes again
+after 10 s, 30 s, 1 min … and is a dead letter after the last try (see mqctl dlq). Ctrl-C lets commands
+that run come to their end.`
   static override args = { topic: argument({ description: 'The topic.', required: true }) }
   static override flags = {
     output: Flags.option({
@@ -69,6 +85,41 @@ otherwise.`
       helpValue: '<path>',
       dependsOn: ['broadcast'],
     }),
+    exec: Flags.string({
+      summary: 'Run this for each message; a command that fails means try again later.',
+      helpValue: '<command>',
+      dependsOn: ['group'],
+      exclusive: ['format'],
+      helpGroup: 'GROUP',
+    }),
+    'exec-timeout': durationFlag({
+      summary: 'A command that runs longer is ended and has failed.',
+      dependsOn: ['exec'],
+      helpGroup: 'GROUP',
+    }),
+    parallel: wholeFlag({
+      summary: 'Commands that run at once; default 1.',
+      min: 1,
+      max: 256,
+      dependsOn: ['exec'],
+      helpGroup: 'GROUP',
+    }),
+    'fail-rate': shareFlag({
+      summary: 'Let this share of messages fail, as in 20%, to see retries at work.',
+      dependsOn: ['group'],
+      helpGroup: 'GROUP',
+    }),
+    retries: wholeFlag({
+      summary: 'Tries after the first, before a message is a dead letter; default 16.',
+      max: 1_000_000,
+      dependsOn: ['group'],
+      helpGroup: 'GROUP',
+    }),
+    'retry-delay': durationFlag({
+      summary: 'Time before each further try, one of the delay levels; default: longer each time.',
+      dependsOn: ['group'],
+      helpGroup: 'GROUP',
+    }),
   }
   static override examples = [
     '<%= config.bin %> consume orders --from start --exit-at-end',
@@ -78,6 +129,7 @@ otherwise.`
     `<%= config.bin %> consume orders --from start --sql "price > 10 and region = 'eu'"`,
     '<%= config.bin %> consume prices --group desk --broadcast',
     '<%= config.bin %> consume orders -o ndjson --exit-at-end | jq -r .body',
+    `<%= config.bin %> consume orders -g billing --exec 'node bill.js' --parallel 4`,
   ]
 
   async run(): Promise<void> {
@@ -100,6 +152,29 @@ otherwise.`
     })
     const printer = new MessagePrinter(format, stop.signal)
     const idle = new IdleTimer(this.world.clock, flags.idle ?? null, stop)
+    const retryLevel =
+      flags['retry-delay'] === undefined ? 0 : delayLevelFor(flags['retry-delay'], '--retry-delay')
+    const exec =
+      flags.exec === undefined
+        ? null
+        : new ExecCommand(flags.exec, {
+            clock: this.world.clock,
+            timeoutMs: flags['exec-timeout'] ?? null,
+            outputTo: format === null ? 'stderr' : 'stdout',
+          })
+    const handling = new MessageHandling({
+      world: this.world,
+      exec,
+      execTimeoutMs: flags['exec-timeout'] ?? null,
+      failRate: flags['fail-rate'] ?? 0,
+      print: (message) => printer.print(message),
+      printsHandled: format === null,
+      remark: (text) => {
+        this.remark(text)
+      },
+      signal: stop.signal,
+    })
+    let outcome: GroupOutcome | null = null
 
     await this.connect(flags, async ({ client }) => {
       const options = {
@@ -110,11 +185,12 @@ otherwise.`
         countMax: flags.count ?? null,
         signal: stop.signal,
       }
-      const print = async (message: Parameters<MessagePrinter['print']>[0]) => {
-        idle.restart()
-        await printer.print(message)
+      if (flags.group === undefined) {
+        return this.#read(client, { ...options, span }, async (message) => {
+          idle.restart()
+          await printer.print(message)
+        })
       }
-      if (flags.group === undefined) return this.#read(client, { ...options, span }, print)
       const servers = client.nameServers.addresses
       return consumeAsGroup(
         this.world,
@@ -124,16 +200,29 @@ otherwise.`
           group: flags.group,
           from: flags.from === undefined ? null : span.from,
           logger: this.logger,
+          parallel: flags.parallel ?? 1,
+          retriesMax: flags.retries ?? null,
+          retryLevel,
+          closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
           broadcastFile: flags.broadcast
             ? await broadcastFileOf(this.world.disk, flags.group, servers, flags['offsets-file'])
             : null,
         },
-        print,
-      )
+        (message) => idle.during(() => handling.handle(message)),
+      ).then((counts) => {
+        outcome = counts
+      })
     }).finally(() => {
       idle.stop()
+      handling.close()
     })
-    if (printer.printed === 0) this.remark('no messages')
+    this.#remarkOnOutcome(outcome, printer.printed)
+  }
+
+  #remarkOnOutcome(outcome: GroupOutcome | null, printed: number): void {
+    const { done, failed } = outcome ?? { done: printed, failed: 0 }
+    if (done + failed === 0) this.remark('no messages')
+    else if (failed > 0) this.remark(`${done} processed, ${failed} failed and given back`)
   }
 
   async #read(

@@ -3,6 +3,7 @@ import { MqError, messageOf } from '../src/base/errors.ts'
 import { ExitCode } from '../src/base/exit-codes.ts'
 import { formatCount, formatDurationMs } from '../src/base/units.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
+import { checkBrokersHaveTimers, delayOf, nearestHint } from '../src/cli/delay.ts'
 import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cli/flags.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
 import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
@@ -85,7 +86,8 @@ exit code is 1 (3 when nobody answered).`
     group: Flags.string({ char: 'g', summary: 'Producer group.' }),
     oneway: Flags.boolean({ summary: 'Do not wait for acknowledgements.' }),
     delay: durationFlag({
-      summary: 'Deliver later; the embedded broker refuses it for now.',
+      summary:
+        'Deliver after this time: one of the delay levels (1s 5s 10s 30s 1m … 10m 20m 30m 1h 2h).',
       exclusive: ['delay-level', 'at'],
     }),
     'delay-level': wholeFlag({ summary: 'The same by RocketMQ’s 18 levels.', min: 1, max: 18 }),
@@ -102,6 +104,7 @@ exit code is 1 (3 when nobody answered).`
     '<%= config.bin %> produce orders --file order.json --file other.json',
     '<%= config.bin %> produce orders --input ndjson < messages.ndjson',
     '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',
+    '<%= config.bin %> produce orders "close it" --delay 30m',
   ]
 
   async run(): Promise<Produced> {
@@ -123,13 +126,12 @@ exit code is 1 (3 when nobody answered).`
     }
     const deliverAtMs =
       flags.at === undefined ? undefined : parseTimeMs(flags.at, this.world.clock.wallMs())
+    const delay = delayOf({ delayMs: flags.delay, level: flags['delay-level'], deliverAtMs })
     const { broker, queue, oneway, rate = null } = flags
     const common = {
       topic: args.topic,
       ...(flags['order-key'] === undefined ? {} : { orderKey: flags['order-key'] }),
-      ...(flags['delay-level'] === undefined ? {} : { delayLevel: flags['delay-level'] }),
-      ...(flags.delay === undefined ? {} : { delayMs: flags.delay }),
-      ...(deliverAtMs === undefined ? {} : { deliverAtMs }),
+      ...delay,
       ...(broker === undefined || queue === undefined
         ? {}
         : { queue: { brokerName: broker, queueId: queue } }),
@@ -150,7 +152,9 @@ exit code is 1 (3 when nobody answered).`
       this.remark('reading messages from the terminal, a line each; Ctrl-D ends')
     }
 
-    return this.connect(flags, async ({ client }) => {
+    return this.connect(flags, async (admin) => {
+      const { client } = admin
+      await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
       const group = flags.group === undefined ? {} : { group: flags.group }
       const producer = Producer.over(client, { sendTimeoutMs: flags.timeout, ...group })
       const progress = new ProgressLine(this.terminal, this.quiet || !this.terminal.stderrIsTty)
@@ -173,6 +177,10 @@ exit code is 1 (3 when nobody answered).`
       progress.end()
       await producer.close()
       this.#remarkOn(feed, outcome)
+      if (outcome.failed > 0 && delay.delayMs !== undefined) {
+        const hint = nearestHint(delay.delayMs, '--delay')
+        this.warn(`perhaps the broker has no delays but the levels: ${hint}`)
+      }
       return this.#showOutcome(args.topic, outcome, this.world.clock.monotonicMs() - startMs)
     })
   }

@@ -1,4 +1,7 @@
-/** Consuming for a person as one member of a group: one message at a time, in the order of arrival. */
+/**
+ * Consuming for a person as one member of a group: by default one message at a time, in the order of
+ * arrival. A message whose handling fails goes back to the broker and comes again later.
+ */
 import { MqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { StartPosition } from '../client/assignment.ts'
@@ -22,23 +25,43 @@ export interface GroupConsumerOptions {
   readonly countMax: number | null
   readonly signal: AbortSignal
   readonly logger: Logger
+  /** Messages that are handled at once. */
+  readonly parallel: number
+  /** Tries after the first; null: 16. */
+  readonly retriesMax: number | null
+  /** Delay level of each further try; 0: as the broker has it. */
+  readonly retryLevel: number
+  /** How long handlers that run may go on after the signal. */
+  readonly closeTimeoutMs: number
+}
+
+/** `left`: stays unprocessed for whoever gets the queue next. */
+export type Handled = 'done' | 'failed' | 'left'
+
+export interface GroupOutcome {
+  readonly done: number
+  readonly failed: number
 }
 
 /** How often a member looks whether it has reached the end. */
 const LOOK_MS = 100
 
-/** Ends on the signal, after `countMax` messages, or at the end; progress has been reported then. */
+/**
+ * Ends on the signal, after `countMax` messages, or at the end; progress has been reported then.
+ * Rejects with what `handle` rejects with: that ends all of it, and the message stays unprocessed.
+ */
 export async function consumeAsGroup(
   world: World,
   options: GroupConsumerOptions,
-  print: (message: ReceivedMessage) => Promise<void>,
-): Promise<void> {
+  handle: (message: ReceivedMessage) => Promise<Handled>,
+): Promise<GroupOutcome> {
   const over = new AbortController()
   options.signal.addEventListener('abort', () => {
     over.abort()
   })
-  const enough = () => options.countMax !== null && printed >= options.countMax
-  let printed = 0
+  const counts = { begun: 0, done: 0, failed: 0 }
+  let failure: { readonly error: unknown } | null = null
+  const enough = () => options.countMax !== null && counts.begun >= options.countMax
   const consumer = await Consumer.start(world, {
     nameServers: options.nameServers,
     logger: options.logger,
@@ -51,15 +74,27 @@ export async function consumeAsGroup(
     ...(options.broadcastFile === null
       ? {}
       : { model: 'broadcast' as const, progressFile: options.broadcastFile }),
-    concurrency: 1,
+    concurrency: options.parallel,
+    closeTimeoutMs: options.closeTimeoutMs,
+    retryLevel: () => options.retryLevel,
+    ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
     ...(options.from === null ? {} : { from: startPosition(options.from) }),
     handler: async (message) => {
       // What comes after the last one stays for whoever gets the queue next.
       if (enough() || over.signal.aborted) return 'leave'
-      printed += 1
-      await print(message)
+      counts.begun += 1
+      let handled: Handled
+      try {
+        handled = await handle(message)
+      } catch (error) {
+        failure ??= { error }
+        over.abort()
+        return 'leave'
+      }
+      if (handled !== 'left') counts[handled] += 1
       if (enough()) over.abort()
-      return undefined
+      if (handled === 'failed') throw new Error('its handling failed')
+      return handled === 'left' ? 'leave' : undefined
     },
   })
   const stopLooking = options.exitAtEnd
@@ -70,6 +105,12 @@ export async function consumeAsGroup(
   await aborted(over.signal)
   stopLooking()
   await consumer.close()
+  throwIfAny(failure)
+  return { done: counts.done, failed: counts.failed }
+}
+
+function throwIfAny(failure: { readonly error: unknown } | null): void {
+  if (failure !== null) throw failure.error
 }
 
 function startPosition(position: Position): StartPosition {

@@ -6,6 +6,7 @@ export class IdleTimer {
   readonly #idleMs: number | null
   readonly #controller: AbortController
   #cancel: () => void = () => undefined
+  #busy = 0
 
   /** Starts at once; `idleMs` null: never aborts. */
   constructor(clock: Clock, idleMs: number | null, controller: AbortController) {
@@ -15,10 +16,22 @@ export class IdleTimer {
     this.restart()
   }
 
+  /** While something is under way nothing is idle. */
+  async during<Result>(run: () => Promise<Result>): Promise<Result> {
+    this.#busy += 1
+    this.#cancel()
+    try {
+      return await run()
+    } finally {
+      this.#busy -= 1
+      this.restart()
+    }
+  }
+
   /** Something happened. */
   restart(): void {
     this.#cancel()
-    if (this.#idleMs === null) return
+    if (this.#idleMs === null || this.#busy > 0 || this.#controller.signal.aborted) return
     this.#cancel = this.#clock.after(this.#idleMs, () => {
       this.#controller.abort()
     })

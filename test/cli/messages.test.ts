@@ -269,7 +269,12 @@ describe('consume', () => {
       home.run(['consume', topic, '--group', `${topic}-B`, '--broadcast', '--exit-at-end', ...args])
     const first = await broadcast('--from', 'start')
     const again = await broadcast('--from', 'start')
-    const other = await broadcast('--from', 'start', '--offsets-file', `${home.directory}/other.json`)
+    const other = await broadcast(
+      '--from',
+      'start',
+      '--offsets-file',
+      `${home.directory}/other.json`,
+    )
     const lines = [first, again, other].map(({ stdout }) => stdout.split('\n').filter(Boolean))
     expect(lines.map((list) => list.sort())).toEqual([['a', 'b'], [], ['a', 'b']])
   })

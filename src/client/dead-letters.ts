@@ -1,0 +1,89 @@
+/**
+ * Dead letters of consumer groups: what was given up after its last try. They stay in the topic
+ * %DLQ%group until they expire; looking at them or sending them again takes nothing away.
+ */
+import { MqError } from '../base/errors.ts'
+import { DLQ_PREFIX, dlqTopicOf, isDlqTopic, retryTopicOf } from '../protocol/names.ts'
+import { PropertyName } from '../protocol/properties.ts'
+import type { Admin } from './admin.ts'
+import { inParallel } from './cluster-view.ts'
+import { checkGroup, type OutgoingMessage } from './outgoing-message.ts'
+import type { QueuePosition } from './queue-position.ts'
+import type { ReceivedMessage } from './received-message.ts'
+import { originalTopicOf, resentMessage } from './resent-message.ts'
+import { TopicReader } from './topic-reader.ts'
+
+export interface DeadLetterCount {
+  readonly group: string
+  readonly topic: string
+  /** Those that did not expire. */
+  readonly messages: number
+}
+
+export interface DeadLetterSpan {
+  readonly from: QueuePosition
+  readonly to: QueuePosition
+}
+
+/** Topics that are asked about at once. */
+const WIDTH = 16
+
+/** Groups that have dead letters, by name. */
+export async function countDeadLetters(admin: Admin): Promise<DeadLetterCount[]> {
+  const topics = (await admin.topics.names()).filter(isDlqTopic).sort()
+  const counts = await inParallel(topics, WIDTH, async (topic) => {
+    const offsets = await admin.topics.offsets(topic)
+    return {
+      group: topic.slice(DLQ_PREFIX.length),
+      topic,
+      messages: offsets.reduce((sum, row) => sum + row.maxOffset - row.minOffset, 0),
+    }
+  })
+  return counts.filter(({ messages }) => messages > 0)
+}
+
+/**
+ * The dead letters of a group, the oldest of each broker first. A group that has none yields nothing.
+ * Throws NAME_ILLEGAL, and USAGE when the topic may not be read.
+ */
+export async function* deadLetters(
+  admin: Admin,
+  group: string,
+  span: DeadLetterSpan = { from: { kind: 'start' }, to: { kind: 'end' } },
+): AsyncGenerator<ReceivedMessage> {
+  checkGroup(group)
+  const topic = dlqTopicOf(group)
+  try {
+    const route = await admin.topics.route(topic)
+    if (route.subscribeQueues.length === 0) {
+      // Apache's brokers of line 4 make the topic without the permission to read.
+      throw new MqError('VALUE_INVALID', {
+        what: `the brokers do not let anybody read ${topic}`,
+        hint: `mqctl topic alter '${topic}' --perm rw allows it`,
+      })
+    }
+  } catch (error) {
+    if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return
+    throw error
+  }
+  for await (const messages of await TopicReader.open(admin.client, { topic, ...span })) {
+    yield* messages
+  }
+}
+
+/**
+ * The dead letter as a message to send: to its group alone through the group's retry topic (`to`
+ * null), or to a topic, where every group gets it. It keeps its id, and its tries count from the start.
+ */
+export function resurrected(
+  message: ReceivedMessage,
+  group: string,
+  to: string | null,
+): OutgoingMessage {
+  if (to !== null) return resentMessage(message, to)
+  const copy = resentMessage(message, retryTopicOf(group))
+  return {
+    ...copy,
+    properties: { ...copy.properties, [PropertyName.retryTopic]: originalTopicOf(message) },
+  }
+}
