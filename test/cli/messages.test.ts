@@ -190,7 +190,7 @@ describe('produce', () => {
     ['two sources', ['--file', 'x'], 2, /two sources/],
     ['a file that is not there', ['--file', '/no/such/file'], 2, /is not there/],
     ['a property without a value', ['-H', 'novalue'], 2, /not key=value/],
-    ['a delay, which the broker refuses', ['--delay', '5s'], 1, /./],
+    ['a delay, which the broker refuses', ['--delay', '7s'], 1, /./],
   ]
   it.each(refused)('refuses %s', async (what, args, exitCode, message) => {
     const topic = what === 'an illegal topic' ? 'a/b' : 'topic-1'

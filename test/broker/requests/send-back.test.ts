@@ -29,8 +29,9 @@ async function aRetryBroker() {
     if (!message) throw new Error(`nothing in ${topic} at ${offset}`)
     return message
   }
+  // By a connection of its own: one that was silent while the clock jumped is closed.
   const sendBack = (physicalOffset: number, given: ExtValues = {}) =>
-    client.ask(RequestCode.CONSUMER_SEND_MSG_BACK, {
+    connect().ask(RequestCode.CONSUMER_SEND_MSG_BACK, {
       group: 'G',
       offset: physicalOffset,
       delayLevel: 0,
