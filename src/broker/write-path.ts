@@ -57,6 +57,8 @@ export class WritePath {
   readonly #held = new Set<Connection>()
   #lastTopic: Topic | null = null
   #diskIsSlow = false
+  /** How far the log was written when the disk was last looked at. */
+  #writtenWhenSlow = 0
   #lastTickMs = 0
 
   constructor(context: BrokerContext, storeHost: Buffer) {
@@ -104,8 +106,9 @@ export class WritePath {
       this.failOwed(confirmed, 'the disk failed to flush, nothing is acknowledged any more')
     }
     // At once, not with the next tick: those who are answered now send again in the same moment, and
-    // would be refused as often as they retry.
-    if (this.#diskIsSlow) this.#diskIsSlow = this.#isDiskSlow(world.clock.monotonicMs())
+    // would be refused as often as they retry. What came while the disk stood still is written next and
+    // is as old; the disk goes on all the same.
+    if (this.#diskIsSlow) this.#diskIsSlow = store.watermarks.written === this.#writtenWhenSlow
     if (this.#held.size > 0) this.#releaseHeld()
   }
 
@@ -126,6 +129,7 @@ export class WritePath {
     const late = nowMs - this.#lastTickMs > TICK_LATE_MS
     this.#lastTickMs = nowMs
     this.#diskIsSlow = !late && this.#isDiskSlow(nowMs)
+    this.#writtenWhenSlow = written
     // Held senders would wait in silence: read them, so that they are told to slow down.
     if (this.#diskIsSlow && this.#held.size > 0) this.#releaseHeld(true)
     replies.timeOut(written, nowMs, FLUSH_TIMEOUT_MS)
