@@ -100,7 +100,9 @@ describe('a commit log with one flipped bit', () => {
           cluster.environment,
         )
         expect(Number(/"mqctl\.log\.badRecords": *"?(\d+)/.exec(facts)?.[1])).toBeGreaterThan(0)
-        const status = JSON.parse(await mqctl(['status', '--json'], cluster.environment)) as {
+        const status = JSON.parse(
+          await mqctl(['status', 'peer', '--json'], cluster.environment),
+        ) as {
           brokers: unknown[]
         }
         expect(status.brokers).toMatchObject([{ badRecords: 1, firstBadOffset: damagedAt }])

@@ -14,7 +14,9 @@ from rocketmq.client import Message, Producer, PullConsumer, PushConsumer
 
 
 def show(kind, **fields):
-    print('@' + json.dumps(dict(fields, kind=kind)), flush=True)
+    # One write with both line ends: the C++ client writes to the same stream from threads of its own.
+    sys.stdout.write('\n@' + json.dumps(dict(fields, kind=kind)) + '\n')
+    sys.stdout.flush()
 
 
 def text(value):
