@@ -114,7 +114,7 @@ export async function startApache({ directory, flush = 'async', heap = '4g', set
     return keep(child)
   }
   const printed = (log) => fs.readFileSync(path.join(home, log), 'utf8')
-  const [namesrvPort, port] = [await freePort(), await freePort()]
+  const [namesrvPort, port, haPort] = [await freePort(), await freePort(), await freePort()]
   const namesrv = `127.0.0.1:${namesrvPort}`
   const start = performance.now()
   fs.writeFileSync(path.join(home, 'namesrv.conf'), `listenPort=${namesrvPort}\n`)
@@ -129,6 +129,7 @@ export async function startApache({ directory, flush = 'async', heap = '4g', set
     brokerId: '0',
     brokerIP1: '127.0.0.1',
     listenPort: String(port),
+    haListenPort: String(haPort),
     namesrvAddr: namesrv,
     storePathRootDir: path.join(home, 'store'),
     storePathCommitLog: path.join(home, 'store', 'commitlog'),
