@@ -5,15 +5,7 @@
  * Checks and answers in Apache's order: rocketmq PullMessageProcessor, DefaultPullMessageResultHandler.
  */
 import { ResponseCode } from '../protocol/codes.ts'
-import {
-  Command,
-  CommandFlag,
-  type ExtFields,
-  OUR_LANGUAGE,
-  PROTOCOL_VERSION,
-  SerializeType,
-  extFields,
-} from '../protocol/command.ts'
+import { type Command, respond, SerializeType } from '../protocol/command.ts'
 import { encodeFrameHead } from '../protocol/frame.ts'
 import { pullAnswerHeadBytes, writePullAnswerHead } from '../protocol/pull-answer.ts'
 import {
@@ -76,7 +68,7 @@ export class ReadPath {
     } catch (error) {
       if (!(error instanceof PullHeaderError)) throw error
       const code = ResponseCode.INVALID_PARAMETER
-      connection.reply(answerOf(opaque, serializeType, code, error.message))
+      connection.reply(respond(command, code, error.message))
       return
     }
     this.#take(connection, opaque, serializeType, header)
@@ -94,9 +86,7 @@ export class ReadPath {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       const { code, message, detail } = error
-      connection.reply(
-        answerOf(opaque, serializeType, code, message, extFields({ forbiddenType: detail })),
-      )
+      connection.reply(respond({ opaque, serializeType }, code, message, { forbiddenType: detail }))
       return
     }
     this.#serve(pull, (header.sysFlag & PullSysFlag.suspend) !== 0)
@@ -389,9 +379,8 @@ export class ReadPath {
 
   #command(pull: HeldPull, code: number, remark: string, nextBeginOffset: number): Command {
     const { minOffset, maxOffset } = pull.queue
-    return answerOf(
-      pull.opaque,
-      pull.serializeType,
+    return respond(
+      pull,
       code,
       remark,
       pullResponseFields({ suggestWhichBrokerId: 0, nextBeginOffset, minOffset, maxOffset }),
@@ -399,30 +388,6 @@ export class ReadPath {
   }
 
   #reply(pull: HeldPull, code: number, remark: string, ext: Record<string, string>): void {
-    const answer = this.#command(pull, code, remark, pull.offset)
-    answer.ext = extFields(ext)
-    pull.connection.reply(answer)
+    pull.connection.reply(respond(pull, code, remark, ext))
   }
-}
-
-/** An answer without a body. */
-function answerOf(
-  opaque: number,
-  serializeType: SerializeType,
-  code: number,
-  remark: string,
-  ext: ExtFields = extFields(),
-): Command {
-  const { response } = CommandFlag
-  return new Command(
-    code,
-    OUR_LANGUAGE,
-    PROTOCOL_VERSION,
-    opaque,
-    response,
-    remark,
-    ext,
-    null,
-    serializeType,
-  )
 }

@@ -128,17 +128,12 @@ export class WritePath {
     const replies = this.#replies
     const late = nowMs - this.#lastTickMs > TICK_LATE_MS
     this.#lastTickMs = nowMs
-    this.#diskIsSlow = !late && this.#isDiskSlow(nowMs)
+    this.#diskIsSlow =
+      !late && replies.firstEnd > written && replies.firstAgeMs(nowMs) > DISK_BUSY_MS
     this.#writtenWhenSlow = written
     // Held senders would wait in silence: read them, so that they are told to slow down.
     if (this.#diskIsSlow && this.#held.size > 0) this.#releaseHeld(true)
     replies.timeOut(written, nowMs, FLUSH_TIMEOUT_MS)
-  }
-
-  #isDiskSlow(nowMs: number): boolean {
-    const replies = this.#replies
-    if (replies.firstEnd <= this.#context.store.watermarks.written) return false
-    return replies.firstAgeMs(nowMs) > DISK_BUSY_MS
   }
 
   /** Forgets a connection that is gone; what it sent is stored all the same. */

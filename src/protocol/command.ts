@@ -111,7 +111,7 @@ export function request(code: number, ext: ExtValues = {}, body: Buffer | null =
 
 /** The response to a request, in the serialisation that the request came in. */
 export function respond(
-  to: Command,
+  to: Pick<Command, 'opaque' | 'serializeType'>,
   code: number,
   remark: string | null = null,
   ext: ExtValues = {},

@@ -6,6 +6,7 @@
  * `JSON.parse`, which the callers fall back to.
  */
 import { readI32 } from '../base/bytes.ts'
+import { FRAME_PREFIX_BYTES } from './frame.ts'
 
 export const QUOTE = 0x22
 export const BACKSLASH = 0x5c
@@ -38,6 +39,20 @@ export abstract class HeaderScan {
 
   protected forgetHeader(): void {
     this.code = this.opaque = this.frameFlag = this.version = this.serializeType = 0
+  }
+
+  /**
+   * Scans the header of the frame in bytes [start, end); answers where it ends, or −1 for one that is
+   * not JSON in the plain form. Forgets the fields of the frame before.
+   */
+  protected scanFrame(bytes: Buffer, start: number, end: number): number {
+    const headerWord = readI32(bytes, start + 4)
+    if (headerWord >>> 24 !== 0) return -1
+    const headerStart = start + FRAME_PREFIX_BYTES
+    const headerEnd = headerStart + headerWord
+    this.forgetHeader()
+    if (headerEnd > end || !this.scanHeader(bytes, headerStart, headerEnd)) return -1
+    return headerEnd
   }
 
   /**

@@ -8,7 +8,6 @@
 import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import { CommandFlag } from './command.ts'
-import { FRAME_PREFIX_BYTES } from './frame.ts'
 import { HeaderScan } from './header-scan.ts'
 import type { PullHeader } from './pull-header.ts'
 
@@ -112,14 +111,9 @@ export class PullRequest extends HeaderScan {
    * plain form. The frame reader has checked the lengths.
    */
   scan(bytes: Buffer, start: number, end: number): PullHeader | null {
-    const headerWord = readI32(bytes, start + 4)
-    if (headerWord >>> 24 !== 0) return null
-    const headerEnd = start + FRAME_PREFIX_BYTES + headerWord
-    if (headerEnd > end) return null
-    this.forgetHeader()
     this.#seen = 0
     this.#subscription = this.#expressionType = this.#maxMsgBytes = null
-    if (!this.scanHeader(bytes, start + FRAME_PREFIX_BYTES, headerEnd)) return null
+    if (this.scanFrame(bytes, start, end) < 0) return null
     if (this.code !== RequestCode.PULL_MESSAGE || this.#seen !== NEED_ALL) return null
     if ((this.frameFlag & CommandFlag.response) !== 0) return null
     return {

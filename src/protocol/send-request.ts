@@ -14,7 +14,6 @@
 import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import type { Command, ExtFields } from './command.ts'
-import { FRAME_PREFIX_BYTES } from './frame.ts'
 import { BACKSLASH, HeaderScan, QUOTE, ZERO } from './header-scan.ts'
 
 /** Value of a hexadecimal digit, or −1. */
@@ -70,11 +69,9 @@ export class SendRequest extends HeaderScan {
    * the lengths.
    */
   scan(bytes: Buffer, start: number, end: number): boolean {
-    const headerWord = readI32(bytes, start + 4)
-    if (headerWord >>> 24 !== 0) return false
-    const headerEnd = start + FRAME_PREFIX_BYTES + headerWord
     this.#forget(bytes)
-    if (!this.scanHeader(bytes, start + FRAME_PREFIX_BYTES, headerEnd)) return false
+    const headerEnd = this.scanFrame(bytes, start, end)
+    if (headerEnd < 0) return false
     if (this.code !== RequestCode.SEND_MESSAGE_V2 && this.code !== RequestCode.SEND_BATCH_MESSAGE) {
       return false
     }
@@ -158,7 +155,6 @@ export class SendRequest extends HeaderScan {
   }
 
   #forget(bytes: Buffer): void {
-    this.forgetHeader()
     this.bytes = bytes
     this.groupStart = this.groupEnd = 0
     this.topicStart = this.topicEnd = 0
