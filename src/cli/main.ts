@@ -1,4 +1,5 @@
 /** The program: arguments in, exit code out. The only place that ends the process in the normal case. */
+import { completeAccount } from './account.ts'
 import { interrupts } from './interrupts.ts'
 import { rootPage } from './root-help.ts'
 import { processTerminal } from './terminal.ts'
@@ -6,6 +7,7 @@ import { processTerminal } from './terminal.ts'
 /** Runs one command and ends the process with its exit code. */
 export async function main(argv: string[]): Promise<void> {
   interrupts.install()
+  completeAccount(process.env)
   const page = rootPage(argv, processTerminal(argv))
   if (page !== null) process.stdout.write(`${page}\n`)
   else {
