@@ -19,6 +19,7 @@ import { decodeConsumerOffsetTable } from '../protocol/bodies/queue-offsets.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
 import { faultOfGroup, faultOfTopic } from '../protocol/names.ts'
 import type { Clock, Stop } from '../world/clock.ts'
+import { LongBody } from './long-body.ts'
 import type { TableFile } from './table-file.ts'
 import { TableSaver } from './table-saver.ts'
 import { TurnBudget } from './turn-budget.ts'
@@ -211,22 +212,28 @@ export class ConsumerOffsets {
   }
 
   /** The whole table; also the content of the file. Integer keys are bare, as Apache writes them. */
-  async tableJson(): Promise<string> {
+  async tableBody(): Promise<Buffer> {
     const budget = new TurnBudget(this.#parts.clock)
-    const version = writeJson(dataVersionToJson(this.#dataVersion))
-    const rows: string[] = []
+    const body = new LongBody()
+    body.add(`{"dataVersion":${writeJson(dataVersionToJson(this.#dataVersion))},"offsetTable":{`)
+    let first = true
     for (const [group, topics] of [...this.#groups]) {
       for (const [topic, queues] of [...topics]) {
         // Legal names need no escapes.
-        let text = ''
+        body.add(`${first ? '' : ','}"${topic}@${group}":{`)
+        first = false
+        let comma = ''
         for (const [queueId, offset] of queues) {
-          text += `${text === '' ? '' : ','}${queueId}:${offset}`
+          body.add(`${comma}${queueId}:${offset}`)
+          comma = ','
+          if (budget.spent) await budget.nextTurn()
         }
-        rows.push(`"${topic}@${group}":{${text}}`)
+        body.add('}')
         if (budget.spent) await budget.nextTurn()
       }
     }
-    return `{"dataVersion":${version},"offsetTable":{${rows.join(',')}}}`
+    body.add('}}')
+    return body.end(budget)
   }
 
   #set(group: string, topic: string, queueId: number, offset: number): boolean {
@@ -253,7 +260,7 @@ export class ConsumerOffsets {
   async #write(): Promise<void> {
     this.#dirty = false
     try {
-      await this.#parts.file.save(Buffer.from(await this.tableJson()))
+      await this.#parts.file.save(await this.tableBody())
     } catch (error) {
       this.#dirty = true
       throw error

@@ -3,7 +3,7 @@
  * topics go and how far groups are in them.
  *
  * A broker may have tens of thousands of rows to tell, so they become text one by one as they are
- * looked at (`RowText`), a few milliseconds a turn. The shapes are those of `protocol/bodies`.
+ * looked at (`QueueRows`), a few milliseconds a turn. The shapes are those of `protocol/bodies`.
  * Source: apache/rocketmq broker/…/processor/AdminBrokerProcessor.java.
  */
 import {
@@ -15,6 +15,7 @@ import { ResponseCode } from '../../protocol/codes.ts'
 import { type Command, respond } from '../../protocol/command.ts'
 import { isRetryTopic } from '../../protocol/names.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
+import { LongBody } from '../long-body.ts'
 import { Refusal } from '../refusal.ts'
 import { StatName } from '../stats.ts'
 import type { Topic } from '../topics.ts'
@@ -22,17 +23,20 @@ import { TurnBudget } from '../turn-budget.ts'
 import { flagField, groupField, optionalText, topicField } from './fields.ts'
 
 /** Rows of a Map<MessageQueue, …> as Java writes it; names are legal ones and need no escapes. */
-class RowText {
-  #text = ''
+class QueueRows {
+  readonly #body: LongBody
+  #comma = ''
+
+  constructor(body: LongBody) {
+    this.#body = body
+  }
 
   /** @param value the row's value as JSON */
   add(brokerName: string, topic: string, queueId: number, value: string): void {
-    const comma = this.#text === '' ? '' : ','
-    this.#text += `${comma}{"brokerName":"${brokerName}","queueId":${queueId},"topic":"${topic}"}:${value}`
-  }
-
-  get text(): string {
-    return `{${this.#text}}`
+    this.#body.add(
+      `${this.#comma}{"brokerName":"${brokerName}","queueId":${queueId},"topic":"${topic}"}:${value}`,
+    )
+    this.#comma = ','
   }
 }
 
@@ -62,7 +66,9 @@ export const topicStats: RequestHandler = async (context, _connection, command) 
   const topic = knownTopic(context, command)
   const { store, settings } = context
   const budget = new TurnBudget(context.world.clock)
-  const rows = new RowText()
+  const body = new LongBody()
+  body.add('{"offsetTable":{')
+  const rows = new QueueRows(body)
   for (let queueId = 0; queueId < topic.queueNums; queueId++) {
     const stored = store.peekQueue(topic.name, queueId)
     const minOffset = stored?.minOffset ?? 0
@@ -78,8 +84,8 @@ export const topicStats: RequestHandler = async (context, _connection, command) 
     if (budget.spent) await budget.nextTurn()
   }
   const putTps = context.stats.minuteRate(StatName.topicPutNums, topic.name)
-  const body = Buffer.from(`{"offsetTable":${rows.text},"topicPutTps":${putTps}}`)
-  return respond(command, ResponseCode.SUCCESS, null, {}, body)
+  body.add(`},"topicPutTps":${putTps}}`)
+  return respond(command, ResponseCode.SUCCESS, null, {}, await body.end(budget))
 }
 
 /** What the queues of a topic add up to, for one group. */
@@ -101,7 +107,7 @@ async function addProgress(
   context: BrokerContext,
   group: string,
   topic: Topic,
-  rows: RowText,
+  rows: QueueRows,
   behind: Behind,
   budget: TurnBudget,
 ): Promise<void> {
@@ -139,44 +145,46 @@ export const consumeStats: RequestHandler = async (context, _connection, command
   // A list is answered as it was asked for, whatever the group has subscribed to.
   const listed = several?.split(';').filter((name) => name !== '') ?? []
   const names = listed.length > 0 ? listed : one !== null ? [one] : topicsOfGroup(context, group)
+  const topics = names
+    .map((name) => context.topics.get(name))
+    .filter((topic) => topic !== null)
+    .filter((topic) => listed.length > 0 || mayRead(context, group, topic))
+  const consumeTps = topics.reduce((sum, { name }) => sum + getRate(context, name, group), 0)
   const budget = new TurnBudget(context.world.clock)
-  const rows = new RowText()
+  const body = new LongBody()
+  body.add(`{"consumeTps":${consumeTps},"offsetTable":{`)
+  const rows = new QueueRows(body)
   const behind: Behind = { diff: 0, inflightDiff: 0 }
-  let consumeTps = 0
-  for (const name of names) {
-    const topic = context.topics.get(name)
-    if (topic === null) continue
-    if (listed.length === 0 && !mayRead(context, group, topic)) continue
-    await addProgress(context, group, topic, rows, behind, budget)
-    consumeTps += getRate(context, name, group)
-  }
-  const body = Buffer.from(`{"consumeTps":${consumeTps},"offsetTable":${rows.text}}`)
-  return respond(command, ResponseCode.SUCCESS, null, {}, body)
+  for (const topic of topics) await addProgress(context, group, topic, rows, behind, budget)
+  body.add('}}')
+  return respond(command, ResponseCode.SUCCESS, null, {}, await body.end(budget))
 }
 
 export const brokerConsumeStats: RequestHandler = async (context, _connection, command) => {
   const isOrder = flagField(command, 'isOrder')
   const budget = new TurnBudget(context.world.clock)
-  const groups: string[] = []
+  const body = new LongBody()
+  const address = JSON.stringify(context.settings.advertisedAddress)
+  body.add(`{"brokerAddr":${address},"consumeStatsList":[`)
   const behind: Behind = { diff: 0, inflightDiff: 0 }
+  let groupComma = ''
   for (const group of [...context.groups.names()]) {
-    const stats: string[] = []
+    let comma = ''
     for (const name of topicsOfGroup(context, group)) {
       const topic = context.topics.get(name)
       if (topic === null || (isOrder && !topic.order)) continue
       if (!mayRead(context, group, topic)) continue
-      const rows = new RowText()
-      await addProgress(context, group, topic, rows, behind, budget)
-      stats.push(`{"consumeTps":${getRate(context, name, group)},"offsetTable":${rows.text}}`)
+      body.add(comma === '' ? `${groupComma}{"${group}":[` : comma)
+      body.add(`{"consumeTps":${getRate(context, name, group)},"offsetTable":{`)
+      await addProgress(context, group, topic, new QueueRows(body), behind, budget)
+      body.add('}}')
+      groupComma = comma = ','
     }
-    if (stats.length > 0) groups.push(`{"${group}":[${stats.join(',')}]}`)
+    if (comma !== '') body.add(']}')
     if (budget.spent) await budget.nextTurn()
   }
-  const body = Buffer.from(
-    `{"brokerAddr":${JSON.stringify(context.settings.advertisedAddress)},"consumeStatsList":[${groups.join(',')}],` +
-      `"totalDiff":${behind.diff},"totalInflightDiff":${behind.inflightDiff}}`,
-  )
-  return respond(command, ResponseCode.SUCCESS, null, {}, body)
+  body.add(`],"totalDiff":${behind.diff},"totalInflightDiff":${behind.inflightDiff}}`)
+  return respond(command, ResponseCode.SUCCESS, null, {}, await body.end(budget))
 }
 
 export const consumeTimeSpan: RequestHandler = async (context, _connection, command) => {

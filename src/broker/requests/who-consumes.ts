@@ -41,7 +41,7 @@ export const subscriptionByGroup: RequestHandler = (context, _connection, comman
 }
 
 export const allConsumerOffsets: RequestHandler = async (context, _connection, command) => {
-  const body = Buffer.from(await context.offsets.tableJson())
+  const body = await context.offsets.tableBody()
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }
 
