@@ -350,6 +350,8 @@ export async function startApache(options: ApacheOptions): Promise<Cluster> {
       brokerId: '0',
       brokerIP1: '127.0.0.1',
       listenPort: String(port),
+      // Without it Apache takes the port after listenPort, which may be anybody's.
+      haListenPort: String(await freePort()),
       namesrvAddr: namesrv,
       storePathRootDir: store,
       storePathCommitLog: join(store, 'commitlog'),
