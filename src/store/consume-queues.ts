@@ -9,9 +9,9 @@
  * the queue's first offset, and where a damaged record was skipped.
  * Source: apache/rocketmq store/…/ConsumeQueue.java.
  *
- * Units are put into pages in memory and written behind: a page when it is full, all others within
- * about a second, a limited number of queues at a time, so that thousands of queues cost neither
- * memory nor file descriptors nor a storm of small writes. The log is what counts; a checkpoint says
+ * Units are put into pages in memory and written behind: a page when it is full, all others after
+ * about a second if few queues grow; of thousands only some each second and the rest at the next
+ * checkpoint, so that they cost neither memory nor file descriptors nor a storm of small writes. The log is what counts; a checkpoint says
  * up to where the queues are on the disk, and recovery puts what lies behind it again.
  */
 import path from 'node:path'
@@ -34,8 +34,11 @@ import { fileNameOf } from './segments.ts'
 const SMALL_PAGE_UNITS = 200
 const LARGE_PAGE_UNITS = 3_000
 const HOT_PAGE_MS = 1_000
-/** Queues that one tick writes at most; ten ticks a second. */
-const QUEUES_PER_TICK = 200
+/**
+ * Queues that one tick writes at most; ten ticks a second. Each costs opening, writing and closing a
+ * file for a handful of units when there are thousands; a checkpoint writes them all anyway.
+ */
+const QUEUES_PER_TICK = 20
 /** Queues that are written or synced at one time. */
 const PARALLEL = 8
 /** Older units are read in blocks of 3,200. */
