@@ -37,7 +37,10 @@ With --exec, a command is run for each message instead: the body is its stdin, M
 MQCTL_MESSAGE_ID, MQCTL_KEYS, MQCTL_TAGS, MQCTL_PROPERTIES (JSON) and others are in its environment, and
 no shell is involved. Exit code 0 means processed. Anything else gives the message back: it comes again
 after 10 s, 30 s, 1 min … and is a dead letter after the last try (see mqctl dlq). Ctrl-C lets commands
-that run come to their end.`
+that run come to their end.
+With --orderly, each queue is locked for one member of the group, which gets its messages one after the
+other; a failed one comes again, after 1 s, 2 s, 4 s … 30 s, before the next one of its queue. --parallel
+then is the number of queues that are worked at, at once.`
   static override args = { topic: argument({ description: 'The topic.', required: true }) }
   static override flags = {
     output: Flags.option({
@@ -80,6 +83,11 @@ that run come to their end.`
       summary: 'Get all messages, shared with nobody; progress is kept on this machine.',
       dependsOn: ['group'],
     }),
+    orderly: Flags.boolean({
+      summary: 'Keep the order of each queue: a failed message comes again before the next one.',
+      dependsOn: ['group'],
+      exclusive: ['broadcast'],
+    }),
     'offsets-file': Flags.string({
       summary: 'Where --broadcast keeps its progress, for several of one group on one machine.',
       helpValue: '<path>',
@@ -110,13 +118,15 @@ that run come to their end.`
       helpGroup: 'GROUP',
     }),
     retries: wholeFlag({
-      summary: 'Tries after the first, before a message is a dead letter; default 16.',
+      summary:
+        'Tries after the first, before a message is a dead letter; default 16, --orderly: endless.',
       max: 1_000_000,
       dependsOn: ['group'],
       helpGroup: 'GROUP',
     }),
     'retry-delay': durationFlag({
-      summary: 'Time before each further try, one of the delay levels; default: longer each time.',
+      summary:
+        'Time before each further try, one of the delay levels (--orderly: any); default: longer each time.',
       dependsOn: ['group'],
       helpGroup: 'GROUP',
     }),
@@ -130,6 +140,7 @@ that run come to their end.`
     '<%= config.bin %> consume prices --group desk --broadcast',
     '<%= config.bin %> consume orders -o ndjson --exit-at-end | jq -r .body',
     `<%= config.bin %> consume orders -g billing --exec 'node bill.js' --parallel 4`,
+    `<%= config.bin %> consume orders -g workflow --orderly --exec 'node step.js'`,
   ]
 
   async run(): Promise<void> {
@@ -152,8 +163,9 @@ that run come to their end.`
     })
     const printer = new MessagePrinter(format, stop.signal)
     const idle = new IdleTimer(this.world.clock, flags.idle ?? null, stop)
+    const retryDelay = flags['retry-delay'] ?? null
     const retryLevel =
-      flags['retry-delay'] === undefined ? 0 : delayLevelFor(flags['retry-delay'], '--retry-delay')
+      retryDelay === null || flags.orderly ? 0 : delayLevelFor(retryDelay, '--retry-delay')
     const exec =
       flags.exec === undefined
         ? null
@@ -203,6 +215,7 @@ that run come to their end.`
           parallel: flags.parallel ?? 1,
           retriesMax: flags.retries ?? null,
           retryLevel,
+          orderly: flags.orderly ? { suspendMs: retryDelay } : null,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
           broadcastFile: flags.broadcast
             ? await broadcastFileOf(this.world.disk, flags.group, servers, flags['offsets-file'])
@@ -216,13 +229,16 @@ that run come to their end.`
       idle.stop()
       handling.close()
     })
-    this.#remarkOnOutcome(outcome, printer.printed)
+    this.#remarkOnOutcome(outcome, printer.printed, flags.orderly)
   }
 
-  #remarkOnOutcome(outcome: GroupOutcome | null, printed: number): void {
+  #remarkOnOutcome(outcome: GroupOutcome | null, printed: number, orderly: boolean): void {
     const { done, failed } = outcome ?? { done: printed, failed: 0 }
     if (done + failed === 0) this.remark('no messages')
-    else if (failed > 0) this.remark(`${done} processed, ${failed} failed and given back`)
+    else if (failed > 0) {
+      const what = orderly ? 'times a try failed' : 'failed and given back'
+      this.remark(`${done} processed, ${failed} ${what}`)
+    }
   }
 
   async #read(

@@ -4,6 +4,7 @@ import { ExitCode } from '../src/base/exit-codes.ts'
 import { formatCount, formatDurationMs } from '../src/base/units.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { checkBrokersHaveTimers, delayOf, nearestHint } from '../src/cli/delay.ts'
+import { ExecCommand } from '../src/cli/exec-command.ts'
 import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cli/flags.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
 import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
@@ -14,15 +15,18 @@ import { RECEIPTS_MAX, sendAll, type SendOutcome } from '../src/cli/send-all.ts'
 import { renderTable } from '../src/cli/table.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
 import { parseTimeMs } from '../src/cli/time.ts'
+import { TransactionalSender } from '../src/cli/transactional-sender.ts'
+import type { Admin } from '../src/client/admin.ts'
 import type { OutgoingMessage } from '../src/client/outgoing-message.ts'
 import { Producer, type SendReceipt } from '../src/client/producer.ts'
+import type { TransactionReceipt } from '../src/client/transaction-producer.ts'
 
 export interface Produced {
   readonly topic: string
   readonly sent: number
   readonly failed: number
   readonly tookMs: number
-  readonly messages: readonly SendReceipt[]
+  readonly messages: readonly (SendReceipt | TransactionReceipt)[]
   /** Receipts beyond the first 100,000. */
   readonly messagesOmitted?: number
 }
@@ -93,9 +97,15 @@ exit code is 1 (3 when nobody answered).`
     'delay-level': wholeFlag({ summary: 'The same by RocketMQ’s 18 levels.', min: 1, max: 18 }),
     at: Flags.string({ summary: 'The same by time; see mqctl help time.', helpValue: '<time>' }),
     txn: Flags.option({
-      summary: 'As a transaction: not available yet.',
+      summary: 'As a transaction that ends so; unknown: the broker asks.',
       options: ['commit', 'rollback', 'unknown'] as const,
+      exclusive: ['oneway', 'delay', 'delay-level', 'at'],
     })(),
+    'txn-check-exec': Flags.string({
+      summary: 'Run this when the broker asks, until all is decided: exit 0 commit, 1 rollback.',
+      helpValue: '<command>',
+      dependsOn: ['txn'],
+    }),
   }
   static override examples = [
     '<%= config.bin %> produce orders "hello" --key A-1 --tag paid -H source=web',
@@ -105,16 +115,11 @@ exit code is 1 (3 when nobody answered).`
     '<%= config.bin %> produce orders --input ndjson < messages.ndjson',
     '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',
     '<%= config.bin %> produce orders "close it" --delay 30m',
+    '<%= config.bin %> produce paid A-1 --txn unknown --group payments --txn-check-exec ./is-paid',
   ]
 
   async run(): Promise<Produced> {
     const { args, flags } = await this.parse(Produce)
-    if (flags.txn !== undefined) {
-      throw new MqError('NOT_BUILT', {
-        what: '--txn (transactions)',
-        hint: 'send it as an ordinary message',
-      })
-    }
     const source = {
       body: args.body,
       files: flags.file ?? [],
@@ -146,6 +151,14 @@ exit code is 1 (3 when nobody answered).`
         ...(tags === undefined ? {} : { tags }),
       }
     }
+    const checkExec =
+      flags['txn-check-exec'] === undefined
+        ? null
+        : new ExecCommand(flags['txn-check-exec'], {
+            clock: this.world.clock,
+            timeoutMs: null,
+            outputTo: 'stderr',
+          })
     const feed = new OutgoingFeed({ source, count: flags.count ?? null, complete })
     await checkFiles(source.files)
     if (readsStdin(source) && this.terminal.stdinIsTty) {
@@ -156,13 +169,26 @@ exit code is 1 (3 when nobody answered).`
       const { client } = admin
       await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
       const group = flags.group === undefined ? {} : { group: flags.group }
-      const producer = Producer.over(client, { sendTimeoutMs: flags.timeout, ...group })
+      const sending = { sendTimeoutMs: flags.timeout, ...group }
+      const transactions =
+        flags.txn === undefined
+          ? null
+          : new TransactionalSender(client, {
+              ...sending,
+              decision: flags.txn,
+              checkExec,
+              onRemark: (remark) => {
+                this.remark(remark)
+              },
+            })
+      const producer = transactions ?? Producer.over(client, sending)
+      const signal = this.claimInterrupts()
       const progress = new ProgressLine(this.terminal, this.quiet || !this.terminal.stderrIsTty)
       let drawnMs = Number.NEGATIVE_INFINITY
       const startMs = this.world.clock.monotonicMs()
       const outcome = await sendAll(producer, feed, {
         clock: this.world.clock,
-        signal: this.claimInterrupts(),
+        signal,
         window: flags['order-key'] === undefined ? WINDOW : 1,
         rateHz: rate,
         oneway,
@@ -175,14 +201,37 @@ exit code is 1 (3 when nobody answered).`
         },
       })
       progress.end()
+      if (transactions !== null) {
+        if (checkExec !== null) await this.#untilDecided(transactions, admin, signal)
+        if (transactions.openCount > 0) {
+          const count = formatCount(transactions.openCount)
+          this.remark(`${count} not decided yet: mqctl txn list shows what is open`)
+        }
+      }
+      checkExec?.stop()
       await producer.close()
+      checkExec?.close()
       this.#remarkOn(feed, outcome)
       if (outcome.failed > 0 && delay.delayMs !== undefined) {
         const hint = nearestHint(delay.delayMs, '--delay')
         this.warn(`perhaps the broker has no delays but the levels: ${hint}`)
       }
-      return this.#showOutcome(args.topic, outcome, this.world.clock.monotonicMs() - startMs)
+      const receipts = outcome.receipts.map((one) => transactions?.decided(one) ?? one)
+      const final = { ...outcome, receipts }
+      return this.#showOutcome(args.topic, final, this.world.clock.monotonicMs() - startMs)
     })
+  }
+
+  /** There is a program that answers: waits for the questions of brokers. */
+  async #untilDecided(
+    transactions: TransactionalSender,
+    admin: Admin,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { openCount } = transactions
+    if (openCount === 0 || signal.aborted) return
+    this.remark(`waiting for brokers to ask about ${formatCount(openCount)}; Ctrl-C ends`)
+    await transactions.whenDecided(admin.transactions, signal)
   }
 
   #remarkOn({ leftOut }: OutgoingFeed, { sent, failed, sourceError }: SendOutcome): void {
@@ -229,6 +278,7 @@ function producedText(result: Produced, terminal: Terminal): string {
   const noun = sent === 1 ? 'message' : 'messages'
   const head = `sent ${sent} ${noun} to ${topic} in ${formatDurationMs(tookMs)}${rate}`
   if (messages.length === 0 || messages.length > LISTED_MAX) return head
+  const isTransaction = messages.some((row) => 'decision' in row)
   const table = renderTable(
     terminal,
     [
@@ -237,8 +287,12 @@ function producedText(result: Produced, terminal: Terminal): string {
       { head: 'QUEUE', align: 'right' },
       { head: 'OFFSET', align: 'right' },
       { head: 'STATUS' },
+      ...(isTransaction ? [{ head: 'TRANSACTION' }] : []),
     ],
-    messages.map((row) => [row.messageId, row.broker, row.queueId, row.queueOffset, row.status]),
+    messages.map((row) => [
+      ...[row.messageId, row.broker, row.queueId, row.queueOffset, row.status],
+      ...('decision' in row ? [row.decision] : []),
+    ]),
   )
   return `${head}\n\n${table}`
 }

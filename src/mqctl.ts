@@ -18,6 +18,11 @@ import { Admin as AdminClient } from './client/admin.ts'
 import type { ClientOptions } from './client/client.ts'
 import { Consumer as ConsumerClient, type ConsumerOptions } from './client/consumer.ts'
 import { Producer as ProducerClient, type ProducerOptions } from './client/producer.ts'
+import { Requester as RequesterClient } from './client/request-reply.ts'
+import {
+  TransactionProducer as TransactionProducerClient,
+  type TransactionProducerOptions,
+} from './client/transaction-producer.ts'
 import { TopicReader as TopicReaderClient, type TopicReaderOptions } from './client/topic-reader.ts'
 import { startNameServer } from './nameserver/nameserver.ts'
 import { nameServerOptions } from './nameserver/options.ts'
@@ -33,12 +38,32 @@ export type { OutgoingMessage } from './client/outgoing-message.ts'
 export type { ProducerOptions, SendReceipt, SendStatus } from './client/producer.ts'
 export type { QueuePosition } from './client/queue-position.ts'
 export type { ReceivedMessage } from './client/received-message.ts'
+export { type Reply, isRequest, replyTo } from './client/request-reply.ts'
 export type { TopicReaderOptions } from './client/topic-reader.ts'
+export type {
+  TransactionCheck,
+  TransactionDecision,
+  TransactionProducerOptions,
+  TransactionReceipt,
+} from './client/transaction-producer.ts'
 
 export type Producer = ProducerClient
 export const Producer = {
   /** Nothing is sent yet: a name server that is down shows at the first send. */
   open: (options: ProducerOptions): Producer => ProducerClient.open(nodeWorld, options),
+}
+
+export type Requester = RequesterClient
+export const Requester = {
+  /** Nothing is sent yet; answers come to the process that asks. */
+  open: (options: ProducerOptions): Requester => RequesterClient.open(nodeWorld, options),
+}
+
+export type TransactionProducer = TransactionProducerClient
+export const TransactionProducer = {
+  /** Nothing is sent yet; brokers ask it about open messages of its group once it has sent one. */
+  open: (options: TransactionProducerOptions): TransactionProducer =>
+    TransactionProducerClient.open(nodeWorld, options),
 }
 
 export type Consumer = ConsumerClient

@@ -47,6 +47,8 @@ export class ClientRegistry {
   readonly #consumers = new Map<string, ConsumerGroup>()
   readonly #producers = new Map<string, Map<Connection, Member>>()
   readonly #byConnection = new Map<Connection, ConnectionGroups>()
+  /** The connection on which a producer sends its heart-beats, by client id; the newest counts. */
+  readonly #producersById = new Map<string, Connection>()
   /** Groups whose members are told of a change at the end of the turn. */
   readonly #changed = new Set<ConsumerGroup>()
   #stop: Stop = () => undefined
@@ -86,6 +88,7 @@ export class ClientRegistry {
       this.#producers.set(group, members)
     }
     members.set(connection, this.#memberOf(connection, client))
+    this.#producersById.set(client.clientId, connection)
   }
 
   /**
@@ -174,6 +177,11 @@ export class ClientRegistry {
     return [...(this.#producers.get(group)?.values() ?? [])]
   }
 
+  /** Where a client that sends is connected; null when it is not. */
+  producerConnection(clientId: string): Connection | null {
+    return this.#producersById.get(clientId) ?? null
+  }
+
   producerGroups(): IterableIterator<string> {
     return this.#producers.keys()
   }
@@ -250,7 +258,15 @@ export class ClientRegistry {
 
   #removeProducer(connection: Connection, group: string): void {
     const members = this.#producers.get(group)
-    if (members?.delete(connection) === true && members.size === 0) this.#producers.delete(group)
+    const member = members?.get(connection)
+    if (members === undefined || member === undefined) return
+    members.delete(connection)
+    if (members.size === 0) this.#producers.delete(group)
+    // The client may be in other groups over the same connection.
+    if (this.#producersById.get(member.clientId) !== connection) return
+    if ((this.#byConnection.get(connection)?.producers.size ?? 0) === 0) {
+      this.#producersById.delete(member.clientId)
+    }
   }
 
   #removeConsumer(connection: Connection, name: string): void {

@@ -128,6 +128,12 @@ export const brokerOptions = optionTable({
     mutable: true,
     summary: 'consumer groups beyond this are not made by themselves',
   }),
+  storeReplyMessageEnable: toggle({
+    default: true,
+    rocketmq: 'storeReplyMessageEnable',
+    mutable: true,
+    summary: 'keeps the answers of request-reply in the cluster’s reply topic',
+  }),
   enablePropertyFilter: toggle({
     default: true,
     rocketmq: 'enablePropertyFilter',

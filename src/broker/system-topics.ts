@@ -3,7 +3,7 @@
  * Source: apache/rocketmq broker/…/topic/TopicConfigManager.java init().
  */
 import { Perm, type TopicConfig, topicConfig } from '../protocol/bodies/topic-config.ts'
-import { SystemTopic, isSystemTopic } from '../protocol/names.ts'
+import { SystemTopic, isSystemTopic, replyTopicOf } from '../protocol/names.ts'
 
 /** What the topics' names and sizes follow from. */
 export interface SystemTopicFacts {
@@ -35,11 +35,6 @@ export function systemTopics(facts: SystemTopicFacts): TopicConfig[] {
   return rows.map(([name, queues, perm]) =>
     topicConfig(name, { readQueueNums: queues, writeQueueNums: queues, perm }),
   )
-}
-
-/** Topic through which answers of request-reply travel. */
-export function replyTopicOf(clusterName: string): string {
-  return `${clusterName}_REPLY_TOPIC`
 }
 
 /** Whether a topic belongs to the system of this broker: not to be created, altered or deleted by anybody. */

@@ -13,6 +13,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { MqError } from '../base/errors.ts'
 import { formatDurationMs } from '../base/units.ts'
+import { BODY_BYTES_MAX } from '../client/outgoing-message.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { Clock, Stop } from '../world/clock.ts'
 import { isoTime } from './time.ts'
@@ -26,14 +27,19 @@ export interface ExecResult {
   readonly signal: string | null
   /** Ended by mqctl, because the time was up or mqctl itself had to end. */
   readonly stopped: boolean
+  /** What it printed, when that is kept; at most one byte above `OUTPUT_BYTES_MAX`. */
+  readonly output: Buffer
 }
+
+/** A command that prints more is not waited for: nobody could send it. */
+export const OUTPUT_BYTES_MAX = BODY_BYTES_MAX
 
 export interface ExecOptions {
   readonly clock: Clock
   /** A command that runs longer is ended; null: none is. */
   readonly timeoutMs: number | null
-  /** Where the command's output goes; our stdout may be for a program. */
-  readonly outputTo: 'stdout' | 'stderr'
+  /** Where the command's output goes; our stdout may be for a program. `result`: it is kept. */
+  readonly outputTo: 'stdout' | 'stderr' | 'result'
 }
 
 /**
@@ -97,10 +103,11 @@ export class ExecCommand {
   run(message: ReceivedMessage): Promise<ExecResult> {
     const { clock, timeoutMs, outputTo } = this.#options
     return new Promise((resolve, reject) => {
+      const out = { stdout: 'inherit', stderr: 2, result: 'pipe' } as const
       const child = spawn(this.#file, this.#args, {
         shell: false,
         detached: true,
-        stdio: ['pipe', outputTo === 'stdout' ? 'inherit' : 2, 'inherit'],
+        stdio: ['pipe', out[outputTo], 'inherit'],
         env: { ...process.env, ...environmentOf(message) },
       })
       this.#running.add(child)
@@ -121,11 +128,23 @@ export class ExecCommand {
           }),
         )
       })
-      child.on('exit', (exitCode, signal) => {
+      const kept: Buffer[] = []
+      let keptBytes = 0
+      child.stdout?.on('data', (chunk: Buffer) => {
+        if (keptBytes > OUTPUT_BYTES_MAX) return
+        kept.push(chunk)
+        keptBytes += chunk.length
+        if (keptBytes > OUTPUT_BYTES_MAX) this.#stop(child)
+      })
+      // Where the output counts, it is whole only once its pipe is closed.
+      const ended = (exitCode: number | null, signal: string | null) => {
         stopTimer()
         this.#running.delete(child)
-        resolve({ exitCode, signal, stopped: this.#stopped.has(child) })
-      })
+        const output = Buffer.concat(kept).subarray(0, OUTPUT_BYTES_MAX + 1)
+        resolve({ exitCode, signal, stopped: this.#stopped.has(child), output })
+      }
+      if (outputTo === 'result') child.on('close', ended)
+      else child.on('exit', ended)
       // A command need not read its input.
       child.stdin?.on('error', () => undefined)
       child.stdin?.end(message.body)

@@ -27,10 +27,15 @@ export interface GroupConsumerOptions {
   readonly logger: Logger
   /** Messages that are handled at once. */
   readonly parallel: number
-  /** Tries after the first; null: 16. */
+  /** Tries after the first; null: 16, in order as many as it takes. */
   readonly retriesMax: number | null
   /** Delay level of each further try; 0: as the broker has it. */
   readonly retryLevel: number
+  /**
+   * One message of a queue after the other, a failed one again before the next, after so many ms; null:
+   * in the library's growing pauses.
+   */
+  readonly orderly: { readonly suspendMs: number | null } | null
   /** How long handlers that run may go on after the signal. */
   readonly closeTimeoutMs: number
 }
@@ -75,6 +80,7 @@ export async function consumeAsGroup(
       ? {}
       : { model: 'broadcast' as const, progressFile: options.broadcastFile }),
     concurrency: options.parallel,
+    ...orderedOptions(options),
     closeTimeoutMs: options.closeTimeoutMs,
     retryLevel: () => options.retryLevel,
     ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
@@ -107,6 +113,12 @@ export async function consumeAsGroup(
   await consumer.close()
   throwIfAny(failure)
   return { done: counts.done, failed: counts.failed }
+}
+
+function orderedOptions({ orderly }: GroupConsumerOptions) {
+  if (orderly === null) return {}
+  const { suspendMs } = orderly
+  return { ordered: true, ...(suspendMs === null ? {} : { suspendMs }) }
 }
 
 function throwIfAny(failure: { readonly error: unknown } | null): void {

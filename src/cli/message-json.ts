@@ -32,7 +32,6 @@ export interface MessageJson {
 }
 
 export function messageJson(message: ReceivedMessage): MessageJson {
-  const isText = isUtf8(message.body)
   return {
     topic: message.topic,
     broker: message.broker,
@@ -44,8 +43,7 @@ export function messageJson(message: ReceivedMessage): MessageJson {
     keys: message.keys === '' ? [] : message.keys.split(' '),
     tags: message.tags === '' ? null : message.tags,
     properties: { ...message.properties },
-    body: message.body.toString(isText ? 'utf8' : 'base64'),
-    bodyEncoding: isText ? 'utf8' : 'base64',
+    ...bodyJson(message.body),
     ...(message.compression === 'none' ? {} : { compression: message.compression }),
     bornAt: isoTime(message.bornTimestamp),
     bornHost: message.bornHost,
@@ -70,6 +68,15 @@ export function formattedMessage(message: ReceivedMessage): FormattedMessage {
     body,
     storedAtMs: message.storeTimestamp,
     reconsumeTimes: message.reconsumeTimes,
+  }
+}
+
+/** A body as JSON can hold it. */
+export function bodyJson(body: Buffer): Pick<MessageJson, 'body' | 'bodyEncoding'> {
+  const isText = isUtf8(body)
+  return {
+    body: body.toString(isText ? 'utf8' : 'base64'),
+    bodyEncoding: isText ? 'utf8' : 'base64',
   }
 }
 

@@ -37,7 +37,7 @@ export interface SendOutcome extends SendTotals {
 export const RECEIPTS_MAX = 100_000
 
 export async function sendAll(
-  producer: Producer,
+  producer: Pick<Producer, 'send' | 'sendOneway'>,
   messages: AsyncIterable<OutgoingMessage>,
   options: SendAllOptions,
 ): Promise<SendOutcome> {

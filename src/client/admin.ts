@@ -10,6 +10,7 @@ import { GroupAdmin } from './group-admin.ts'
 import { MessageAdmin } from './message-admin.ts'
 import { QueueAccess } from './queue-access.ts'
 import { TopicAdmin } from './topic-admin.ts'
+import { TransactionAdmin } from './transaction-admin.ts'
 
 export class Admin {
   readonly client: MqClient
@@ -19,6 +20,7 @@ export class Admin {
   readonly messages: MessageAdmin
   readonly brokers: BrokerAdmin
   readonly queues: QueueAccess
+  readonly transactions: TransactionAdmin
 
   private constructor(client: MqClient) {
     this.client = client
@@ -27,6 +29,7 @@ export class Admin {
     this.topics = new TopicAdmin(client, this.cluster)
     this.groups = new GroupAdmin(client, this.cluster, this.topics, this.queues)
     this.messages = new MessageAdmin(client, this.cluster, this.topics, this.queues)
+    this.transactions = new TransactionAdmin(client, this.queues)
     this.brokers = new BrokerAdmin(client, this.cluster)
   }
 

@@ -56,8 +56,8 @@ export class AssignedQueue {
   /** Pulled and not handed out, in order; `takeMessage` takes the first. */
   readonly #waiting: ReceivedMessage[] = []
   #waitingHead = 0
-  /** Messages of this queue that the handler has now. */
-  handledNow = 0
+  #handledNow = 0
+  #onIdle: () => void = () => undefined
   /** Ordered: a message failed and will be first in line again; until then nothing is handed out. */
   isPausing = false
   /** Where the queue ended at the last answer. */
@@ -104,6 +104,32 @@ export class AssignedQueue {
     this.#waitingHead = 0
     this.#pauses.end()
     this.#roomWanted?.()
+  }
+
+  /** Messages of this queue that the handler has now. */
+  get handledNow(): number {
+    return this.#handledNow
+  }
+
+  handlingBegins(): void {
+    this.#handledNow += 1
+  }
+
+  handlingEnds(): void {
+    this.#handledNow -= 1
+    if (this.#handledNow === 0) this.#onIdle()
+  }
+
+  /** Resolves when the handler has no message of this queue, which must be dropped. */
+  whenIdle(): Promise<void> {
+    if (this.#handledNow === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const before = this.#onIdle
+      this.#onIdle = () => {
+        before()
+        resolve()
+      }
+    })
   }
 
   takeMessage(): ReceivedMessage | null {

@@ -15,6 +15,7 @@ import type { Stop } from '../world/clock.ts'
 import { decodeAnswer } from './answers.ts'
 import { AssignedQueue, type FlowLimits } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
+import type { OrderLocks } from './order-locks.ts'
 import type { ProgressStore } from './progress-store.ts'
 import type { QueueAccess } from './queue-access.ts'
 import { shareOf } from './rebalance.ts'
@@ -34,6 +35,8 @@ export interface AssignmentOptions {
   readonly subscriptions: ReadonlyMap<string, SubscriptionData>
   readonly pullBatch: number
   readonly limits: FlowLimits
+  /** Queues are locked at their brokers while this member has them; null: they are not. */
+  readonly locks: OrderLocks | null
   /** A queue has messages to take. */
   readonly onMessages: () => void
 }
@@ -51,6 +54,8 @@ export class Assignment {
   readonly #progress: ProgressStore
   readonly #options: AssignmentOptions
   readonly #assigned = new Map<string, AssignedQueue>()
+  /** Locked queues that are given up or begun anew once the handler is done with their last message. */
+  readonly #ending = new Set<string>()
   #rebalancing: Promise<void> | null = null
   #rebalanceAgain = false
   #stopSoon: Stop | null = null
@@ -80,6 +85,24 @@ export class Assignment {
     this.#stopSoon?.()
     await this.#rebalancing
     for (const assigned of this.#assigned.values()) assigned.drop()
+  }
+
+  /** After `close` and the last report: lets others have the locked queues that are done with. */
+  async unlock(): Promise<void> {
+    const done = [...this.#assigned.values()].filter(({ handledNow }) => handledNow === 0)
+    await this.#options.locks?.release(done.map(({ queue }) => queue))
+  }
+
+  /** Locks that others have got: they know better how far these queues are. */
+  forget(queues: readonly MessageQueue[]): void {
+    for (const queue of queues) {
+      const { topic, queueId } = queue
+      this.#client.logger.warn('another member has locked a queue of ours', { topic, queueId })
+      const key = messageQueueKey(queue)
+      this.#assigned.get(key)?.drop()
+      this.#assigned.delete(key)
+    }
+    this.rebalanceSoon(REBALANCE_AGAIN_MS)
   }
 
   /** Goes on from other offsets in queues that this member has. */
@@ -170,12 +193,17 @@ export class Assignment {
       ([key, assigned]) => assigned.queue.topic === topic && !wanted.has(key),
     )
     await this.#dropQueues(lost.map(([, assigned]) => assigned))
-    const results = await Promise.all(
-      [...wanted]
-        .filter(([key]) => !this.#assigned.has(key))
-        .map(([, queue]) => this.#takeQueue(topic, queue)),
-    )
-    return results.every((taken) => taken)
+    const added = [...wanted].filter(([key]) => !this.#assigned.has(key))
+    const free = await this.#lock(added.filter(([key]) => !this.#ending.has(key)))
+    const results = await Promise.all(free.map((queue) => this.#takeQueue(topic, queue)))
+    return free.length === added.length && results.every((taken) => taken)
+  }
+
+  /** The queues that are ours alone. */
+  async #lock(added: readonly (readonly [string, MessageQueue])[]): Promise<MessageQueue[]> {
+    const queues = added.map(([, queue]) => queue)
+    const { locks } = this.#options
+    return locks === null || queues.length === 0 ? queues : locks.take(queues)
   }
 
   /** The queues that are ours; null when the members cannot be told. */
@@ -226,6 +254,7 @@ export class Assignment {
         queueId: queue.queueId,
         why: messageOf(error),
       })
+      await this.#options.locks?.release([queue])
       return false
     }
   }
@@ -260,9 +289,30 @@ export class Assignment {
   #restart(moved: AssignedQueue, offset: number): void {
     const key = messageQueueKey(moved.queue)
     if (this.#assigned.get(key) !== moved || this.#closed) return
-    this.#startQueue(moved.queue.topic, moved.queue, offset)
-    const assigned = this.#assigned.get(key)
-    if (assigned !== undefined) void this.report([assigned])
+    const start = () => {
+      this.#startQueue(moved.queue.topic, moved.queue, offset)
+      const assigned = this.#assigned.get(key)
+      if (assigned !== undefined) void this.report([assigned])
+    }
+    if (this.#options.locks === null || moved.handledNow === 0) {
+      start()
+      return
+    }
+    // In order: the message under way comes first.
+    this.#assigned.delete(key)
+    this.#endWhenIdle(moved, () => {
+      start()
+      return Promise.resolve()
+    })
+  }
+
+  #endWhenIdle(assigned: AssignedQueue, end: () => Promise<void>): void {
+    const key = messageQueueKey(assigned.queue)
+    this.#ending.add(key)
+    void assigned
+      .whenIdle()
+      .then(end)
+      .finally(() => this.#ending.delete(key))
   }
 
   async #dropQueues(lost: readonly AssignedQueue[]): Promise<void> {
@@ -271,6 +321,14 @@ export class Assignment {
       this.#assigned.delete(messageQueueKey(assigned.queue))
     }
     await this.report(lost)
+    const { locks } = this.#options
+    if (locks === null) return
+    for (const assigned of lost) {
+      this.#endWhenIdle(assigned, async () => {
+        await this.report([assigned])
+        await locks.release([assigned.queue])
+      })
+    }
   }
 
   /** Null when the topic does not exist (yet). */

@@ -224,6 +224,9 @@ export class MqClient {
       response = respond(command, ResponseCode.SYSTEM_ERROR, messageOf(error))
     }
     if (command.isOneway || silentRequests.has(command.code)) return
+    // An answer that nobody waits for any more has arrived all the same.
+    const isLate = command.code === RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT
+    if (response === null && isLate) response = respond(command, ResponseCode.SUCCESS)
     connection.reply(
       response ??
         respond(

@@ -33,6 +33,7 @@ import { answerConsumerRequest } from './consumer-requests.ts'
 import { HandlerLoop, type MessageHandler } from './handler-loop.ts'
 import { checkGroup, checkTopic } from './outgoing-message.ts'
 import { checkFilter } from './filter-check.ts'
+import { OrderLocks } from './order-locks.ts'
 import { BrokerProgress, LocalProgress, type ProgressStore } from './progress-store.ts'
 import { QueueAccess } from './queue-access.ts'
 import type { ReceivedMessage } from './received-message.ts'
@@ -57,10 +58,12 @@ export interface ConsumerOptions extends ClientOptions {
   /** Messages that the handler may have at once; default 20. */
   readonly concurrency?: number
   /**
-   * One message of a queue after the other, a failed one first again; default false. Queues are not
-   * locked at the broker: while members come and go two of them may have the same queue for a moment.
+   * One message of a queue after the other, a failed one first again; default false. Each queue is
+   * locked at its broker for one member of the group, save in broadcast, where every member has all.
    */
   readonly ordered?: boolean
+  /** Ordered: how long a queue stands still when a message failed; default 1 s, doubled each time up to 30 s. */
+  readonly suspendMs?: number
   /** Messages asked for at once, default 32. */
   readonly pullBatch?: number
   /** How far each queue is pulled ahead: 1,000 messages, 100 MiB, 2,000 offsets by default. */
@@ -85,6 +88,7 @@ const LIMITS: FlowLimits = { messagesMax: 1_000, bytesMax: 100 * 1024 * 1024, sp
 const CONCURRENCY = 20
 const PULL_BATCH = 32
 const RETRIES_MAX = 16
+const PAUSE_MS = [1_000, 30_000] as const
 const CLOSE_TIMEOUT_MS = 10_000
 const REBALANCE_PERIOD_MS = 20_000
 const REPORT_PERIOD_MS = 5_000
@@ -95,6 +99,7 @@ export class Consumer {
   readonly #options: ConsumerOptions
   readonly #subscriptions: ReadonlyMap<string, SubscriptionData>
   readonly #assignment: Assignment
+  readonly #locks: OrderLocks | null
   readonly #sendBack: SendBack | null
   readonly #loop: HandlerLoop
   readonly #member: GroupMember
@@ -114,6 +119,20 @@ export class Consumer {
     this.#startedMs = client.world.clock.wallMs()
     this.#subscriptions = subscriptionsOf(options, this.#startedMs)
     const broadcast = options.model === 'broadcast'
+    const ordered = options.ordered ?? false
+    const pump = () => {
+      this.#loop.pump()
+    }
+    this.#locks =
+      ordered && !broadcast
+        ? new OrderLocks(client, {
+            group: options.group,
+            onLost: (queues) => {
+              this.#assignment.forget(queues)
+            },
+            onRenewed: pump,
+          })
+        : null
     this.#assignment = new Assignment(client, access, progress, {
       group: options.group,
       broadcast,
@@ -121,11 +140,9 @@ export class Consumer {
       subscriptions: this.#subscriptions,
       pullBatch: options.pullBatch ?? PULL_BATCH,
       limits: { ...LIMITS, ...options.limits },
-      onMessages: () => {
-        this.#loop.pump()
-      },
+      locks: this.#locks,
+      onMessages: pump,
     })
-    const ordered = options.ordered ?? false
     this.#sendBack = broadcast
       ? null
       : new SendBack(client, {
@@ -137,6 +154,8 @@ export class Consumer {
       handler: options.handler,
       concurrency: options.concurrency ?? CONCURRENCY,
       ordered,
+      locks: this.#locks,
+      pauseMs: options.suspendMs === undefined ? PAUSE_MS : [options.suspendMs, options.suspendMs],
       sendBack: this.#sendBack,
       retriesMax: options.retriesMax ?? (ordered ? Number.POSITIVE_INFINITY : RETRIES_MAX),
       queues: () => this.#assignment.queues,
@@ -212,6 +231,7 @@ export class Consumer {
     this.#client.join(this.#member)
     // The topic %RETRY%group comes into being with the first heart-beat.
     await this.#client.heartbeat()
+    this.#locks?.start()
     await this.#assignment.rebalance()
     this.#stops.push(
       clock.every(REBALANCE_PERIOD_MS, () => {
@@ -231,6 +251,8 @@ export class Consumer {
       this.#client.logger.warn('handlers still run at close', { handlers: this.#loop.running })
     }
     await this.#assignment.report()
+    this.#locks?.stop()
+    await this.#assignment.unlock()
     await this.#sendBack?.close()
     this.#client.leave(this.#member)
     await this.#client.unregister({ consumerGroup: this.group })

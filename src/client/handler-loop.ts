@@ -6,6 +6,7 @@ import { messageOf } from '../base/errors.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
 import { HandlerStats } from './handler-stats.ts'
+import type { OrderLocks } from './order-locks.ts'
 import { Pauses } from './pause.ts'
 import type { ReceivedMessage } from './received-message.ts'
 import { DEAD_LETTER, type SendBack } from './send-back.ts'
@@ -23,6 +24,10 @@ export interface HandlerLoopOptions {
   readonly concurrency: number
   /** One message of a queue after the other, a failed one first again. */
   readonly ordered: boolean
+  /** Queues that others of the group may have are left alone; null: none are locked. */
+  readonly locks: Pick<OrderLocks, 'has'> | null
+  /** Time before another try here: after the first failure, twice as long each time, and at most. */
+  readonly pauseMs: readonly [first: number, max: number]
   /** Gives messages back to their broker; null in broadcast: nobody else gets what this member fails. */
   readonly sendBack: SendBack | null
   /** Tries here after the first; Infinity: until it succeeds. Then it is a dead letter, or given up. */
@@ -31,8 +36,6 @@ export interface HandlerLoopOptions {
   readonly queues: () => Iterable<AssignedQueue>
 }
 
-const RETRY_PAUSE_MS_MIN = 1_000
-const RETRY_PAUSE_MS_MAX = 30_000
 /** Handlers that return at once are called so many times before others get a turn. */
 const HANDLED_A_TURN_MAX = 256
 
@@ -105,11 +108,12 @@ export class HandlerLoop {
 
   #nextMessage(): { assigned: AssignedQueue; message: ReceivedMessage } | null {
     const all = [...this.#options.queues()]
-    const { ordered } = this.#options
+    const { ordered, locks } = this.#options
     for (let i = 0; i < all.length; i++) {
       const assigned = all[(this.#turn + i) % all.length]
       if (assigned === undefined || assigned.isDropped()) continue
       if (ordered && (assigned.handledNow > 0 || assigned.isPausing)) continue
+      if (locks !== null && !locks.has(assigned.queue)) continue
       const message = assigned.takeMessage()
       if (message === null) continue
       this.#turn = (this.#turn + i + 1) % all.length
@@ -120,11 +124,11 @@ export class HandlerLoop {
 
   #handle(assigned: AssignedQueue, message: ReceivedMessage): void {
     this.#running += 1
-    assigned.handledNow += 1
+    assigned.handlingBegins()
     const startMs = this.#client.world.clock.monotonicMs()
     let result: ReturnType<MessageHandler>
     try {
-      result = this.#options.handler(withOriginalTopic(message))
+      result = this.#options.handler(this.#asSeen(message))
     } catch (error) {
       this.#handled(assigned, message, startMs, { failed: true, why: messageOf(error) })
       return
@@ -143,6 +147,17 @@ export class HandlerLoop {
     )
   }
 
+  /**
+   * A message that comes again bears the name of its retry topic, the handler sees its own; and what was
+   * tried here counts like what was tried by way of a broker.
+   */
+  #asSeen(message: ReceivedMessage): ReceivedMessage {
+    const topic = originalTopicOf(message)
+    const tries = this.#failures.get(message) ?? 0
+    if (topic === message.topic && tries === 0) return message
+    return { ...message, topic, reconsumeTimes: message.reconsumeTimes + tries }
+  }
+
   #handled(
     assigned: AssignedQueue,
     message: ReceivedMessage,
@@ -151,11 +166,11 @@ export class HandlerLoop {
   ): void {
     const { clock } = this.#client.world
     this.#running -= 1
-    assigned.handledNow -= 1
     assigned.lastHandledMs = clock.wallMs()
     this.stats.count(message.topic, clock.monotonicMs() - startMs, !outcome.failed)
+    if (!outcome.failed && !outcome.left) assigned.finish(message)
+    assigned.handlingEnds()
     if (outcome.failed) void this.#failed(assigned, message, outcome.why)
-    else if (!outcome.left) assigned.finish(message)
     this.#idleWhenDone()
     this.pump()
   }
@@ -170,20 +185,31 @@ export class HandlerLoop {
     this.#failures.set(message, failures)
     const { ordered, retriesMax, sendBack } = this.#options
     const isLast = failures > retriesMax
+    // Nothing overtakes it, whatever becomes of it.
+    if (ordered) assigned.isPausing = true
     if (sendBack !== null && (!ordered || isLast)) {
-      if (await this.#giveBack(sendBack, assigned, message, ordered ? DEAD_LETTER : null)) return
+      if (await this.#giveBack(sendBack, assigned, message, ordered ? DEAD_LETTER : null)) {
+        this.#goOn(assigned)
+        return
+      }
     } else if (isLast) {
       this.#client.logger.error('message given up', { id: message.messageId, failures, why })
       assigned.finish(message)
+      this.#goOn(assigned)
       return
     }
-    const pauseMs = Math.min(RETRY_PAUSE_MS_MAX, RETRY_PAUSE_MS_MIN * 2 ** (failures - 1))
+    const [firstMs, maxMs] = this.#options.pauseMs
+    const pauseMs = Math.min(maxMs, firstMs * 2 ** (failures - 1))
     this.#client.logger.warn('message failed', { id: message.messageId, failures, pauseMs, why })
-    if (ordered) assigned.isPausing = true
     await this.#pauses.pause(pauseMs)
-    assigned.isPausing = false
     if (assigned.isDropped()) return
     assigned.putBack(message)
+    this.#goOn(assigned)
+  }
+
+  /** A queue that stood still hands out messages again. */
+  #goOn(assigned: AssignedQueue): void {
+    assigned.isPausing = false
     this.pump()
   }
 
@@ -201,12 +227,6 @@ export class HandlerLoop {
     this.#idleWhenDone()
     return isBack
   }
-}
-
-/** A message that comes again bears the name of its retry topic; the handler sees its own. */
-function withOriginalTopic(message: ReceivedMessage): ReceivedMessage {
-  const topic = originalTopicOf(message)
-  return topic === message.topic ? message : { ...message, topic }
 }
 
 function isPromise(value: ReturnType<MessageHandler>): value is Promise<HandlerResult> {

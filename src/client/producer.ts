@@ -14,7 +14,8 @@ import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
 import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { type Command, request } from '../protocol/command.ts'
 import type { UniqueIdMaker } from '../protocol/message-id.ts'
-import { SystemTopic } from '../protocol/names.ts'
+import { REPLY_MESSAGE_TYPE, SystemTopic } from '../protocol/names.ts'
+import { PropertyName } from '../protocol/properties.ts'
 import { type SendHeader, readSendResponse, sendFieldsV2 } from '../protocol/send-header.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
@@ -42,6 +43,8 @@ export interface ProducerOptions extends ClientOptions {
   readonly retries?: number
   /** Whether brokers that answer slowly or not at all are left aside for a while; default true. */
   readonly avoidSlowBrokers?: boolean
+  /** Answers what brokers ask of this producer's group; by default nothing. */
+  readonly onRequest?: GroupMember['onRequest']
   /** Bodies from this size on are compressed (zlib); null, the default: none. */
   readonly compressAboveBytes?: number | null
 }
@@ -139,7 +142,7 @@ export class Producer {
     this.#member = {
       producerGroup: this.group,
       consumerData: () => null,
-      onRequest: () => null,
+      onRequest: options.onRequest ?? (() => null),
       onRouteChange: () => undefined,
     }
     client.join(this.#member)
@@ -171,8 +174,9 @@ export class Producer {
   /** Resolves when the message is stored. Throws MqError when no attempt succeeded. */
   async send(message: OutgoingMessage): Promise<SendReceipt> {
     const prepared = this.#prepare(message)
+    const isReply = message.properties?.[PropertyName.messageType] === REPLY_MESSAGE_TYPE
     const stored = await this.#store({
-      code: RequestCode.SEND_MESSAGE_V2,
+      code: isReply ? RequestCode.SEND_REPLY_MESSAGE_V2 : RequestCode.SEND_MESSAGE_V2,
       topic: prepared.topic,
       header: this.#header(prepared),
       body: prepared.body,

@@ -13,7 +13,7 @@ export interface ReceivedMessage extends StoredMessage {
 }
 
 /** The limit for a body that was compressed: four times the largest that brokers take by default. */
-const PLAIN_BYTES_MAX = 16 * 1024 * 1024
+export const PLAIN_BYTES_MAX = 16 * 1024 * 1024
 
 /**
  * The messages of a pull or query body. A compressed body is inflated when it is zlib; other kinds

@@ -122,6 +122,14 @@ function clip(name: string): string {
   return name.slice(0, 300)
 }
 
+/** MSG_TYPE of what answers a request; its producer sends it by a request code of its own. */
+export const REPLY_MESSAGE_TYPE = 'reply'
+
+/** Topic through which the answers of a cluster's request-reply travel. */
+export function replyTopicOf(clusterName: string): string {
+  return `${clusterName}_REPLY_TOPIC`
+}
+
 /** Topics of RocketMQ itself. A broker adds those that it registered at its start. */
 export function isSystemTopic(topic: string): boolean {
   return systemTopics.has(topic) || topic.startsWith(SYSTEM_TOPIC_PREFIX)

@@ -46,6 +46,11 @@ export const PropertyName = {
   timerDeleteKey: 'TIMER_DEL_UNIQKEY',
   popCheck: 'POP_CK',
   bornTimestamp: 'BORN_TIMESTAMP',
+  correlationId: 'CORRELATION_ID',
+  replyToClient: 'REPLY_TO_CLIENT',
+  pushReplyTime: 'PUSH_REPLY_TIME',
+  timeToLive: 'TTL',
+  messageType: 'MSG_TYPE',
 } as const
 
 /** Null-prototype object, so that any name is an ordinary key. */

@@ -373,10 +373,19 @@ export function decodeRecords(bytes: Buffer, checkCrc = true): DecodedRecords {
  * damaged, or larger than `limitBytes` once inflated.
  */
 export function plainBody(message: StoredMessage, limitBytes: number): Buffer | null {
-  if (message.compression === 'none') return message.body
-  if (message.compression !== 'zlib') return null
+  return plainBytes(message.body, message.compression, limitBytes)
+}
+
+/** The same for a body that stands alone. */
+export function plainBytes(
+  body: Buffer,
+  compression: Compression,
+  limitBytes: number,
+): Buffer | null {
+  if (compression === 'none') return body
+  if (compression !== 'zlib') return null
   try {
-    return inflateSync(message.body, { maxOutputLength: limitBytes })
+    return inflateSync(body, { maxOutputLength: limitBytes })
   } catch {
     return null
   }

@@ -44,11 +44,14 @@ const completed: Readonly<Record<string, string>> = {
   'message get': `message get ${id} --topic orders`,
   'message resend': `message resend ${id} --topic orders`,
   produce: 'produce orders hello',
+  reply: 'reply orders --exec cat',
+  request: 'request orders hello',
   'topic alter': 'topic alter orders --queues 4',
   'topic create': 'topic create fresh',
   'topic delete': 'topic delete orders --yes',
   'topic get': 'topic get orders',
   'topic list': 'topic list',
+  'txn list': 'txn list',
 }
 
 let home: Home

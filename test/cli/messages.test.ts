@@ -185,7 +185,7 @@ describe('produce', () => {
   })
 
   const refused: readonly (readonly [string, readonly string[], number, RegExp])[] = [
-    ['a transaction', ['--txn', 'commit'], 2, /not available yet/],
+    ['a transaction with a delay', ['--txn', 'commit', '--delay-level', '2'], 2, /--txn|txn/],
     ['an illegal topic', [], 2, /illegal topic name/],
     ['two sources', ['--file', 'x'], 2, /two sources/],
     ['a file that is not there', ['--file', '/no/such/file'], 2, /is not there/],

@@ -16,6 +16,7 @@ export interface TargetOptions {
   readonly settings?: Record<string, string>
   /** Options that only one of the two has: of ours, and of Apache's JVM. */
   readonly mqctlSettings?: Record<string, string>
+  readonly apacheSettings?: Record<string, string>
   readonly javaOptions?: readonly string[]
 }
 
@@ -23,8 +24,12 @@ export async function startTarget(
   peers: ApachePeers | NoPeers,
   options: TargetOptions = {},
 ): Promise<Cluster> {
-  const { settings = {}, mqctlSettings = {}, javaOptions = [] } = options
+  const { settings = {}, mqctlSettings = {}, apacheSettings = {}, javaOptions = [] } = options
   if (targetKind === 'mqctl') return startMqctl({ settings: { ...settings, ...mqctlSettings } })
   if (peers.missing !== null) throw new Error(peers.missing)
-  return startApache({ classPath: peers.classPath, brokerConf: settings, javaOptions })
+  return startApache({
+    classPath: peers.classPath,
+    brokerConf: { ...settings, ...apacheSettings },
+    javaOptions,
+  })
 }

@@ -33,18 +33,12 @@ import {
   searchOffset,
   viewMessage,
 } from './message-requests.ts'
-import {
-  accessControl,
-  followers,
-  popConsumption,
-  recall,
-  requestReply,
-  staticTopics,
-} from './not-built.ts'
+import { accessControl, followers, popConsumption, recall, staticTopics } from './not-built.ts'
 import { lockQueues, unlockQueues } from './lock-requests.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
 import { cloneOffsets, resetOffset } from './reset-requests.ts'
 import { sendBack } from './send-back.ts'
+import { sendReply } from './send-reply.ts'
 import {
   allTopicConfigs,
   deleteTopic,
@@ -118,8 +112,8 @@ export const requestTable: ReadonlyMap<number, RequestHandler> = new Map<number,
   [RequestCode.SET_MESSAGE_REQUEST_MODE, setRequestMode],
   [RequestCode.GET_BROKER_HA_STATUS, haStatus],
 
-  [RequestCode.SEND_REPLY_MESSAGE, requestReply],
-  [RequestCode.SEND_REPLY_MESSAGE_V2, requestReply],
+  [RequestCode.SEND_REPLY_MESSAGE, sendReply],
+  [RequestCode.SEND_REPLY_MESSAGE_V2, sendReply],
   [RequestCode.RECALL_MESSAGE, recall],
   [RequestCode.QUERY_ASSIGNMENT, popConsumption],
   [RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, popConsumption],

@@ -1,8 +1,8 @@
 /**
  * A half message: what a producer has sent and may still take back. It is an ordinary record of
  * RMQ_SYS_TRANS_HALF_TOPIC, queue 0, whose properties name its own topic and queue, so that no
- * consumer sees it; what is committed is a second record, in its own queue, with the same
- * properties.
+ * consumer sees it; what is committed is a second record, in its own queue, with the same properties
+ * but those two.
  *
  * A half that is checked is stored again behind the others, with one check more. Its properties then
  * name the offset that it had first: whoever ends any of its records ends the one transaction. (To
@@ -30,6 +30,11 @@ const bookkeeping: ReadonlySet<string> = new Set<string>([
   PropertyName.transactionId,
   PropertyName.transactionCheckTimes,
   PropertyName.transactionFirstOffset,
+])
+
+const itsOwnPlace: ReadonlySet<string> = new Set<string>([
+  PropertyName.realTopic,
+  PropertyName.realQueueId,
 ])
 
 const checkMarks: ReadonlySet<string> = new Set<string>([
@@ -133,6 +138,8 @@ export class HalfMessage {
   /** Fills a request with the message as consumers get it. */
   fillCommit(append: AppendRequest, queue: Queue, commitLogOffset: number): void {
     fillFromRecord(append, this.bytes, 0, this.view)
+    const properties = Buffer.from(withoutProperties(append, itsOwnPlace), 'latin1')
+    append.setProperties(properties, 0, properties.length)
     append.sysFlag = (append.sysFlag & ~SysFlag.transactionMask) | SysFlag.transactionCommit
     append.preparedTransactionOffset = commitLogOffset
     append.queue = queue

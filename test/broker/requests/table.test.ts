@@ -12,8 +12,6 @@ beforeAll(async () => {
 afterAll(closeAll)
 
 const notBuilt = [
-  'SEND_REPLY_MESSAGE',
-  'SEND_REPLY_MESSAGE_V2',
   'RECALL_MESSAGE',
   'QUERY_ASSIGNMENT',
   'POP_MESSAGE',

@@ -34,6 +34,7 @@ public final class Peer {
 
     public static void main(String[] args) throws Exception {
         Producing.register(CALLS);
+        Replying.register(CALLS);
         Consuming.register(CALLS);
         Pulling.register(CALLS);
         Filtering.register(CALLS);

@@ -26,7 +26,13 @@ final class Producing {
     static void register(Map<String, Peer.Call> calls) {
         calls.put("producer.start", Producing::start);
         calls.put("producer.send", Producing::send);
-        calls.put("producer.transaction", Producing::transaction);
+        calls.put("transaction.start", Producing::startTransacting);
+        calls.put("transaction.send", Producing::transaction);
+        calls.put("transaction.asked", Producing::asked);
+        calls.put("transaction.stop", request -> {
+            TRANSACTING.remove(request.getString("name")).producer.shutdown();
+            return true;
+        });
         calls.put("producer.pressure", Producing::pressure);
         calls.put("producer.queues", request -> {
             List<JSONObject> queues = new ArrayList<>();
@@ -141,27 +147,63 @@ final class Producing {
         return Peer.array(results);
     }
 
+    /** A transactional producer that decides {local}, and when it is asked {check}. */
+    private static final class Transacting implements TransactionListener {
+        final TransactionMQProducer producer;
+        final LocalTransactionState local;
+        final LocalTransactionState check;
+        /** Unique ids of the messages that the broker asked about. */
+        final List<String> asked = new ArrayList<>();
+
+        Transacting(JSONObject request) {
+            producer = new TransactionMQProducer(request.getString("group"));
+            local = LocalTransactionState.valueOf(request.getString("local"));
+            check = LocalTransactionState.valueOf(request.getString("check"));
+        }
+
+        @Override
+        public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+            return local;
+        }
+
+        @Override
+        public synchronized LocalTransactionState checkLocalTransaction(MessageExt message) {
+            asked.add(message.getTransactionId());
+            return check;
+        }
+    }
+
+    private static final Map<String, Transacting> TRANSACTING = new ConcurrentHashMap<>();
+
+    private static Transacting transacting(JSONObject request) {
+        Transacting found = TRANSACTING.get(request.getString("name"));
+        if (found == null) throw new IllegalArgumentException("no producer " + request.get("name"));
+        return found;
+    }
+
+    private static Object startTransacting(JSONObject request) throws Exception {
+        Transacting one = new Transacting(request);
+        one.producer.setNamesrvAddr(request.getString("namesrv"));
+        one.producer.setInstanceName(request.getString("name"));
+        one.producer.setTransactionListener(one);
+        one.producer.start();
+        TRANSACTING.put(request.getString("name"), one);
+        return true;
+    }
+
     /** A transactional send; answers what the broker said to the half message. */
     private static Object transaction(JSONObject request) throws Throwable {
-        TransactionMQProducer producer = new TransactionMQProducer(request.getString("group"));
-        producer.setNamesrvAddr(request.getString("namesrv"));
-        producer.setInstanceName("tx" + System.nanoTime());
-        producer.setTransactionListener(new TransactionListener() {
-            @Override
-            public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
-                return LocalTransactionState.COMMIT_MESSAGE;
-            }
+        Message message = message(request, request);
+        String immunity = request.getString("immunitySeconds");
+        if (immunity != null) message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", immunity);
+        SendResult result = transacting(request).producer.sendMessageInTransaction(message, null);
+        return describe(result).fluentPut("transactionId", result.getTransactionId());
+    }
 
-            @Override
-            public LocalTransactionState checkLocalTransaction(MessageExt message) {
-                return LocalTransactionState.COMMIT_MESSAGE;
-            }
-        });
-        producer.start();
-        try {
-            return describe(producer.sendMessageInTransaction(message(request, request), null));
-        } finally {
-            producer.shutdown();
+    private static Object asked(JSONObject request) {
+        Transacting one = transacting(request);
+        synchronized (one) {
+            return new JSONArray(one.asked);
         }
     }
 

@@ -1,0 +1,192 @@
+/**
+ * Sends messages as transactions: the broker keeps each where no consumer sees it until this
+ * producer says whether it is to be delivered.
+ *
+ *     const producer = TransactionProducer.open(world, {
+ *       nameServers: '127.0.0.1:9876', group: 'payments',
+ *       check: async (message) => ((await isPaid(message.keys)) ? 'commit' : 'rollback'),
+ *     })
+ *     await producer.sendTransaction({ topic: 'paid', body: 'A-1' }, async () => {
+ *       await pay('A-1')
+ *       return 'commit'
+ *     })
+ *
+ * When the local work fails with an error, or the decision does not reach the broker, the broker
+ * asks: this producer, or any other of its group. `check` must therefore know the outcome of
+ * messages that another process sent.
+ * Source: apache/rocketmq client/…/producer/TransactionMQProducer.java,
+ * client/…/impl/producer/DefaultMQProducerImpl.java (sendMessageInTransaction, checkTransactionState).
+ */
+import { MqError, messageOf } from '../base/errors.ts'
+import { RequestCode } from '../protocol/codes.ts'
+import type { Command } from '../protocol/command.ts'
+import { decodeOffsetId } from '../protocol/message-id.ts'
+import { PropertyName } from '../protocol/properties.ts'
+import { SysFlag } from '../protocol/sys-flag.ts'
+import type { World } from '../world/world.ts'
+import { type ClientOptions, MqClient } from './client.ts'
+import { type OutgoingMessage, illegal } from './outgoing-message.ts'
+import { Producer, type ProducerOptions, type SendReceipt } from './producer.ts'
+import { type ReceivedMessage, receivedMessages } from './received-message.ts'
+
+/** `unknown`: not decided yet; the broker asks again. */
+export type TransactionDecision = 'commit' | 'rollback' | 'unknown'
+
+/** What became of a message that the broker asks about. Throwing means unknown. */
+export type TransactionCheck = (
+  message: ReceivedMessage,
+) => TransactionDecision | Promise<TransactionDecision>
+
+export interface TransactionProducerOptions extends ProducerOptions {
+  /** Brokers ask any live producer of the group: name one that only those share who can answer. */
+  readonly group: string
+  readonly check: TransactionCheck
+  /** Told of each answer that was given to a broker. */
+  readonly onAnswered?: (message: ReceivedMessage, decision: TransactionDecision) => void
+}
+
+export interface TransactionReceipt extends SendReceipt {
+  readonly decision: TransactionDecision
+  /** Whether the broker has taken the decision; if not, it will ask. */
+  readonly ended: boolean
+}
+
+const bits: Record<TransactionDecision, number> = {
+  commit: SysFlag.transactionCommit,
+  rollback: SysFlag.transactionRollback,
+  unknown: 0,
+}
+
+export class TransactionProducer {
+  readonly group: string
+  readonly #client: MqClient
+  readonly #ownsClient: boolean
+  readonly #options: Omit<TransactionProducerOptions, keyof ClientOptions>
+  readonly #producer: Producer
+
+  private constructor(
+    client: MqClient,
+    ownsClient: boolean,
+    options: Omit<TransactionProducerOptions, keyof ClientOptions>,
+  ) {
+    this.group = options.group
+    this.#client = client
+    this.#ownsClient = ownsClient
+    this.#options = options
+    this.#producer = Producer.over(client, {
+      ...options,
+      onRequest: async (command) => {
+        await this.#answer(command)
+        return null
+      },
+    })
+  }
+
+  static open(world: World, options: TransactionProducerOptions): TransactionProducer {
+    const client = new MqClient(world, options)
+    try {
+      return new TransactionProducer(client, true, options)
+    } catch (error) {
+      client.close()
+      throw error
+    }
+  }
+
+  /** Over connections and routes that others use as well. */
+  static over(
+    client: MqClient,
+    options: Omit<TransactionProducerOptions, keyof ClientOptions>,
+  ): TransactionProducer {
+    return new TransactionProducer(client, false, options)
+  }
+
+  /**
+   * Sends the first half, does the local work once it is stored, and tells the broker. Throws when
+   * the half was not stored; the local work has not begun then. When the local work throws, the
+   * outcome is unknown and the error is thrown on.
+   */
+  async sendTransaction(
+    message: OutgoingMessage,
+    localWork: (receipt: SendReceipt) => TransactionDecision | Promise<TransactionDecision>,
+  ): Promise<TransactionReceipt> {
+    const { delayLevel = 0, delayMs, deliverAtMs } = message
+    if (delayLevel !== 0 || delayMs !== undefined || deliverAtMs !== undefined) {
+      throw illegal('a transaction cannot be delayed', 'send it without a delay')
+    }
+    const receipt = await this.#producer.send({
+      ...message,
+      properties: {
+        ...message.properties,
+        [PropertyName.transactionPrepared]: 'true',
+        [PropertyName.producerGroup]: this.group,
+      },
+    })
+    // Stored, but perhaps not for good: what is not certain must not be delivered.
+    const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
+    const physicalOffset = decodeOffsetId(receipt.offsetMessageId)?.physicalOffset ?? -1
+    const ended = await this.#end(receipt.broker, decision, {
+      tranStateTableOffset: receipt.queueOffset,
+      commitLogOffset: physicalOffset,
+      msgId: receipt.messageId,
+      transactionId: receipt.messageId,
+      fromTransactionCheck: false,
+    })
+    return { ...receipt, decision, ended }
+  }
+
+  /** Says good-bye to the brokers; what is open is asked of others of the group. */
+  async close(): Promise<void> {
+    await this.#producer.close()
+    if (this.#ownsClient) this.#client.close()
+  }
+
+  /** CHECK_TRANSACTION_STATE, when it is about a message of this group. */
+  async #answer(command: Command): Promise<void> {
+    if (command.code !== RequestCode.CHECK_TRANSACTION_STATE || command.body === null) return
+    const broker = command.ext['bname'] ?? ''
+    const [message] = receivedMessages(broker, broker, command.body)
+    if (message?.properties[PropertyName.producerGroup] !== this.group) return
+    let decision: TransactionDecision = 'unknown'
+    try {
+      decision = await this.#options.check(message)
+    } catch (error) {
+      const why = messageOf(error)
+      this.#client.logger.warn('check of a transaction failed', { id: message.messageId, why })
+    }
+    const { tranStateTableOffset, commitLogOffset, msgId, transactionId } = command.ext
+    const ended = await this.#end(broker, decision, {
+      tranStateTableOffset,
+      commitLogOffset,
+      msgId: msgId ?? message.messageId,
+      transactionId,
+      fromTransactionCheck: true,
+    })
+    if (ended || decision === 'unknown') this.#options.onAnswered?.(message, decision)
+  }
+
+  /** False when nothing was decided or the broker did not take it. */
+  async #end(
+    broker: string,
+    decision: TransactionDecision,
+    place: Record<string, string | number | boolean | undefined>,
+  ): Promise<boolean> {
+    if (decision === 'unknown') return false
+    try {
+      await this.#client.ask(this.#client.masterOf(broker), RequestCode.END_TRANSACTION, {
+        producerGroup: this.group,
+        commitOrRollback: bits[decision],
+        ...place,
+        bname: broker,
+      })
+      return true
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.#client.logger.warn('decision on a transaction was not taken', {
+        id: String(place['msgId']),
+        decision,
+        why: error.message,
+      })
+      return false
+    }
+  }
+}

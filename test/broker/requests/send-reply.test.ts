@@ -1,0 +1,110 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
+import { respond } from '../../../src/protocol/command.ts'
+import { parseProperties } from '../../../src/protocol/properties.ts'
+import { decodeRecords } from '../../../src/protocol/record.ts'
+import { sendFieldsV2 } from '../../../src/protocol/send-header.ts'
+import { type TestClient, aBroker, closeAll } from '../a-broker.ts'
+
+afterEach(closeAll)
+
+const TOPIC = 'DefaultCluster_REPLY_TOPIC'
+
+function reply(client: TestClient, properties: string, change = {}, body = 'pong') {
+  const ext = sendFieldsV2({
+    producerGroup: 'Repliers',
+    topic: TOPIC,
+    defaultTopic: 'TBW102',
+    defaultTopicQueueNums: 4,
+    queueId: 0,
+    sysFlag: 0,
+    bornTimestamp: 1_700_000_000_000,
+    flag: 7,
+    properties,
+    reconsumeTimes: 0,
+    unitMode: false,
+    maxReconsumeTimes: null,
+    batch: false,
+    brokerName: 'broker-a',
+    ...change,
+  })
+  return client.ask(RequestCode.SEND_REPLY_MESSAGE_V2, ext, body)
+}
+
+/** A client that sends heart-beats as `asker@1` and takes the replies that it gets. */
+async function asks(client: TestClient): Promise<void> {
+  client.onRequest = (connection, command) => {
+    connection.reply(respond(command, ResponseCode.SUCCESS))
+  }
+  await client.heartBeat('asker@1', 'none', [])
+}
+
+const to = (clientId: string) =>
+  `CORRELATION_ID\u0001c-1\u0002REPLY_TO_CLIENT\u0001${clientId}\u0002`
+
+async function stored(client: TestClient): Promise<string[]> {
+  const answer = await client.pull(TOPIC, 'G', 0, { subscription: '*' })
+  const { messages } = decodeRecords(answer.body ?? Buffer.alloc(0))
+  return messages.map((message) => message.body.toString())
+}
+
+describe('a reply', () => {
+  it('is pushed to the client that asked, and stored', async () => {
+    const { connect } = await aBroker()
+    const requester = connect()
+    await asks(requester)
+    const replier = connect()
+    const answer = await reply(replier, to('asker@1'))
+    expect(answer.code).toBe(ResponseCode.SUCCESS)
+    expect(answer.ext['queueOffset']).toBe('0')
+    expect(answer.ext['msgId']).toMatch(/^[0-9A-F]{32}$/)
+    const pushed = requester.asked.find(
+      (command) => command.code === RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT,
+    )
+    expect(pushed?.body?.toString()).toBe('pong')
+    expect(pushed?.ext).toMatchObject({ topic: TOPIC, flag: '7', bornTimestamp: '1700000000000' })
+    const properties = parseProperties(pushed?.ext['properties'] ?? '')
+    expect(properties['CORRELATION_ID']).toBe('c-1')
+    expect(Number(properties['PUSH_REPLY_TIME'])).toBeGreaterThan(0)
+    expect(await stored(replier)).toEqual(['pong'])
+  })
+
+  it('to a client that is gone is stored, and whoever answered hears it', async () => {
+    const { connect } = await aBroker()
+    const client = connect()
+    const gone = await reply(client, to('nobody@1'))
+    const nowhere = await reply(client, 'CORRELATION_ID\u0001c-1\u0002')
+    expect([gone.code, gone.remark]).toEqual([
+      ResponseCode.SYSTEM_ERROR,
+      'push reply message fail, channel of <nobody@1> not found.',
+    ])
+    expect([nowhere.code, nowhere.remark]).toEqual([
+      ResponseCode.SYSTEM_ERROR,
+      'reply message properties[REPLY_TO_CLIENT] is null',
+    ])
+    expect(await stored(client)).toEqual(['pong', 'pong'])
+  })
+
+  it('is not stored where that is switched off', async () => {
+    const { connect } = await aBroker({ storeReplyMessageEnable: false })
+    const requester = connect()
+    await asks(requester)
+    const answer = await reply(requester, to('asker@1'))
+    expect([answer.code, answer.ext['msgId']]).toEqual([0, '0'])
+    expect(await stored(requester)).toEqual([])
+  })
+
+  it.each([
+    ['another topic', { topic: 'orders' }, 'x', ResponseCode.TOPIC_NOT_EXIST],
+    ['a queue that is not there', { queueId: 9 }, 'x', ResponseCode.INVALID_PARAMETER],
+    ['no body', {}, '', ResponseCode.MESSAGE_ILLEGAL],
+  ])('with %s is refused and reaches nobody', async (_what, change, body, code) => {
+    const { connect } = await aBroker()
+    const requester = connect()
+    await asks(requester)
+    expect((await reply(requester, to('asker@1'), change, body)).code).toBe(code)
+    expect(requester.asked.map((command) => command.code)).not.toContain(
+      RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT,
+    )
+  })
+})
