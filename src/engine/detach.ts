@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { MqError } from '../base/errors.ts'
 import { fromWire, type WireError } from './role-channel.ts'
 import type { InstanceStatus } from './instance.ts'
+import { roleScripts } from './roles/scripts.ts'
 import type { InstancePlan } from './topology.ts'
 
 /** Command → background supervisor, once. */
@@ -22,8 +23,6 @@ export type DetachAnswer =
   | { readonly kind: 'ready'; readonly status: InstanceStatus }
   | { readonly kind: 'failed'; readonly error: WireError }
 
-const script = new URL('./roles/supervisor.js', import.meta.url)
-
 /** Resolves when the instance serves; rejects with why it did not start. */
 export async function startDetached(
   request: DetachRequest,
@@ -32,10 +31,14 @@ export async function startDetached(
   mkdirSync(request.stateDir, { recursive: true })
   const logFile = path.join(request.stateDir, 'supervisor.log')
   const log = openSync(logFile, 'a', 0o644)
-  const child = spawn(process.execPath, [fileURLToPath(script), request.plan.name], {
-    detached: true,
-    stdio: ['ignore', log, log, 'ipc'],
-  })
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(roleScripts.supervisor), request.plan.name],
+    {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+    },
+  )
   closeSync(log)
   const answer = await new Promise<DetachAnswer>((resolve, reject) => {
     const fail = (why: string) => {

@@ -26,6 +26,7 @@ import { makeDataDirectory } from './directories.ts'
 import { ensureTopics } from './planned-topics.ts'
 import { brokerPort, checkPortsFree, localAddress, nameServerPort } from './ports.ts'
 import { identityOf, isAlive } from './process-identity.ts'
+import { roleScripts } from './roles/scripts.ts'
 import { Supervisor, type RoleEnd, type RoleProcess } from './supervisor.ts'
 import { brokerConfigs, nameServerConfigs, type InstancePlan, type RoleConfig } from './topology.ts'
 
@@ -49,11 +50,6 @@ const READY_TIMEOUT_MS = 120_000
 
 /** A stop flushes what is staged; beyond this it is killed. */
 const STOP_TIMEOUT_MS = 20_000
-
-const builtScripts: RoleScripts = {
-  nameserver: new URL('./roles/nameserver.js', import.meta.url),
-  broker: new URL('./roles/broker.js', import.meta.url),
-}
 
 export class Instance {
   readonly #world: World
@@ -107,7 +103,7 @@ export class Instance {
       if (before !== null) refuseLeftovers(before)
       await checkPortsFree(world, plan.bind, fixedPorts(plan))
       makeDataDirectory(plan.dataDir)
-      await instance.#startRoles(options.scripts ?? builtScripts)
+      await instance.#startRoles(options.scripts ?? roleScripts)
       return instance
     } catch (error) {
       await instance.#abandon(before)
