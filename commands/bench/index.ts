@@ -5,6 +5,7 @@ import { MqError } from '../../src/base/errors.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
 import { ResultDirectory } from '../../src/bench/result-directory.ts'
+import { RunStore } from '../../src/bench/run-store.ts'
 import type { BenchResult } from '../../src/bench/result.ts'
 import { type BenchOptions, type Progress, runBench } from '../../src/bench/run.ts'
 import type { LoadedScenario } from '../../src/bench/scenario.ts'
@@ -12,8 +13,12 @@ import { MqctlCommand } from '../../src/cli/command.ts'
 import { addressesFlag, argument, pairFlag } from '../../src/cli/flags.ts'
 import { ProgressLine } from '../../src/cli/progress-line.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
-import { type ThrowawayEngine, startThrowaway } from '../../src/engine/throwaway.ts'
+import { dataHome } from '../../src/engine/directories.ts'
+import { type ThrowawayEngine, processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
+import { csvReport } from '../../src/report/csv.ts'
+import { htmlReport } from '../../src/report/html.ts'
 import { jsonReport } from '../../src/report/json.ts'
+import { junitReport } from '../../src/report/junit.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
@@ -31,7 +36,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
   }
   static override flags = {
     namesrv: addressesFlag({ summary: 'Test the brokers of these name servers.' }),
-    duration: Flags.string({ summary: 'Length of the measured window, as in 30s.' }),
+    duration: Flags.string({ summary: 'Length of the first stage of the load, as in 30s.' }),
     warmup: Flags.string({ summary: 'Load before the window, counted nowhere.' }),
     producers: Flags.string({ summary: 'Producer processes.' }),
     threads: Flags.string({ summary: 'Concurrent synchronous senders of each producer.' }),
@@ -43,6 +48,14 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       summary: 'How the broker of the run flushes.',
       options: ['async', 'sync'] as const,
     })(),
+    rate: Flags.string({
+      summary: 'Send by a schedule at this rate, as in 5000/s, instead of as fast as answers come.',
+    }),
+    repeat: Flags.string({ summary: 'How often the whole load runs.' }),
+    threshold: Flags.string({
+      summary: 'What must hold, as in "response.p99 < 20ms"; exit code 10 when it does not.',
+      multiple: true,
+    }),
     seed: Flags.string({ summary: 'Seed of the payload.' }),
     set: pairFlag({
       summary: 'Any key of the scenario, as in producers.timeout=5s.',
@@ -53,13 +66,21 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       default: true,
       allowNo: true,
     }),
-    out: Flags.directory({ summary: 'Write result.json, report.txt and report.md there.' }),
+    out: Flags.directory({
+      summary: 'Write the result there as JSON, text, Markdown, HTML, CSV and JUnit XML.',
+    }),
+    keep: Flags.boolean({
+      summary: 'Keep the result for bench runs, report and compare.',
+      default: true,
+      allowNo: true,
+    }),
     'data-dir': Flags.directory({ summary: 'Where the broker of the run keeps its messages.' }),
   }
   static override examples = [
     '<%= config.bin %> bench',
     '<%= config.bin %> bench --duration 30s --threads 160 --out ./run-1',
     '<%= config.bin %> bench smoke --json',
+    '<%= config.bin %> bench latency-5k --threshold "response.p99 < 20ms"',
     '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --size 1KiB',
     '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
   ]
@@ -92,7 +113,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
           ? await this.#onEmbedded(loaded, options, flags['data-dir'])
           : await runBench(this.world, options)
       view.end()
-      return await this.#finish(result, directory)
+      return await this.#finish(result, directory, flags.keep)
     } finally {
       view.end()
     }
@@ -115,13 +136,8 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
           if (!expected) this.warn(`${name} ended: ${how}`)
         },
       })
-      const { namesrv, brokers, nameServers } = engine.status
-      const known = [
-        ...brokers.map((role) => ({ ...role, role: 'broker' as const })),
-        ...nameServers.map((role) => ({ ...role, role: 'nameserver' as const })),
-      ].flatMap(({ name, role, address, pid }) =>
-        pid === null ? [] : [{ name, role, address, pid }],
-      )
+      const { namesrv } = engine.status
+      const known = processesOf(engine.status)
       const { dataDir } = engine
       const result = await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
       keep = result.verdict === 'unreachable' || result.verdict === 'integrity'
@@ -132,23 +148,32 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     }
   }
 
-  async #finish(result: BenchResult, directory: ResultDirectory | null): Promise<BenchResult> {
+  /** Every run is kept; that it could not be is said, and is no fault of the run. */
+  #keep(result: BenchResult): void {
+    const store = new RunStore(path.join(dataHome(process.env), 'results'))
+    try {
+      store.keep(result.runId, result.startedAt, jsonReport(result))
+      this.remark(`kept: ${this.config.bin} bench report ${result.runId}`)
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.warn(`the run was not kept: ${error.message}`)
+    }
+  }
+
+  async #finish(
+    result: BenchResult,
+    directory: ResultDirectory | null,
+    keep: boolean,
+  ): Promise<BenchResult> {
     let complete = result
     if (directory !== null) {
-      const files = [
-        { name: 'result.json', mediaType: 'application/json' },
-        { name: 'report.txt', mediaType: 'text/plain' },
-        { name: 'report.md', mediaType: 'text/markdown' },
-      ]
       const artifacts = files.map(({ name, mediaType }) => ({
         path: directory.fileOf(name),
         mediaType,
       }))
       complete = { ...result, artifacts }
       try {
-        directory.write('result.json', jsonReport(complete))
-        directory.write('report.txt', `${textReport(complete)}\n`)
-        directory.write('report.md', markdownReport(complete))
+        for (const { name, report } of files) directory.write(name, report(complete))
         this.remark(`written to ${directory.path}`)
       } catch (error) {
         if (!(error instanceof MqError)) throw error
@@ -157,10 +182,25 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
         this.exitWith(ExitCode.failed)
       }
     }
+    if (keep) this.#keep(complete)
     this.exitWith(complete.exitCode)
     return this.show(complete, { text: (shown, terminal) => textReport(shown, paintOf(terminal)) })
   }
 }
+
+/** What `--out` writes. */
+const files = [
+  { name: 'result.json', mediaType: 'application/json', report: jsonReport },
+  {
+    name: 'report.txt',
+    mediaType: 'text/plain',
+    report: (result: BenchResult) => `${textReport(result)}\n`,
+  },
+  { name: 'report.md', mediaType: 'text/markdown', report: markdownReport },
+  { name: 'report.html', mediaType: 'text/html', report: htmlReport },
+  { name: 'series.csv', mediaType: 'text/csv', report: csvReport },
+  { name: 'junit.xml', mediaType: 'application/xml', report: junitReport },
+] as const
 
 function paintOf({ out }: Terminal): Paint {
   return { ...noPaint, strong: out.bold, good: out.green.bold, bad: out.red.bold, dim: out.dim }

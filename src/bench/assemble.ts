@@ -25,6 +25,7 @@ import {
 import { peakHz } from './rate-shape.ts'
 import type { PhaseOfRun, RunRecord } from './run.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
+import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
 import { type PacingSeen, checkValidity } from './validity.ts'
 
 export function assembleResult(run: RunRecord): BenchResult {
@@ -93,7 +94,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     ceilingShare,
   })
   const reports = run.producerReports.filter((report) => report !== null)
-  return {
+  const result: BenchResult = {
     schemaVersion: RESULT_SCHEMA_VERSION,
     kind: 'run',
     runId: run.plan.runId,
@@ -174,6 +175,10 @@ export function assembleResult(run: RunRecord): BenchResult {
                 atEnd: run.lagAtEnd,
                 max: series.lagMax,
                 drainMs: run.drainMs,
+                maxSeconds: sums.lagMsMax / 1000,
+                slopePerSecond: lagSlope(rows),
+                queues: queueLags(run),
+                skew: skewOf(run),
               },
             ],
     },
@@ -213,10 +218,34 @@ export function assembleResult(run: RunRecord): BenchResult {
       wireBytesPerMessage: sums.sent > 0 ? wireBytesSent / sums.sent : null,
       brokerDiskBytesPerMessage: brokerDiskBytes(processes, sums.acked),
     },
+    search:
+      run.search === null
+        ? null
+        : { ...run.search, sla: [...run.search.sla], trials: [...run.search.trials] },
+    thresholds: [],
     validity,
     valid: isValid(validity),
     warnings: [...run.warnings, ...checkDuring(usage)].map((warning) => ({ ...warning })),
     artifacts: [],
+  }
+  return withThresholds(result, thresholdsOf(scenario))
+}
+
+/** A result that is otherwise good is judged by its thresholds; one that is not keeps its verdict. */
+function withThresholds(result: BenchResult, thresholds: readonly Threshold[]): BenchResult {
+  const judged = judgeThresholds(result, thresholds)
+  const reasons = judged.filter(({ pass }) => !pass).map(thresholdText)
+  // A search whose promise no rate kept has failed, as a threshold would have.
+  if (result.search !== null && result.search.sustainablePerSecond === null) {
+    reasons.push(result.search.text)
+  }
+  if (reasons.length === 0 || result.verdict !== 'ok') return { ...result, thresholds: judged }
+  return {
+    ...result,
+    thresholds: judged,
+    verdict: 'threshold',
+    exitCode: ExitCode.threshold,
+    reasons,
   }
 }
 
@@ -267,7 +296,7 @@ function integrityOf(run: RunRecord): Integrity {
     pending: sum('pending'),
     receipts: run.consumerReports.flatMap((report) => (report === null ? [] : [report.receipts])),
     sequenced: scenario.verify.sequence,
-    stored: run.stored,
+    stored: run.growth === null ? null : run.growth.reduce((sum, messages) => sum + messages, 0),
     // Of a producer that died nobody knows what it sent last.
     exclusive: run.exclusive && !run.producerReports.includes(null),
     drained: run.drained && !run.consumerReports.includes(null),
@@ -370,6 +399,30 @@ function worstPacing(run: RunRecord): PacingSeen | null {
     }
   }
   return worst
+}
+
+function queueLags({ lanes, laneLags, growth }: RunRecord) {
+  return [...laneLags]
+    .sort((a, b) => a.lane - b.lane)
+    .map(({ lane, atEnd, max, maxMs, slopePerSecond }) => ({
+      broker: lanes[lane]?.broker ?? '',
+      queueId: lanes[lane]?.queueId ?? lane,
+      stored: growth?.[lane] ?? null,
+      atEnd,
+      max,
+      maxSeconds: maxMs / 1000,
+      slopePerSecond,
+    }))
+}
+
+/** By what the broker's queues grew. */
+function skewOf({ growth, lanes }: RunRecord): { maxToMean: number; fullest: string } | null {
+  if (growth === null || growth.length === 0) return null
+  const mean = growth.reduce((sum, messages) => sum + messages, 0) / growth.length
+  if (!(mean > 0)) return null
+  const most = Math.max(...growth)
+  const fullest = lanes[growth.indexOf(most)]
+  return { maxToMean: most / mean, fullest: `${fullest?.broker ?? ''}/${fullest?.queueId ?? ''}` }
 }
 
 function loadText(load: Load, seconds: number): string {

@@ -58,6 +58,12 @@ export class Catalogue {
 
   load(nameOrPath: string, overrides: readonly Override[] = []): LoadedScenario {
     const { file, text } = this.text(nameOrPath)
-    return readScenario(text, file, overrides)
+    const fromFile = /[\\/]|\.ya?ml$/.test(nameOrPath)
+    return readScenario(text, file, overrides, (base, from) => {
+      const isPath = /[\\/]|\.ya?ml$/.test(base)
+      // A path is meant as seen from the file that names it.
+      const beside = isPath && fromFile ? path.resolve(path.dirname(from), base) : base
+      return this.text(beside)
+    })
   }
 }

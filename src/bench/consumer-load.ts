@@ -5,6 +5,7 @@
 import type { ConsumerLine } from '../drivers/driver.ts'
 import { LatencyHistogram } from './histogram.ts'
 import { LoadProgram } from './load-program.ts'
+import type { LanePosition } from './role-messages.ts'
 import type { PackedReceipts } from './tally.ts'
 import { ReceiptCheck, type ReceiptCheckOptions, type Receipts } from './receipt-check.ts'
 
@@ -27,17 +28,26 @@ export class ConsumerLoad {
   broken: string | null = null
   readonly #options: ConsumerLoadOptions
   readonly #check: ReceiptCheck
-  /** By lane: messages between where this consumer is and the lane's end. */
-  readonly #behind: Float64Array
+  /** Lanes that this consumer reads. */
+  readonly #mine: readonly number[]
+  /** By lane: where this consumer is, and the lane's end when the broker last answered. */
+  readonly #position: Float64Array
+  readonly #endOffset: Float64Array
   /** By lane: when the last message from it was sent; 0 when there was none. */
   readonly #lastSentNs: Float64Array
   readonly #byPhase = new Map<number, PhaseReceipts>()
   #line: ConsumerLine | null = null
 
-  constructor(options: ConsumerLoadOptions) {
+  constructor(
+    options: ConsumerLoadOptions,
+    mine: readonly { readonly lane: number; readonly offset: number }[],
+  ) {
     this.#options = options
     this.#check = new ReceiptCheck(options)
-    this.#behind = new Float64Array(options.lanes)
+    this.#mine = mine.map(({ lane }) => lane)
+    this.#position = new Float64Array(options.lanes)
+    this.#endOffset = new Float64Array(options.lanes)
+    for (const { lane, offset } of mine) this.onProgress(lane, offset, offset)
     this.#lastSentNs = new Float64Array(options.lanes)
   }
 
@@ -97,7 +107,8 @@ export class ConsumerLoad {
   }
 
   onProgress(lane: number, nextOffset: number, endOffset: number): void {
-    this.#behind[lane] = Math.max(0, endOffset - nextOffset)
+    this.#position[lane] = nextOffset
+    this.#endOffset[lane] = endOffset
   }
 
   onTrouble(outcome: number): void {
@@ -108,21 +119,13 @@ export class ConsumerLoad {
     this.broken ??= why
   }
 
-  /** Messages that were behind this consumer's position when the broker last answered. */
-  lag(): number {
-    let sum = 0
-    for (const behind of this.#behind) sum += behind
-    return sum
-  }
-
-  /** How old the last message of the lane that is furthest behind in time is, milliseconds. */
-  lagMs(nowNs: number): number {
-    let oldestNs = nowNs
-    for (const [lane, behind] of this.#behind.entries()) {
-      const sentNs = this.#lastSentNs[lane] ?? 0
-      if (behind > 0 && sentNs > 0 && sentNs < oldestNs) oldestNs = sentNs
-    }
-    return (nowNs - oldestNs) / 1e6
+  positions(): LanePosition[] {
+    return this.#mine.map((lane) => [
+      lane,
+      this.#position[lane] ?? 0,
+      this.#endOffset[lane] ?? 0,
+      this.#lastSentNs[lane] ?? 0,
+    ])
   }
 
   receipts(): Receipts {

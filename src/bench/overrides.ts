@@ -14,6 +14,9 @@ export interface OverrideFlags {
   readonly topic?: string | undefined
   readonly flush?: string | undefined
   readonly seed?: string | undefined
+  readonly rate?: string | undefined
+  readonly repeat?: string | undefined
+  readonly threshold?: readonly string[] | undefined
   /** `path=value`. */
   readonly set?: readonly (readonly [path: string, value: string])[] | undefined
 }
@@ -28,6 +31,7 @@ const paths = {
   queues: 'topics.queues',
   topic: 'topics.name',
   seed: 'seed',
+  repeat: 'repeat',
 } as const
 
 /** In the order in which they apply: what `--set` says comes last and wins. */
@@ -50,6 +54,18 @@ export function overridesOf(flags: OverrideFlags): Override[] {
       { path: 'target.driver', value: 'rocketmq', source },
       { path: 'target.endpoints', value: JSON.stringify(flags.namesrv), source },
     )
+  }
+  if (flags.rate !== undefined) {
+    const source = `--rate ${flags.rate}`
+    overrides.push(
+      { path: 'load.0.model', value: 'open', source },
+      { path: 'load.0.rate', value: flags.rate, source },
+    )
+  }
+  if (flags.threshold !== undefined) {
+    const source = flags.threshold.map((one) => `--threshold ${JSON.stringify(one)}`).join(' ')
+    const value = JSON.stringify(flags.threshold)
+    overrides.push({ path: 'thresholds', value, source, appends: true })
   }
   for (const [path, value] of flags.set ?? []) {
     overrides.push({ path, value, source: `--set ${path}=${value}` })

@@ -92,6 +92,16 @@ export class PhaseRunner {
     return records
   }
 
+  /** What runs ends now; nothing is sent until the next phase. */
+  cut(): void {
+    const nowNs = this.nowNs
+    this.#closeOpen(nowNs)
+    const load = { model: 'idle' } as const
+    const gap = [{ phase: null, startNs: nowNs, endNs: Number.POSITIVE_INFINITY, load }]
+    this.#begin(gap)
+    this.#crew.extend(gap, false)
+  }
+
   /** Nothing comes any more; what runs ends now. */
   finish(): void {
     const nowNs = this.nowNs

@@ -228,6 +228,8 @@ export class ProducerLoad {
         this.#sendScheduled(line, segment)
         return
       case 'idle':
+        // An end that was not known before may have become known.
+        this.#arm(segment.endNs, nowNs, true)
     }
   }
 

@@ -161,6 +161,32 @@ const checkSchema = z.object({
   text: text,
 })
 
+const thresholdSchema = z.object({
+  expression: text,
+  /** Null when it is about everything that counts. */
+  phase: nullable(text),
+  repetition: number,
+  /** Null when it was not measured; it has failed then. */
+  actual: nullable(number),
+  limit: number,
+  /** ms, /s, share, count or us. */
+  unit: text,
+  pass: z.boolean(),
+  why: nullable(text),
+})
+
+/** One queue of the topic, in the eyes of one group. */
+const queueLagSchema = z.object({
+  broker: text,
+  queueId: number,
+  /** Messages by which it grew in the whole run; null when the broker did not say. */
+  stored: nullable(number),
+  atEnd: number,
+  max: number,
+  maxSeconds: number,
+  slopePerSecond: nullable(number),
+})
+
 const seriesRowSchema = z.object({
   /** Seconds since the start of the window; the row covers the second before it. */
   t: number,
@@ -261,8 +287,8 @@ export const resultSchema = z.object({
   startedAt: text,
   endedAt: text,
   tool: z.object({ name: text, version: text, node: text, platform: text }),
-  /** `ok` · `integrity` (12) · `invalid` (13) · `unreachable` (3: the target went away) · `interrupted` (130) */
-  verdict: z.enum(['ok', 'integrity', 'invalid', 'unreachable', 'interrupted']),
+  /** `ok` · `integrity` (12) · `invalid` (13) · `unreachable` (3: the target went away) · `threshold` (10) · `interrupted` (130) */
+  verdict: z.enum(['ok', 'integrity', 'invalid', 'unreachable', 'threshold', 'interrupted']),
   exitCode: number,
   /** Why the verdict is what it is; empty for `ok`. */
   reasons: z.array(text),
@@ -356,6 +382,19 @@ export const resultSchema = z.object({
         max: number,
         /** Time from the end of the window until everything was received; null when it never was. */
         drainMs: nullable(number),
+        /** Age of the last received message of the queue that was furthest behind, at its most. */
+        maxSeconds: number.default(0),
+        /** Messages a second by which the lag grew over the window, by least squares; null when too short. */
+        slopePerSecond: nullable(number).default(null),
+        queues: z.array(queueLagSchema).default([]),
+        /** How evenly messages lie in the queues; null when nothing was stored. */
+        skew: nullable(
+          z.object({
+            /** Messages of the fullest queue over the mean: 1 is even. */
+            maxToMean: number,
+            fullest: text,
+          }),
+        ).default(null),
       }),
     ),
   }),
@@ -393,6 +432,31 @@ export const resultSchema = z.object({
     wireBytesPerMessage: nullable(number),
     brokerDiskBytesPerMessage: nullable(number),
   }),
+  /** Of a stage of shape `search`; null when there was none. */
+  search: z
+    .object({
+      sla: z.array(text),
+      trials: z.array(
+        z.object({
+          ratePerSecond: number,
+          phase: text,
+          pass: z.boolean(),
+          /** What did not hold; empty when everything did. */
+          reasons: z.array(text),
+          ackedPerSecond: number,
+          p99Ms: nullable(number),
+          lagSlopePerSecond: nullable(number),
+        }),
+      ),
+      /** The highest rate that held, and held again with fresh counters; null when none did. */
+      sustainablePerSecond: nullable(number),
+      /** The lowest rate that did not hold; null when none was found. */
+      failedPerSecond: nullable(number),
+      text: text,
+    })
+    .nullable()
+    .default(null),
+  thresholds: z.array(thresholdSchema).default([]),
   validity: z.array(checkSchema),
   valid: z.boolean(),
   warnings: z.array(z.object({ check: text, text: text, hint: text })),
@@ -405,6 +469,7 @@ export type ProcessResult = z.infer<typeof processSchema>
 export type HostResult = z.infer<typeof hostSchema>
 export type SeriesRow = z.infer<typeof seriesRowSchema>
 export type ValidityCheck = z.infer<typeof checkSchema>
+export type ThresholdResult = z.infer<typeof thresholdSchema>
 export type Bottleneck = BenchResult['bottleneck']
 export type Totals = z.infer<typeof totalsSchema>
 export type Latencies = z.infer<typeof latenciesSchema>

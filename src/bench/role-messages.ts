@@ -68,15 +68,23 @@ export interface ProducerTick {
   readonly broken: string | null
 }
 
+/**
+ * Where a consumer is in one lane: the next queue offset that it asks for, the lane's end when the
+ * broker last answered, and when the last message that it read was sent (0 when there was none).
+ */
+export type LanePosition = readonly [
+  lane: number,
+  position: number,
+  endOffset: number,
+  lastSentNs: number,
+]
+
 export interface ConsumerTick {
   readonly kind: 'consumer-tick'
   readonly atNs: number
   readonly receipts: readonly PackedReceipts[]
   readonly totalReceived: number
-  /** Messages between this consumer and the end of its lanes. */
-  readonly lag: number
-  /** Age of the oldest lane's last message, while it lags; 0 when nothing lags. */
-  readonly lagMs: number
+  readonly lanes: readonly LanePosition[]
   readonly broken: string | null
 }
 

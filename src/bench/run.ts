@@ -32,10 +32,19 @@ import { PhaseRunner } from './phase-runner.ts'
 import { type Plan, planOf } from './plan.ts'
 import type { BenchResult, SeriesRow } from './result.ts'
 import type { ConsumerReport, ProducerReport } from './role-messages.ts'
+import { RateSearch, type SearchRecord } from './rate-search.ts'
 import { meanSizeBytes } from './scenario-schema.ts'
+import type { LaneLag } from './lag-book.ts'
 import type { LoadedScenario } from './scenario.ts'
 import { Series } from './series.ts'
-import { plannedMs, plannedPeakHz, stagesOf, warmupLoad } from './stages.ts'
+import {
+  type PlannedStage,
+  isTimed,
+  plannedMs,
+  plannedPeakHz,
+  stagesOf,
+  warmupLoad,
+} from './stages.ts'
 import { type InsideMark, type KnownProcess, TargetWatch } from './target-watch.ts'
 
 export interface BenchOptions {
@@ -92,17 +101,20 @@ export interface RunRecord {
   readonly processes: Crew['processes']
   readonly producerReports: readonly (ProducerReport | null)[]
   readonly consumerReports: readonly (ConsumerReport | null)[]
-  /** Growth of the target's queues; null when it could not be read. */
-  readonly stored: number | null
+  /** Messages by which each lane of the target grew; null when it could not be read. */
+  readonly growth: readonly number[] | null
   readonly drained: boolean
   readonly drainMs: number | null
   readonly lagAtEnd: number
+  /** At the end of the window. */
+  readonly laneLags: readonly LaneLag[]
   readonly interrupted: boolean
   /** What was lost on the way: name and why. */
   readonly lost: readonly string[]
   readonly warnings: readonly HostWarning[]
   /** How the warm-up ended, when it waited for a steady rate. */
   readonly steadyText: string | null
+  readonly search: SearchRecord | null
 }
 
 /** A phase as it was. */
@@ -121,6 +133,9 @@ export interface PhaseOfRun {
 const START_DELAY_MS = 60
 const PROGRESS_MS = 250
 const DRAIN_POLL_MS = 50
+/** How often the ends of queues are asked for, with so many lanes less often. */
+const ENDS_MS = 500
+const ENDS_LANE_MS = 10
 const STORED_WAIT_MS = 2_000
 const INTERRUPTED_DRAIN_MS = 1_000
 /** A stored message is its body and about this much, for the estimate of the disk that is needed. */
@@ -162,7 +177,9 @@ class BenchRun {
   #plan: Plan | null = null
   #createdTopic = false
   #steadyText: string | null = null
+  #search: SearchRecord | null = null
   #stopProgress: () => void = () => undefined
+  #stopLooking: () => void = () => undefined
   /** Aborted when the window must end early. */
   readonly #early = new AbortController()
 
@@ -179,6 +196,7 @@ class BenchRun {
 
   async close(): Promise<void> {
     this.#stopProgress()
+    this.#stopLooking()
     this.#crew?.end()
     await this.#sampler?.stop()
     await this.#clean()
@@ -237,6 +255,7 @@ class BenchRun {
     this.#crew = crew
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
     sampler.start(scenario.metrics.interval)
+    const stopLooking = this.#watchEnds(plan.topic, lanes.length, () => series)
 
     const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
     const gridNs = beginNs + scenario.warmup.min * 1e6
@@ -245,17 +264,16 @@ class BenchRun {
     series = new Series(gridNs, (atNs) => program.phaseAt(atNs), Number.POSITIVE_INFINITY)
     const startNs = await this.#warmUp(runner, series, beginNs, gridNs)
     series.begin(startNs)
-    const stages = stagesOf(scenario)
-    const windowLengthMs = plannedMs(scenario)
-    runner.schedule(
-      startNs,
-      stages.map((one) => ({ ...one, durationMs: one.stage.for })),
-      true,
-    )
-    await runner.until(startNs)
-    const [firstSnapshot, firstMarks] = await Promise.all([sampler.mark(), watch.mark()])
-    this.#progress('measure', windowLengthMs, series)
-    await runner.until(program.endNs)
+    const begin = async () => {
+      await runner.until(startNs)
+      const marks = await Promise.all([sampler.mark(), watch.mark()])
+      this.#progress('measure', plannedMs(scenario), series)
+      return marks
+    }
+    const [[firstSnapshot, firstMarks]] = await Promise.all([
+      begin(),
+      this.#runPhases(runner, crew, series, startNs),
+    ])
     const endNs = Math.max(startNs, Math.min(runner.nowNs, program.endNs))
     runner.finish()
     const [lastSnapshot, lastMarks] = await Promise.all([sampler.mark(), watch.mark()])
@@ -266,7 +284,9 @@ class BenchRun {
       this.#phases.push({ ...phase, startedMs: wallMsOf(fromNs), durationMs, startNs: fromNs })
     }
 
+    stopLooking()
     const lagAtEnd = series.lag
+    const laneLags = series.laneLags()
     this.#progress('drain', null, series)
     const drainFromMs = clock.monotonicMs()
     const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
@@ -283,7 +303,7 @@ class BenchRun {
       durationMs: drainMs,
       excluded: 'nothing is sent; consumers read to the end',
     })
-    const stored = await this.#stored(plan.topic, before, acked)
+    const growth = await this.#growth(plan.topic, before, acked)
     const consumerReports = await crew.consumerReports()
     await sampler.stop()
     this.#stopProgress()
@@ -312,14 +332,16 @@ class BenchRun {
       processes: crew.processes,
       producerReports,
       consumerReports,
-      stored,
+      growth,
       drained,
       drainMs: drained ? drainMs : null,
       lagAtEnd,
+      laneLags,
       interrupted: interrupted.aborted,
       lost: this.#lost,
       warnings,
       steadyText: this.#steadyText,
+      search: this.#search,
     })
   }
 
@@ -342,6 +364,67 @@ class BenchRun {
       beginNs + Math.max(min, max) * 1e6,
     )
     return runner.nextStartNs()
+  }
+
+  /** All stages in order: those of known length without a gap, the others as long as they take. */
+  async #runPhases(
+    runner: PhaseRunner,
+    crew: Crew,
+    series: Series,
+    firstNs: number,
+  ): Promise<void> {
+    const { scenario } = this.#options.loaded
+    const stages = stagesOf(scenario)
+    let startNs = firstNs
+    for (let at = 0; at < stages.length && !this.#early.signal.aborted;) {
+      const one = stages[at]
+      if (one === undefined) return
+      let next = at + 1
+      if (one.stage.shape === 'search') {
+        const search = new RateSearch(
+          runner,
+          series,
+          this.#early.signal,
+          scenario.consumers.instances > 0,
+        )
+        this.#search = await search.run(one, startNs)
+      } else if (one.stage.until === 'drained') {
+        const [record] = runner.schedule(startNs, [timed(one)], false)
+        await this.#untilDrained(crew, series, startNs, record?.endNs ?? startNs)
+      } else {
+        while (next < stages.length && isTimed(stages[next] ?? one)) next += 1
+        const isLast = next === stages.length
+        runner.schedule(startNs, stages.slice(at, next).map(timed), isLast)
+        await runner.until(runner.program.endNs)
+        if (isLast) return
+      }
+      at = next
+      if (at === stages.length) return
+      const following = stages[at]
+      // A drain follows what it drains at once; behind a stage of unknown length comes a short gap.
+      if (
+        one.stage.until === undefined &&
+        one.stage.shape !== 'search' &&
+        following !== undefined
+      ) {
+        startNs = runner.program.endNs
+      } else {
+        runner.cut()
+        startNs = runner.nextStartNs()
+      }
+    }
+  }
+
+  /** Resolves when the consumers have everything, or at the end of the time. */
+  async #untilDrained(crew: Crew, series: Series, startNs: number, endNs: number): Promise<void> {
+    const { clock } = this.#world
+    const nowNs = () => Number(clock.monotonicNs())
+    while (nowNs() < startNs) await sleep(clock, DRAIN_POLL_MS)
+    while (nowNs() < endNs && !this.#early.signal.aborted) {
+      crew.poll()
+      await sleep(clock, DRAIN_POLL_MS)
+      if (series.totalReceived >= series.totalAcked && series.lag === 0) return
+    }
   }
 
   #openSampler(
@@ -385,7 +468,8 @@ class BenchRun {
     const { scenario } = this.#options.loaded
     const seconds = (scenario.warmup.min + plannedMs(scenario)) / 1000
     const bytes = meanSizeBytes(scenario) + RECORD_EXTRA_BYTES
-    const perSecond = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
+    const peakHz = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
+    const perSecond = Math.min(peakHz, RATE_ESTIMATE_PER_SECOND)
     const local = watch.allLocal
     return {
       busyProcessCount:
@@ -420,22 +504,49 @@ class BenchRun {
     }
   }
 
-  /** How much the target's queues grew; null when it does not say. */
-  async #stored(
+  /** Consumers that stand still do not learn how their queues grow: then the broker is asked. */
+  #watchEnds(topic: string, lanes: number, series: () => Series): () => void {
+    const { load } = this.#options.loaded.scenario
+    if (load.every(({ consumers }) => consumers === 'running')) return () => undefined
+    const { clock } = this.#world
+    let asking = false
+    const stop = clock.every(Math.max(ENDS_MS, lanes * ENDS_LANE_MS), () => {
+      if (asking) return
+      asking = true
+      this.#driver
+        .offsets(topic)
+        .then((ends) => {
+          series().onEnds(ends, Number(clock.monotonicNs()))
+        })
+        // It may be gone; the load processes say so.
+        .catch(() => undefined)
+        .finally(() => {
+          asking = false
+        })
+    })
+    this.#stopLooking = stop
+    return stop
+  }
+
+  /** How much each of the target's queues grew; null when it does not say. */
+  async #growth(
     topic: string,
     before: readonly LaneOffsets[],
     acked: number,
-  ): Promise<number | null> {
+  ): Promise<number[] | null> {
     if (before.length === 0) return null
     const { clock } = this.#world
     const endMs = clock.monotonicMs() + STORED_WAIT_MS
-    const sum = (offsets: readonly LaneOffsets[]) =>
-      offsets.reduce((total, { endOffset }) => total + endOffset, 0)
     for (;;) {
       try {
-        const stored = sum(await this.#driver.offsets(topic)) - sum(before)
+        const after = await this.#driver.offsets(topic)
+        const growth = before.map(({ lane, endOffset }) => {
+          const now = after.find((one) => one.lane === lane)
+          return (now?.endOffset ?? endOffset) - endOffset
+        })
+        const stored = growth.reduce((sum, messages) => sum + messages, 0)
         // A broker may show a message in its queue a moment after it has acknowledged it.
-        if (stored >= acked || clock.monotonicMs() > endMs) return stored
+        if (stored >= acked || clock.monotonicMs() > endMs) return growth
       } catch {
         return null
       }
@@ -460,6 +571,12 @@ class BenchRun {
     this.#stopProgress = clock.every(PROGRESS_MS, tell)
     tell()
   }
+}
+
+/** A stage as the runner takes it. */
+function timed({ name, repetition, load, stage }: PlannedStage) {
+  const consumersPaused = stage.consumers === 'paused'
+  return { name, repetition, load, durationMs: stage.for, consumersPaused }
 }
 
 /** Wall-clock time of a moment of the monotonic clock. */

@@ -71,9 +71,9 @@ const slope = text.transform((written, context): { share: number; windowMs: numb
 const stageSchema = z.strictObject({
   /** Name of its phase in the result. */
   as: text.default('measure'),
-  /** `closed`: a sender waits for its answer. `open`: messages are due by a schedule. */
-  model: oneOf(['closed', 'open']).default('closed'),
-  shape: oneOf(['hold', 'ramp', 'step', 'sine', 'burst']).default('hold'),
+  /** `closed`: a sender waits for its answer. `open`: messages are due by a schedule. `idle`: nothing is sent. */
+  model: oneOf(['closed', 'open', 'idle']).default('closed'),
+  shape: oneOf(['hold', 'ramp', 'step', 'sine', 'burst', 'search']).default('hold'),
   /** Messages a second of all producers together. */
   rate: rate.optional(),
   from: rate.optional(),
@@ -85,6 +85,16 @@ const stageSchema = z.strictObject({
   /** Length of a burst, at the end of its period. */
   burst: duration(10, 'a duration of at least 10ms').optional(),
   for: duration(100, 'a duration of at least 100ms').default(10_000),
+  /** `paused`: they ask for nothing, and a backlog builds up. */
+  consumers: oneOf(['running', 'paused']).default('running'),
+  /** `drained`: the stage ends as soon as the consumers have read everything, after `for` at the latest. */
+  until: oneOf(['drained']).optional(),
+  /** Of shape `search`: what must hold of a rate, as in thresholds. */
+  sla: z.union([text, z.array(text).min(1)], { error: 'expected a text or a list' }).optional(),
+  /** Of shape `search`: how close the rate that holds and the one that does not must come. */
+  resolution: share.optional(),
+  /** Of shape `search`: rates that are tried at most. */
+  maxTrials: count(3, 50).optional(),
 })
 export type Stage = z.output<typeof stageSchema>
 
@@ -199,6 +209,14 @@ export const scenarioSchema = z.strictObject({
       minSamples: count(1, 1_000_000_000).default(1_000),
     })
     .prefault({}),
+  /** What must hold of the result: `response.p99 < 20ms`, of everything or of one phase. */
+  thresholds: z
+    .array(
+      z.union([text, z.strictObject({ expr: text, phase: text.optional() })], {
+        error: 'expected a text such as "response.p99 < 20ms", or {expr, phase}',
+      }),
+    )
+    .default([]),
   output: z.strictObject({ dir: text.nullable().default(null) }).prefault({}),
 })
 
@@ -225,10 +243,8 @@ export type Scenario = z.output<typeof scenarioSchema>
 
 /** Keys of the full instrument that this version does not know yet, by path. */
 export const laterKeys: ReadonlySet<string> = new Set([
-  'extends',
   'matrix',
   'faults',
-  'thresholds',
   'baseline',
   'cooldown',
   'resetBetween',

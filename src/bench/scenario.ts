@@ -3,22 +3,14 @@
  * and what was probably meant.
  */
 import { createHash } from 'node:crypto'
-import {
-  type Document,
-  LineCounter,
-  type Node,
-  isMap,
-  isNode,
-  isScalar,
-  parse,
-  parseDocument,
-} from 'yaml'
-import { z } from 'zod'
+import { Document, LineCounter, isMap, parse, parseDocument } from 'yaml'
 import { MqError, messageOf } from '../base/errors.ts'
-import { nearest } from '../base/nearest.ts'
 import { HEADER_BYTES } from './message.ts'
-import { type Scenario, laterKeys, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
+import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.ts'
+import { type Path, Places, invalid } from './scenario-places.ts'
+import { type Scenario, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
 import { faultOfStage } from './stages.ts'
+import { type Threshold, isOfPhase, parseThreshold, samplesNeeded } from './threshold.ts'
 
 /** One value that replaces what the file says: `producers.threads=160`. */
 export interface Override {
@@ -26,6 +18,8 @@ export interface Override {
   readonly value: string
   /** What the user wrote, for messages: `--threads 160`. */
   readonly source: string
+  /** The value is a list that comes behind the one that is there. */
+  readonly appends?: boolean
 }
 
 export interface LoadedScenario {
@@ -33,20 +27,30 @@ export interface LoadedScenario {
   /** The file as given. */
   readonly source: string
   readonly overrides: readonly string[]
-  /** Of the scenario with its defaults and overrides: the same hash, the same load. */
+  /** Of everything that bears on the load, with defaults and overrides: the same hash, the same load. */
   readonly hash: string
 }
 
 /** A consumer keeps eight bytes for each sender and queue: 64 MiB at most. */
 const ORDER_CELLS_MAX = 8 * 1024 * 1024
 
-type Path = readonly (string | number)[]
-
 /** Reads the text of a scenario file. Throws MqError SCENARIO_INVALID with file, line and column. */
 export function readScenario(
   text: string,
   file: string,
   overrides: readonly Override[] = [],
+  /** Finds the text of the scenario that `extends` names, beside `file` or in the catalogue. */
+  baseOf: BaseOf = noBase,
+): LoadedScenario {
+  return readExtending(text, file, overrides, baseOf, [file])
+}
+
+function readExtending(
+  text: string,
+  file: string,
+  overrides: readonly Override[],
+  baseOf: BaseOf,
+  seen: readonly string[],
 ): LoadedScenario {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true })
@@ -60,11 +64,18 @@ export function readScenario(
   if (!isMap(document.contents)) {
     throw invalid(`${file}:1:1`, 'a scenario is a mapping of keys', 'see mqctl bench show smoke')
   }
-  for (const override of overrides) applyOverride(document, override)
-  const checked = scenarioSchema.safeParse(document.toJS())
+  const own = document.toJS() as Mapping
+  const whole = new Document(
+    withBases(own, { file, place, baseOf, seen }, (base, chain) => {
+      readExtending(base.text, base.file, [], baseOf, chain)
+    }),
+  )
+  // What the command line says changes the whole, not only what this file adds to its base.
+  for (const override of overrides) applyOverride(whole, override)
+  const checked = scenarioSchema.safeParse(whole.toJS())
   if (!checked.success) {
     const [issue] = checked.error.issues
-    if (issue !== undefined) throw place.errorOf(issue)
+    if (issue !== undefined) throw place.errorOf(issue, whole)
   }
   const scenario = checked.data as Scenario
   checkTogether(scenario, place)
@@ -72,8 +83,14 @@ export function readScenario(
     scenario,
     source: file,
     overrides: overrides.map(({ path, value }) => `${path}=${value}`),
-    hash: createHash('sha256').update(JSON.stringify(scenario)).digest('hex').slice(0, 16),
+    hash: hashOf(scenario),
   }
+}
+
+/** What does not change the load does not change the hash. */
+function hashOf(scenario: Scenario): string {
+  const { description: _1, tags: _2, thresholds: _3, output: _4, ...load } = scenario
+  return createHash('sha256').update(JSON.stringify(load)).digest('hex').slice(0, 16)
 }
 
 /** `a.b.0.c` as a path. */
@@ -90,7 +107,9 @@ function applyOverride(document: Document, override: Override): void {
     throw invalid(override.source, messageOf(error).split('\n')[0] ?? '', 'write PATH=VALUE')
   }
   try {
-    document.setIn(path, value)
+    const before: unknown =
+      override.appends === true ? (document.toJS() as Mapping)[override.path] : null
+    document.setIn(path, Array.isArray(before) ? before.concat(value) : value)
   } catch {
     const what = `${override.path} is not a path in this scenario`
     throw invalid(override.source, what, 'a path is keys joined by dots, as in producers.threads')
@@ -101,10 +120,8 @@ function applyOverride(document: Document, override: Override): void {
 function checkTogether(scenario: Scenario, place: Places): void {
   const { verify, target, consumers, producers, topics } = scenario
   const cells = producers.instances * slotsOf(scenario) * topics.queues * target.topology.masters
-  for (const [index, stage] of scenario.load.entries()) {
-    const fault = faultOfStage(stage)
-    if (fault !== null) throw place.error(['load', index, fault.key], fault.what, fault.hint)
-  }
+  checkLoad(scenario, place)
+  checkThresholds(scenario, place)
   if (verify.sequence && consumers.instances > 0 && cells > ORDER_CELLS_MAX) {
     throw place.error(
       ['producers', 'threads'],
@@ -149,110 +166,59 @@ function checkTogether(scenario: Scenario, place: Places): void {
   }
 }
 
-function invalid(where: string, what: string, hint: string): MqError {
-  return new MqError('SCENARIO_INVALID', { where, what, hint })
+function readThreshold(expr: string, path: Path, place: Places): Threshold {
+  try {
+    return parseThreshold(expr)
+  } catch (error) {
+    const hint = error instanceof MqError ? error.hint : ''
+    throw place.error(path, messageOf(error), hint)
+  }
 }
 
-/** Finds where in the file something stands. */
-class Places {
-  readonly #file: string
-  readonly #document: Document
-  readonly #lines: LineCounter
-  readonly #overrides: readonly Override[]
-
-  constructor(
-    file: string,
-    document: Document,
-    lines: LineCounter,
-    overrides: readonly Override[],
-  ) {
-    this.#file = file
-    this.#document = document
-    this.#lines = lines
-    this.#overrides = overrides
-  }
-
-  error(path: Path, what: string, hint: string): MqError {
-    return invalid(this.#where(path), what, hint)
-  }
-
-  errorOf(issue: z.core.$ZodIssue): MqError {
-    const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
-    if (issue.code === 'unrecognized_keys') {
-      const key = issue.keys[0] ?? ''
-      const dotted = [...path.filter((part) => typeof part === 'string'), key].join('.')
-      const where = this.#where([...path, key])
-      if (laterKeys.has(dotted)) {
-        return invalid(
-          where,
-          `${dotted} is not available yet`,
-          'it comes with a later version; remove it',
-        )
+function checkLoad({ load, repeat, consumers }: Scenario, place: Places): void {
+  for (const [index, stage] of load.entries()) {
+    const fault = faultOfStage(stage)
+    if (fault !== null) throw place.error(['load', index, fault.key], fault.what, fault.hint)
+    const key = stage.until === undefined ? 'consumers' : 'until'
+    if (consumers.instances === 0 && (stage.until ?? stage.consumers) !== 'running') {
+      const what = `${key}: ${stage.until ?? stage.consumers} needs consumers, and there are none`
+      throw place.error(['load', index, key], what, 'set consumers.instances to 1 or more')
+    }
+    for (const expr of stage.sla === undefined ? [] : [stage.sla].flat()) {
+      const sla = readThreshold(expr, ['load', index, 'sla'], place)
+      if (!isOfPhase(sla)) {
+        const hint = 'take response.p99, errors.rate, lag.slope …, without "over"'
+        throw place.error(['load', index, 'sla'], `${expr} cannot be told of a single rate`, hint)
       }
-      const known = keysAt(scenarioSchema, path)
-      const meant = nearest(key, known)
-      const hint = meant === null ? `known here: ${known.join(', ')}` : `did you mean ${meant}?`
-      return invalid(where, `unknown key ${dotted}`, hint)
-    }
-    const dotted = path.join('.')
-    const what = dotted === '' ? issue.message : `${dotted}: ${issue.message}`
-    return invalid(this.#where(path), what, this.#hintFor(issue, path))
-  }
-
-  #hintFor(issue: z.core.$ZodIssue, path: Path): string {
-    if (issue.code === 'invalid_value') {
-      const written: unknown = this.#document.getIn(path)
-      const words = issue.values.map(String)
-      const meant = typeof written === 'string' ? nearest(written, words) : null
-      if (meant !== null) return `did you mean ${meant}?`
-    }
-    return 'mqctl bench show smoke prints a scenario that is right'
-  }
-
-  /** `file:line:column` of the nearest thing on the path that stands in the file, or the flag that set it. */
-  #where(path: Path): string {
-    const dotted = path.join('.')
-    for (const override of this.#overrides) {
-      if (dotted === override.path || dotted.startsWith(`${override.path}.`)) return override.source
-    }
-    const offset = this.#offsetOf(path)
-    const { line, col } = this.#lines.linePos(offset)
-    return `${this.#file}:${line}:${col}`
-  }
-
-  #offsetOf(path: Path): number {
-    for (let length = path.length; length > 0; length -= 1) {
-      const parent = this.#document.getIn(path.slice(0, length - 1), true)
-      const key = path[length - 1]
-      if (isMap(parent)) {
-        const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === key)
-        if (pair !== undefined && isNode(pair.key)) return startOf(pair.key)
+      const needed = samplesNeeded(sla)
+      const first = ((stage.from ?? 0) * stage.for) / 1000
+      if (first < needed) {
+        const what = `${expr} needs ${needed} messages, and the first rate sends ${Math.floor(first)}`
+        const hint = 'begin at a higher rate, or try each for longer'
+        throw place.error(['load', index, 'from'], what, hint)
       }
-      const node = this.#document.getIn(path.slice(0, length), true)
-      if (isNode(node)) return startOf(node)
     }
-    return 0
+  }
+  const searches = load.flatMap(({ shape }, index) => (shape === 'search' ? [index] : []))
+  const [first, second] = searches
+  if (second !== undefined) {
+    const what = 'a scenario searches for one rate'
+    throw place.error(['load', second, 'shape'], what, 'write a scenario for each search')
+  }
+  if (first !== undefined && repeat > 1) {
+    const hint = 'leave out repeat: what a search finds is confirmed by itself'
+    throw place.error(['repeat'], 'a search is not repeated', hint)
   }
 }
 
-function startOf(node: Node): number {
-  return node.range?.[0] ?? 0
-}
-
-/** The keys that a schema knows under a path. */
-function keysAt(schema: unknown, path: Path): string[] {
-  let at: unknown = unwrapped(schema)
-  for (const part of path) {
-    if (at instanceof z.ZodObject && typeof part === 'string') at = unwrapped(at.shape[part])
-    else if (at instanceof z.ZodArray) at = unwrapped(at.element)
+function checkThresholds({ thresholds, load }: Scenario, place: Places): void {
+  for (const [index, one] of thresholds.entries()) {
+    const { expr, phase } = typeof one === 'string' ? { expr: one, phase: undefined } : one
+    readThreshold(expr, ['thresholds', index], place)
+    const names = load.map((stage) => stage.as)
+    if (phase !== undefined && !names.includes(phase)) {
+      const what = `there is no phase ${phase}`
+      throw place.error(['thresholds', index], what, `there are: ${names.join(', ')}`)
+    }
   }
-  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
-}
-
-function unwrapped(schema: unknown): unknown {
-  let at = schema
-  while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault || at instanceof z.ZodNullable) {
-    at = at.unwrap()
-  }
-  return at
 }

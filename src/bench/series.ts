@@ -4,11 +4,14 @@
  */
 import type { HostUsage } from '../host/usage.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { LagBook, type LaneLag } from './lag-book.ts'
 import { PhaseSums } from './phase-sums.ts'
 import type { SeriesRow } from './result.ts'
 import type { ConsumerTick, ProducerTick } from './role-messages.ts'
 
 interface Row {
+  /** From 1: seconds since the start of the window, at the row's end. */
+  readonly t: number
   readonly phase: number | null
   offered: number
   sent: number
@@ -33,8 +36,7 @@ export class Series {
   readonly #gridNs: number
   readonly #rows: Row[] = []
   readonly #phases = new Map<number, PhaseSums>()
-  readonly #lagOf = new Map<string, number>()
-  readonly #lagMsOf = new Map<string, number>()
+  readonly #lags = new LagBook()
   readonly #totalReceivedOf = new Map<string, number>()
   readonly #totalAckedOf = new Map<string, number>()
   readonly #phaseAt: (atNs: number) => number | null
@@ -96,16 +98,15 @@ export class Series {
 
   onConsumerTick(name: string, tick: ConsumerTick): void {
     this.#totalReceivedOf.set(name, tick.totalReceived)
-    this.#lagOf.set(name, tick.lag)
-    this.#lagMsOf.set(name, tick.lagMs)
     const row = this.#rowAt(tick.atNs)
+    this.#lags.onPositions(tick.lanes, tick.atNs, row === null ? null : row.t)
     for (const receipts of tick.receipts) {
       this.phase(receipts.phase).addReceipts(receipts)
       if (row !== null) row.received += receipts.received
     }
     if (row === null) return
-    row.lag = sum(this.#lagOf)
-    row.lagMs = Math.max(0, ...this.#lagMsOf.values())
+    row.lag = this.#lags.messages
+    row.lagMs = this.#lags.ageMs(tick.atNs)
     this.lagMax = Math.max(this.lagMax, row.lag)
     if (row.phase === null) return
     const sums = this.phase(row.phase)
@@ -142,7 +143,20 @@ export class Series {
   }
 
   get lag(): number {
-    return sum(this.#lagOf)
+    return this.#lags.messages
+  }
+
+  /** What the broker says of the ends of its queues. */
+  onEnds(
+    ends: readonly { readonly lane: number; readonly endOffset: number }[],
+    atNs: number,
+  ): void {
+    this.#lags.onEnds(ends, atNs)
+  }
+
+  /** The lag of each queue, now and over the window. */
+  laneLags(): LaneLag[] {
+    return this.#lags.lanes()
   }
 
   /** The last whole second, for the live view; null before there is one. */
@@ -159,7 +173,7 @@ export class Series {
     if (row === undefined) return null
     measure(row)
     const { latency: _, lagMs, ...figures } = row
-    return { t: index + 1, ...figures, lagSeconds: lagMs / 1000 }
+    return { ...figures, lagSeconds: lagMs / 1000 }
   }
 
   /** The row of the second before a tick; ticks come a little after their second. Null in the warm-up. */
@@ -171,6 +185,7 @@ export class Series {
     while (this.#rows.length <= index) {
       const middleNs = this.#gridNs + (first + this.#rows.length + 0.5) * 1e9
       this.#rows.push({
+        t: this.#rows.length + 1,
         phase: this.#phaseAt(middleNs),
         offered: 0,
         sent: 0,

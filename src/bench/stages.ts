@@ -3,6 +3,9 @@ import type { Load } from './load-program.ts'
 import { type RateShape, peakHz } from './rate-shape.ts'
 import type { Scenario, Stage } from './scenario-schema.ts'
 
+/** Rates that a search tries when nothing else is said. */
+export const TRIALS_MAX = 15
+
 /** One part of the load with its place in the run. */
 export interface PlannedStage {
   readonly name: string
@@ -25,21 +28,40 @@ const needs: Readonly<Record<Stage['shape'], readonly (keyof Stage)[]>> = {
   step: ['from', 'to', 'steps'],
   sine: ['from', 'to', 'period'],
   burst: ['from', 'to', 'period', 'burst'],
+  search: ['from', 'to', 'sla'],
 }
 
-const shapeKeys = ['rate', 'from', 'to', 'steps', 'period', 'burst'] as const
+const shapeKeys = [
+  'rate',
+  'from',
+  'to',
+  'steps',
+  'period',
+  'burst',
+  'sla',
+  'resolution',
+  'maxTrials',
+] as const
+/** Keys that a shape takes and can do without. */
+const optional: Readonly<Partial<Record<Stage['shape'], readonly (keyof Stage)[]>>> = {
+  search: ['resolution', 'maxTrials'],
+}
 
 /** What does not go together in one stage; null when it is right. */
 export function faultOfStage(stage: Stage): StageFault | null {
   const given = shapeKeys.filter((key) => stage[key] !== undefined)
-  if (stage.model === 'closed') {
+  if (stage.until !== undefined && stage.consumers === 'paused') {
+    const what = 'consumers that are paused drain nothing'
+    return { key: 'until', what, hint: 'leave out consumers: paused' }
+  }
+  if (stage.model !== 'open') {
     if (stage.shape !== 'hold') {
-      const what = `a closed load has no shape ${stage.shape}: its rate is what the target allows`
+      const what = `a load of model ${stage.model} has no shape ${stage.shape}`
       return { key: 'shape', what, hint: 'set model: open, or shape: hold' }
     }
     const [key] = given
     if (key === undefined) return null
-    const what = `a closed load takes no ${key}: its rate is what the target allows`
+    const what = `a load of model ${stage.model} takes no ${key}`
     return { key, what, hint: 'set model: open to send at a rate' }
   }
   const wanted = needs[stage.shape]
@@ -52,10 +74,16 @@ export function faultOfStage(stage: Stage): StageFault | null {
       hint: `it takes ${wanted.join(', ')}; rates as in 5000/s or 20k/s`,
     }
   }
-  const extra = given.find((key) => !wanted.includes(key))
+  const extra = given.find(
+    (key) => !wanted.includes(key) && optional[stage.shape]?.includes(key) !== true,
+  )
   if (extra !== undefined) {
     const what = `${extra} does not belong to shape ${stage.shape}`
     return { key: extra, what, hint: `it takes ${wanted.join(', ')}` }
+  }
+  if (stage.shape === 'search' && (stage.from ?? 0) > (stage.to ?? 0)) {
+    const what = 'a search goes up: from is higher than to'
+    return { key: 'from', what, hint: 'it looks below from by itself when even that does not hold' }
   }
   if ((stage.burst ?? 0) > (stage.period ?? Number.POSITIVE_INFINITY)) {
     return { key: 'burst', what: 'a burst is longer than its period', hint: 'make it shorter' }
@@ -69,6 +97,8 @@ export function shapeOf(stage: Stage): RateShape {
   switch (stage.shape) {
     case 'hold':
       return { kind: 'hold', rateHz: rate }
+    case 'search':
+      return { kind: 'hold', rateHz: from }
     case 'ramp':
       return { kind: 'ramp', fromHz: from, toHz: to }
     case 'step':
@@ -81,8 +111,8 @@ export function shapeOf(stage: Stage): RateShape {
 }
 
 export function loadOf(stage: Stage): Load {
-  return stage.model === 'closed'
-    ? { model: 'closed' }
+  return stage.model !== 'open'
+    ? { model: stage.model }
     : { model: 'open', shape: shapeOf(stage), durationMs: stage.for }
 }
 
@@ -98,17 +128,27 @@ export function stagesOf(scenario: Scenario): PlannedStage[] {
   ).flat()
 }
 
+/** Stages whose length is known and that can follow each other without a look at the result. */
+export function isTimed({ stage }: PlannedStage): boolean {
+  return stage.until === undefined && stage.shape !== 'search'
+}
+
 /** What runs before anything counts: the first stage at the rate with which it begins. */
 export function warmupLoad(scenario: Scenario): Load {
   const [first] = scenario.load
-  if (first === undefined || first.model === 'closed') return { model: 'closed' }
+  if (first === undefined || first.model !== 'open') return { model: 'closed' }
   const rateHz = first.rate ?? first.from ?? 1
   return { model: 'open', shape: { kind: 'hold', rateHz }, durationMs: Number.POSITIVE_INFINITY }
 }
 
-/** Length of everything that counts, milliseconds. */
+/** How long a stage may take, milliseconds; a search, as long as all its trials. */
+function longestMs(stage: Stage): number {
+  return stage.for * (stage.shape === 'search' ? (stage.maxTrials ?? TRIALS_MAX) : 1)
+}
+
+/** Length of everything that counts, milliseconds; at most, where that is not known before. */
 export function plannedMs(scenario: Scenario): number {
-  return scenario.repeat * scenario.load.reduce((sum, stage) => sum + stage.for, 0)
+  return scenario.repeat * scenario.load.reduce((sum, stage) => sum + longestMs(stage), 0)
 }
 
 /** The highest rate that any stage asks for; null when a closed one takes what it gets. */
@@ -116,7 +156,8 @@ export function plannedPeakHz(scenario: Scenario): number | null {
   let peak = 0
   for (const stage of scenario.load) {
     if (stage.model === 'closed') return null
-    peak = Math.max(peak, peakHz(shapeOf(stage)))
+    if (stage.model === 'idle') continue
+    peak = Math.max(peak, peakHz(shapeOf(stage)), stage.to ?? 0)
   }
   return peak
 }
@@ -124,7 +165,8 @@ export function plannedPeakHz(scenario: Scenario): number | null {
 /** One stage in words: `open, 5,000/s for 10 s`. */
 export function stageText(stage: Stage): string {
   const seconds = `${stage.for / 1000} s`
-  if (stage.model === 'closed') return `closed for ${seconds}`
+  if (stage.until !== undefined) return `${stage.model} until ${stage.until}, at most ${seconds}`
+  if (stage.model !== 'open') return `${stage.model} for ${seconds}`
   const rates =
     stage.shape === 'hold'
       ? `${String(stage.rate)}/s`

@@ -36,6 +36,20 @@ export const wholeFlag = Flags.custom<number, { min?: number; max?: number }>({
   },
 })
 
+/** A share above 0 and below 1, from `5%` or `0.05`. */
+export const shareFlag = Flags.custom<number>({
+  helpValue: '<share>',
+  parse: async (input) => {
+    const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(input.trim())
+    const value = Number(match?.[1]) / (match?.[2] === '%' ? 100 : 1)
+    if (value > 0 && value < 1) return value
+    throw new MqError('VALUE_INVALID', {
+      what: `${JSON.stringify(input)} is not a share above 0`,
+      hint: 'write 5% or 0.05',
+    })
+  },
+})
+
 /** A TCP port. */
 export const portFlag = Flags.custom<number>({
   helpValue: '<port>',

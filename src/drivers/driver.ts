@@ -79,6 +79,10 @@ export interface ConsumerLine {
   readonly nowNs: number
   /** Starts to read every lane. */
   start(): void
+  /** Asks for nothing new; what was asked for still comes. */
+  pause(): void
+  /** Goes on with every lane. */
+  resume(): void
   readonly receivedBytes: number
   /** Answers with at least one message, for the mean batch. */
   readonly batches: number

@@ -58,6 +58,7 @@ export class RocketmqConsumer implements ConsumerLine {
   #generation = 0
   #stopTicks: () => void = () => undefined
   #broken = false
+  #paused = false
 
   static async open(
     world: World,
@@ -92,6 +93,18 @@ export class RocketmqConsumer implements ConsumerLine {
       this.#repeatOverdue()
       this.#endTurn()
     })
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#startTurn()
+    for (const open of this.#lanes) if (open.waitsFor === 0) this.#pull(open)
+    this.#endTurn()
   }
 
   close(): void {
@@ -159,7 +172,7 @@ export class RocketmqConsumer implements ConsumerLine {
   }
 
   #pull(open: OpenLane): void {
-    if (this.#broken) return
+    if (this.#broken || this.#paused) return
     // The index of the lane is in the opaque; the generation tells an answer from a late one.
     this.#generation = (this.#generation + 1) % Math.floor(OPAQUE_COUNT / this.#lanes.length)
     const opaque = FIRST_OPAQUE + this.#generation * this.#lanes.length + open.index

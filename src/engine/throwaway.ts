@@ -27,6 +27,15 @@ export interface ThrowawayEngine {
   end(keep: boolean): Promise<void>
 }
 
+/** A process of the engine, as a bench wants to know it. */
+export interface EngineProcess {
+  readonly name: string
+  readonly role: 'broker' | 'nameserver'
+  readonly pid: number
+  /** HOST:PORT that it serves. */
+  readonly address: string
+}
+
 const PREFIX = 'run-'
 
 /** Starts it and waits until it serves. Throws what `Instance.start` throws; nothing is left then. */
@@ -71,6 +80,14 @@ export async function startThrowaway(
     await remove()
     throw error
   }
+}
+
+/** Brokers and name servers that run. */
+export function processesOf({ brokers, nameServers }: InstanceStatus): EngineProcess[] {
+  return [
+    ...brokers.map((role) => ({ ...role, role: 'broker' as const })),
+    ...nameServers.map((role) => ({ ...role, role: 'nameserver' as const })),
+  ].flatMap(({ name, role, address, pid }) => (pid === null ? [] : [{ name, role, address, pid }]))
 }
 
 function stateDirOf(root: string): string {

@@ -10,7 +10,9 @@ import {
   phaseTable,
   processNotes,
   processTable,
+  searchTable,
   summaryLines,
+  thresholdTable,
   warningLines,
 } from './sections.ts'
 
@@ -20,6 +22,9 @@ export function markdownReport(result: BenchResult): string {
   if (result.reasons.length > 0)
     parts.push(result.reasons.map((reason) => `- **${escaped(reason)}**`).join('\n'))
   parts.push(labelled(summaryLines(result)))
+  for (const one of [thresholdTable(result), searchTable(result)]) {
+    if (one.rows.length > 0) parts.push(table(one))
+  }
   const latency = latencyTable(result)
   if (latency.rows.length > 0)
     parts.push(table(latency), ...latencyNotes(result).map((note) => `*${escaped(note)}*`))

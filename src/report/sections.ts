@@ -20,6 +20,7 @@ export function headline(result: BenchResult): string {
     integrity: 'INTEGRITY VIOLATED',
     invalid: 'INVALID',
     unreachable: 'TARGET LOST',
+    threshold: 'THRESHOLD FAILED',
     interrupted: 'INTERRUPTED',
   }
   return `${words[result.verdict]} · ${name} · run ${result.runId} · exit ${result.exitCode}`
@@ -54,6 +55,11 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     'acknowledged',
     `${durability.acknowledged} (${durability.profile}${durability.verifiedBy === 'broker' ? ', read back from the broker' : ''})`,
   ])
+  if (result.search !== null) lines.push(['search', result.search.text])
+  if (result.thresholds.length > 0) {
+    const passed = result.thresholds.filter(({ pass }) => pass).length
+    lines.push(['thresholds', `${passed} of ${result.thresholds.length} hold`])
+  }
   const versions = environment.brokers.map(
     (broker) =>
       `${broker.name} ${broker.address}${broker.version === null ? '' : ` ${broker.version}`}`,
@@ -63,17 +69,28 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
       'target',
       `${versions.join(', ')}; topic ${environment.target.topic}, ${environment.target.lanes} queues`,
     ])
-  for (const { atEnd, max, drainMs } of result.lag.groups) {
-    const drained =
-      drainMs === null
-        ? 'never read to the end'
-        : `read to the end ${milliseconds(drainMs)} ms after it`
-    lines.push([
-      'lag',
-      `${grouped(atEnd)} messages at the end of the window, at most ${grouped(max)}; ${drained}`,
-    ])
+  for (const group of result.lag.groups) {
+    lines.push(['lag', lagText(group)])
+    const { skew, queues } = group
+    if (skew !== null && queues.length > 1) {
+      const { fullest, maxToMean } = skew
+      lines.push([
+        'queues',
+        `${queues.length}, the fullest (${fullest}) has ${maxToMean.toFixed(2)} × the mean`,
+      ])
+    }
   }
   return lines
+}
+
+function lagText(group: BenchResult['lag']['groups'][number]): string {
+  const { atEnd, max, maxSeconds, slopePerSecond, drainMs } = group
+  const slope = slopePerSecond === null ? '' : `, growing by ${signed(slopePerSecond)}/s`
+  const drained =
+    drainMs === null
+      ? 'never read to the end'
+      : `read to the end ${milliseconds(drainMs)} ms after it`
+  return `${grouped(atEnd)} messages at the end of the window, at most ${grouped(max)} (${maxSeconds.toFixed(1)} s)${slope}; ${drained}`
 }
 
 function windowSeconds(result: BenchResult): number {
@@ -196,6 +213,71 @@ export function phaseTable({ phases }: BenchResult): Table {
               lag.slopePerSecond === null ? '-' : signed(lag.slopePerSecond),
             ]
           }),
+  }
+}
+
+/** What was asked of the run, and what it did. */
+export function thresholdTable({ thresholds }: BenchResult): Table {
+  return {
+    heads: ['threshold', 'phase', 'was', 'verdict', 'why'],
+    rightFrom: 5,
+    rows: thresholds.map(({ expression, phase, repetition, actual, unit, pass, why }) => [
+      expression,
+      phase === null ? '-' : `${phase}${repetition > 1 ? ` #${repetition}` : ''}`,
+      actual === null ? 'not measured' : thresholdValue(actual, unit),
+      pass ? 'holds' : 'FAILS',
+      why ?? '-',
+    ]),
+  }
+}
+
+function thresholdValue(value: number, unit: string): string {
+  const number = Number(value.toPrecision(4))
+  switch (unit) {
+    case 'ms':
+      return `${milliseconds(value)} ms`
+    case 'us':
+      return `${number} µs`
+    case '/s':
+      return `${signed(value)}/s`
+    case 'share':
+      return `${Number((value * 100).toPrecision(4))} %`
+    default:
+      return String(number)
+  }
+}
+
+/** The rates that a search tried. */
+export function searchTable({ search }: BenchResult): Table {
+  return {
+    heads: ['trial', 'acked/s', 'p99 ms', 'lag slope/s', 'verdict', 'why'],
+    rightFrom: 1,
+    rows: (search?.trials ?? []).map((trial) => [
+      trial.phase,
+      grouped(trial.ackedPerSecond),
+      milliseconds(trial.p99Ms),
+      trial.lagSlopePerSecond === null ? '-' : signed(trial.lagSlopePerSecond),
+      trial.pass ? 'holds' : 'fails',
+      trial.reasons[0] ?? '-',
+    ]),
+  }
+}
+
+/** Every queue in the eyes of the group. */
+export function queueTable({ lag }: BenchResult): Table {
+  return {
+    heads: ['queue', 'stored', 'lag at end', 'lag max', 'lag max s', 'lag slope/s'],
+    rightFrom: 1,
+    rows: lag.groups.flatMap(({ queues }) =>
+      queues.map((queue) => [
+        `${queue.broker}/${queue.queueId}`,
+        queue.stored === null ? '-' : grouped(queue.stored),
+        grouped(queue.atEnd),
+        grouped(queue.max),
+        queue.maxSeconds.toFixed(2),
+        queue.slopePerSecond === null ? '-' : signed(queue.slopePerSecond),
+      ]),
+    ),
   }
 }
 

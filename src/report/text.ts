@@ -10,7 +10,9 @@ import {
   phaseTable,
   processNotes,
   processTable,
+  searchTable,
   summaryLines,
+  thresholdTable,
   warningLines,
 } from './sections.ts'
 
@@ -33,6 +35,9 @@ export function textReport(result: BenchResult, paint: Paint = noPaint): string 
   const lines: string[] = [(isGood ? paint.good : paint.bad)(headline(result))]
   for (const reason of result.reasons) lines.push(`  ${paint.bad(reason)}`)
   lines.push('', ...labelled(summaryLines(result), paint))
+  for (const table of [thresholdTable(result), searchTable(result)]) {
+    if (table.rows.length > 0) lines.push('', ...columns(table, paint))
+  }
   const latency = latencyTable(result)
   if (latency.rows.length > 0) {
     lines.push(

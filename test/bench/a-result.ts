@@ -1,5 +1,10 @@
 /** Results and their parts for tests: healthy by default, each test changes what it is about. */
-import type { BenchResult, HostResult, ProcessResult } from '../../src/bench/result.ts'
+import type {
+  BenchResult,
+  HostResult,
+  PhaseFigures,
+  ProcessResult,
+} from '../../src/bench/result.ts'
 
 export function aHost(changes: Partial<HostResult> = {}): HostResult {
   return {
@@ -106,6 +111,73 @@ const latency = {
   histogram: 'AAAA',
 }
 
+const totals: BenchResult['totals'] = {
+  sent: 100_000,
+  acked: 100_000,
+  failed: 0,
+  pending: 0,
+  received: 99_990,
+  sentBytes: 5e7,
+  receivedBytes: 5e7,
+  wireBytesSent: 8.7e7,
+  rates: {
+    acked: {
+      meanPerSecond: 10_000,
+      medianPerSecond: 10_100,
+      minPerSecond: 9_000,
+      maxPerSecond: 11_000,
+    },
+    received: {
+      meanPerSecond: 9_999,
+      medianPerSecond: 10_000,
+      minPerSecond: 9_000,
+      maxPerSecond: 11_000,
+    },
+    offeredPerSecond: null,
+  },
+  errors: {},
+  consumerTroubles: {},
+  scheduled: 0,
+  unsent: 0,
+  blocked: 0,
+}
+
+const latencies: BenchResult['latency'] = {
+  response: null,
+  service: latency,
+  sendDelay: null,
+  endToEnd: { ...latency },
+  unavailable: {},
+}
+
+const pacing: BenchResult['pacing'] = { model: 'closed', text: 'no schedule', error: null }
+
+type Phase = BenchResult['phases'][number]
+
+/** A phase that counts, ten seconds of it. */
+export function aPhase(
+  changes: Partial<Omit<Phase, 'figures'>> = {},
+  figures: Partial<PhaseFigures> = {},
+): Phase {
+  return {
+    name: 'measure',
+    startedAt: '2026-11-21T10:00:05.000Z',
+    durationMs: 10_000,
+    excluded: null,
+    repetition: 1,
+    ...changes,
+    figures: {
+      index: 0,
+      load: 'closed, 10 s',
+      totals,
+      latency: latencies,
+      pacing,
+      lag: { max: 200, maxSeconds: 0.02, slopePerSecond: 1.5 },
+      ...figures,
+    },
+  }
+}
+
 export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
   return {
     schemaVersion: 1,
@@ -147,55 +219,13 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
         repetition: 1,
         figures: null,
       },
-      {
-        name: 'measure',
-        startedAt: '',
-        durationMs: 10_000,
-        excluded: null,
-        repetition: 1,
-        figures: null,
-      },
+      aPhase(),
     ],
-    totals: {
-      sent: 100_000,
-      acked: 100_000,
-      failed: 0,
-      pending: 0,
-      received: 99_990,
-      sentBytes: 5e7,
-      receivedBytes: 5e7,
-      wireBytesSent: 8.7e7,
-      rates: {
-        acked: {
-          meanPerSecond: 10_000,
-          medianPerSecond: 10_100,
-          minPerSecond: 9_000,
-          maxPerSecond: 11_000,
-        },
-        received: {
-          meanPerSecond: 9_999,
-          medianPerSecond: 10_000,
-          minPerSecond: 9_000,
-          maxPerSecond: 11_000,
-        },
-        offeredPerSecond: null,
-      },
-      errors: {},
-      consumerTroubles: {},
-      scheduled: 0,
-      unsent: 0,
-      blocked: 0,
-    },
+    totals,
     wholeRun: { sent: 130_000, acked: 130_000, failed: 0, pending: 0, received: 130_000 },
-    latency: {
-      response: null,
-      service: latency,
-      sendDelay: null,
-      endToEnd: { ...latency },
-      unavailable: {},
-    },
+    latency: latencies,
     clock: { layout: 'single', offsetMs: 0, uncertaintyMs: 0, method: 'one clock' },
-    pacing: { model: 'closed', text: 'no schedule', error: null },
+    pacing,
     integrity: {
       scope: 'every message',
       lost: 0,
@@ -219,7 +249,28 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
       violations: [],
       why: null,
     },
-    lag: { groups: [{ name: 'G', atEnd: 10, max: 200, drainMs: 60 }] },
+    lag: {
+      groups: [
+        {
+          name: 'G',
+          atEnd: 10,
+          max: 200,
+          drainMs: 60,
+          maxSeconds: 0.5,
+          slopePerSecond: 1.5,
+          queues: [0, 1].map((queueId) => ({
+            broker: 'broker-a',
+            queueId,
+            stored: 65_000,
+            atEnd: 5,
+            max: 100,
+            maxSeconds: 0.5,
+            slopePerSecond: 0.75,
+          })),
+          skew: { maxToMean: 1, fullest: 'broker-a/0' },
+        },
+      ],
+    },
     series: [],
     hosts: [aHost()],
     processes: [aProcess({}), aProducer()],
@@ -250,6 +301,8 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
       wireBytesPerMessage: 870,
       brokerDiskBytesPerMessage: 690,
     },
+    search: null,
+    thresholds: [],
     validity: [],
     valid: true,
     warnings: [],

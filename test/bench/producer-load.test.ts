@@ -107,6 +107,23 @@ describe('closed load', () => {
     expect(latencyOf(load, 'service')).toEqual({ count: 2, minMs: 2, maxMs: 5 })
   })
 
+  it('goes on behind a gap whose end was not known', () => {
+    const { load, line, wishes } = aLoad(1)
+    const closedLoad = { model: 'closed' } as const
+    load.start(line, [{ phase: 0, startNs: 0, endNs: 1e9, load: closedLoad }])
+    line.nowNs = 1e9
+    const idle = { model: 'idle' } as const
+    load.extend([{ phase: null, startNs: 1e9, endNs: Number.POSITIVE_INFINITY, load: idle }])
+    load.onSettled(0, 0)
+    line.nowNs = 2e9
+    load.extend([{ phase: 1, startNs: 3e9, endNs: 4e9, load: closedLoad }])
+    expect(wishes.at(-1)).toBe(3e9)
+    line.nowNs = 3e9
+    load.pump()
+    expect(line.sent).toHaveLength(2)
+    expect(load.takeTallies().map(({ phase, sent }) => [phase, sent])).toContainEqual([1, 1])
+  })
+
   it('stops at the end of the window and leaves what is under way to settle', () => {
     const { load, line } = aLoad(2)
     load.start(line, closed(0, 10))

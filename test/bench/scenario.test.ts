@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { MqError } from '../../src/base/errors.ts'
+import { type OverrideFlags, overridesOf } from '../../src/bench/overrides.ts'
 import { type Override, readScenario } from '../../src/bench/scenario.ts'
 
 const scenarios = path.join(import.meta.dirname, '../../scenarios')
@@ -21,11 +22,13 @@ function errorOf(text: string, overrides: Override[] = []): { message: string; h
 
 describe('the scenarios that ship', () => {
   it.each([
+    'backlog-drain',
     'large-messages',
     'latency-5k',
     'many-connections',
     'peak',
     'pressure-80x500',
+    'saturation-search',
     'smoke',
     'soak',
   ])('%s is right and is named like its file', (name) => {
@@ -54,7 +57,9 @@ describe('a scenario', () => {
     expect(scenario.message.size).toBe(1024)
     expect(scenario.warmup.min).toBe(500)
     expect(scenario.validity.maxSteal).toBe(0.05)
-    expect(scenario.load).toEqual([{ as: 'measure', model: 'closed', shape: 'hold', for: 10_000 }])
+    expect(scenario.load).toMatchObject([
+      { as: 'measure', model: 'closed', shape: 'hold', for: 10_000 },
+    ])
   })
 
   it('has a hash that changes with the load and not with the layout of the file', () => {
@@ -89,8 +94,8 @@ describe('a wrong scenario', () => {
   })
 
   it('says of a key of the full instrument that it is not there yet', () => {
-    const { message } = errorOf('version: 1\nname: x\nthresholds: []\n')
-    expect(message).toBe('my.yaml:3:1: thresholds is not available yet')
+    const { message } = errorOf('version: 1\nname: x\nfaults: []\n')
+    expect(message).toBe('my.yaml:3:1: faults is not available yet')
   })
 
   it.each([
@@ -117,7 +122,7 @@ describe('a wrong scenario', () => {
     [
       'a model that does not exist',
       'load: [{model: ajar}]',
-      'my.yaml:3:9: load.0.model: expected one of closed, open',
+      'my.yaml:3:9: load.0.model: expected one of closed, open, idle',
     ],
     [
       'an open load without a rate',
@@ -127,7 +132,7 @@ describe('a wrong scenario', () => {
     [
       'a closed load with a rate',
       'load: [{rate: 5/s}]',
-      'my.yaml:3:9: a closed load takes no rate',
+      'my.yaml:3:9: a load of model closed takes no rate',
     ],
     [
       'a key of another shape',
@@ -138,6 +143,56 @@ describe('a wrong scenario', () => {
       'a rate that is none',
       'load: [{model: open, rate: fast}]',
       'my.yaml:3:22: load.0.rate: "fast" is not a rate',
+    ],
+    [
+      'a threshold on a metric that there is not',
+      'thresholds: ["respons.p99 < 20ms"]',
+      'my.yaml:3:14: "respons.p99 < 20ms": there is no metric respons.p99',
+    ],
+    [
+      'a threshold without its unit',
+      'thresholds: ["response.p99 < 20"]',
+      'my.yaml:3:14: "response.p99 < 20": duration 20 has no unit',
+    ],
+    [
+      'a threshold on a phase that there is not',
+      'thresholds: [{expr: "response.p99 < 20ms", phase: steddy}]',
+      'my.yaml:3:14: there is no phase steddy',
+    ],
+    [
+      'an SLA that its first rate has too few messages for',
+      "load: [{model: open, shape: search, from: 50/s, to: 1k/s, sla: 'response.p99 < 1s', for: 2s}]",
+      'my.yaml:3:37: response.p99 < 1s needs 1000 messages, and the first rate sends 100',
+    ],
+    [
+      'a search that goes down',
+      "load: [{model: open, shape: search, from: 5k/s, to: 1k/s, sla: 'response.p99 < 1s'}]",
+      'my.yaml:3:37: a search goes up: from is higher than to',
+    ],
+    [
+      'two searches',
+      "load: [&s {model: open, shape: search, from: 1k/s, to: 2k/s, sla: 'response.p50 < 1s'}, *s]",
+      'a scenario searches for one rate',
+    ],
+    [
+      'a search that is repeated',
+      "repeat: 2\nload: [{model: open, shape: search, from: 1k/s, to: 2k/s, sla: 'errors.count == 0'}]",
+      'my.yaml:3:1: a search is not repeated',
+    ],
+    [
+      'an SLA that only a whole run can be asked for',
+      "load: [{model: open, shape: search, from: 1k/s, to: 2k/s, sla: 'integrity.lost == 0'}]",
+      'integrity.lost == 0 cannot be told of a single rate',
+    ],
+    [
+      'a backlog without consumers',
+      'consumers: {instances: 0}\nload: [{consumers: paused}]',
+      'my.yaml:4:9: consumers: paused needs consumers, and there are none',
+    ],
+    [
+      'a drain by consumers that stand still',
+      'load: [{model: idle, until: drained, consumers: paused}]',
+      'my.yaml:3:22: consumers that are paused drain nothing',
     ],
     ['a mapping where a list should be', 'load: {for: 1s}', 'my.yaml:3:1: load: '],
     [
@@ -204,5 +259,62 @@ describe('a wrong scenario', () => {
     const error = errorOf('version: 1\nname: x\n', [override])
     expect(error.message).toBe('--set producers.treads=3: unknown key producers.treads')
     expect(error.hint).toBe('did you mean threads?')
+  })
+})
+
+describe('flags of a scenario', () => {
+  it('add thresholds to those that stand in the file', () => {
+    const overrides = overridesOf({ threshold: ['errors.count == 0', 'rate.acked > 1/s'] })
+    const text = "version: 1\nname: x\nthresholds: ['service.p99 < 1s']\n"
+    const { scenario } = readScenario(text, 'x.yaml', overrides)
+    expect(scenario.thresholds).toEqual([
+      'service.p99 < 1s',
+      'errors.count == 0',
+      'rate.acked > 1/s',
+    ])
+    const bare = readScenario('version: 1\nname: x\n', 'x.yaml', overrides).scenario
+    expect(bare.thresholds).toHaveLength(2)
+  })
+
+  it('do not change the hash when they do not change the load', () => {
+    const hashOf = (flags: OverrideFlags) =>
+      readScenario('version: 1\nname: x\n', 'x.yaml', overridesOf(flags)).hash
+    expect(hashOf({ threshold: ['errors.count == 0'] })).toBe(hashOf({}))
+    expect(hashOf({ rate: '5/s' })).not.toBe(hashOf({}))
+  })
+})
+
+describe('a scenario that extends another', () => {
+  const files: Record<string, string> = {
+    'base.yaml':
+      'version: 1\nname: base\nproducers: {instances: 3, threads: 7}\nload: [{for: 1s}, {for: 2s}]\n',
+    'wrong.yaml': 'version: 1\nname: wrong\nproducers: {treads: 7}\n',
+    'a.yaml': 'version: 1\nname: a\nextends: b.yaml\n',
+    'b.yaml': 'version: 1\nname: b\nextends: a.yaml\n',
+  }
+  const baseOf = (name: string) => ({ file: name, text: files[name] ?? '' })
+  const extending = (base: string, more = '') =>
+    readScenario(`version: 1\nname: mine\nextends: ${base}\n${more}`, 'mine.yaml', [], baseOf)
+
+  it('changes single keys and takes lists as a whole', () => {
+    const { scenario } = extending('base.yaml', 'producers: {threads: 9}\nload: [{for: 5s}]\n')
+    expect(scenario.name).toBe('mine')
+    expect(scenario.producers).toMatchObject({ instances: 3, threads: 9 })
+    expect(scenario.load.map((stage) => stage.for)).toEqual([5000])
+  })
+
+  it('keeps the load of the other when the command line changes a stage of it', () => {
+    const text = 'version: 1\nname: mine\nextends: base.yaml\n'
+    const override = { path: 'load.1.for', value: '9s', source: '--set load.1.for=9s' }
+    const { scenario } = readScenario(text, 'mine.yaml', [override], baseOf)
+    expect(scenario.load.map((stage) => stage.for)).toEqual([1000, 9000])
+  })
+
+  it('reports a mistake of the other in the other’s file', () => {
+    expect(() => extending('wrong.yaml')).toThrow('wrong.yaml:3:13: unknown key producers.treads')
+  })
+
+  it('does not run in circles', () => {
+    expect(() => extending('a.yaml')).toThrow(/extends goes in a circle/)
   })
 })

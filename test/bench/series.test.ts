@@ -40,8 +40,7 @@ function aConsumerTick(second: number, changes: Partial<ConsumerTick>): Consumer
     atNs: START_NS + second * 1e9,
     receipts: [],
     totalReceived: 0,
-    lag: 0,
-    lagMs: 0,
+    lanes: [],
     broken: null,
     ...changes,
   }
@@ -72,11 +71,42 @@ describe('the series', () => {
 
   it('sums the lag of all consumers and remembers its most', () => {
     const series = new Series(START_NS)
-    series.onConsumerTick('consumer-1', aConsumerTick(1, { lag: 30 }))
-    series.onConsumerTick('consumer-2', aConsumerTick(1, { lag: 12 }))
-    series.onConsumerTick('consumer-1', aConsumerTick(2, { lag: 0 }))
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [[0, 70, 100, 0]] }))
+    series.onConsumerTick('consumer-2', aConsumerTick(1, { lanes: [[1, 8, 20, 0]] }))
+    series.onConsumerTick('consumer-1', aConsumerTick(2, { lanes: [[0, 100, 100, 0]] }))
     expect([series.lag, series.lagMax]).toEqual([12, 42])
     expect(series.rows().map((row) => row.lag)).toEqual([42, 12])
+  })
+
+  it('follows each queue: lag, its most, and how fast it grows', () => {
+    const series = new Series(START_NS)
+    for (let second = 1; second <= 5; second += 1) {
+      const lanes = [[0, 0, second * 100, 0] as const, [1, 40, 40, 0] as const]
+      series.onConsumerTick('consumer-1', aConsumerTick(second, { lanes }))
+    }
+    const [growing, still] = series.laneLags()
+    expect(growing).toMatchObject({ lane: 0, atEnd: 500, max: 500 })
+    expect(growing?.slopePerSecond).toBeCloseTo(100, 6)
+    expect(still).toMatchObject({ lane: 1, atEnd: 0, max: 0, maxMs: 0, slopePerSecond: 0 })
+  })
+
+  it('believes the broker about the end of a queue that its consumer does not ask for', () => {
+    const series = new Series(START_NS)
+    const lanes = [[0, 10, 10, START_NS] as const]
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes }))
+    series.onEnds([{ lane: 0, endOffset: 500 }], START_NS + 1.5e9)
+    series.onConsumerTick('consumer-1', aConsumerTick(3, { lanes }))
+    const [, , row] = series.rows()
+    expect([row?.lag, row?.lagSeconds]).toEqual([490, 1.5])
+  })
+
+  it('does not call a queue old that was silent for long and gets one message', () => {
+    const series = new Series(START_NS)
+    const at = (second: number, end: number) =>
+      aConsumerTick(second, { lanes: [[0, 10, end, START_NS] as const] })
+    series.onConsumerTick('consumer-1', at(59, 10))
+    series.onConsumerTick('consumer-1', at(60, 11))
+    expect(series.rows().at(-1)?.lagSeconds).toBe(0)
   })
 
   it('keeps the figures of many minutes and not their histograms', () => {

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
+import { Proxy } from '../bench/a-proxy.ts'
 import { Home, outcomeOf, shows } from './mqctl.ts'
 
 let home: Home
@@ -79,8 +80,33 @@ describe('mqctl bench', () => {
     const saved = resultSchema.parse(
       JSON.parse(readFileSync(path.join(out, 'result.json'), 'utf8')),
     )
-    expect(saved.artifacts.map(({ path: file }) => existsSync(file))).toEqual([true, true, true])
+    expect(saved.artifacts.map(({ path: file }) => existsSync(file))).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+      true,
+    ])
     expect(stdout.trim()).toBe(readFileSync(path.join(out, 'report.txt'), 'utf8').trim())
+  })
+
+  it('keeps every run, and shows it again in any form', async () => {
+    const args = ['bench', 'smoke', '--duration', '500ms', ...short]
+    const { document } = await home.json(args)
+    const runs = await home.json(['bench', 'runs'])
+    expect(runs.document.runs[0]).toMatchObject({ runId: document.runId, verdict: 'ok' })
+    const again = await home.json(['bench', 'report', document.runId])
+    expect(again.document).toEqual(document)
+    const page = await home.run(['bench', 'report', '--format', 'html'])
+    expect([page.exitCode, page.stdout.slice(0, 15)]).toEqual([0, '<!doctype html>'])
+    const file = path.join(home.directory, 'seconds.csv')
+    await home.run(['bench', 'report', 'latest', '--format', 'csv', '--file', file])
+    expect(readFileSync(file, 'utf8')).toMatch(/^second,phase,/)
+    const compared = await home.json(['bench', 'compare', document.runId, 'latest'])
+    expect([compared.exitCode, compared.document.verdict]).toEqual([14, 'inconclusive'])
+    const unknown = await home.json(['bench', 'report', 'ffffffffff'])
+    expect([unknown.exitCode, unknown.document.error.code]).toEqual([2, 'CONFIG_INVALID'])
   })
 
   it('tests any brokers by their name server, and leaves no topic and no group behind', async () => {
@@ -208,6 +234,91 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s}
     expect(result.pacing.model).toBe('mixed')
   })
 
+  it('finds what a proxy between it and the broker swallowed or sent twice, exit 12', async () => {
+    const started = await home.json(['start', '--detach', '--wait', '--any-port'])
+    const [namesrv = ''] = started.document.namesrv
+    const broker = started.document.brokers[0].address
+    const toBroker = await Proxy.open(broker, {
+      onSend: (number) => (number === 50 ? 'swallow' : number === 60 ? 'twice' : 'pass'),
+    })
+    const toNames = await Proxy.open(namesrv, {
+      rewrite: (text) => text.replaceAll(broker, toBroker.address),
+    })
+    try {
+      const args = ['bench', 'smoke', '--namesrv', toNames.address, '--duration', '1s', ...short]
+      const { exitCode, document } = await home.json(args)
+      const { integrity } = resultSchema.parse(document)
+      expect([exitCode, document.verdict]).toEqual([12, 'integrity'])
+      expect([integrity.lost, integrity.duplicated, integrity.corrupted]).toEqual([1, 1, 0])
+      expect(integrity.lostRanges).toHaveLength(1)
+    } finally {
+      toBroker.close()
+      toNames.close()
+      await home.run(['stop'])
+    }
+  })
+
+  it('builds a backlog while the consumers stand still, and times how it is read', async () => {
+    const file = path.join(home.directory, 'backlog.yaml')
+    await writeFile(
+      file,
+      `version: 1
+name: backlog
+producers: {instances: 1, threads: 20}
+consumers: {instances: 1}
+load:
+  - {as: build, model: open, rate: 500/s, for: 2s, consumers: paused}
+  - {as: drain, model: idle, until: drained, for: 30s}
+validity: {maxPacingError: 10s, maxLoopLag: 10s}
+thresholds:
+  - 'integrity.lost == 0'
+  - {expr: 'errors.count == 0', phase: build}
+  - {expr: 'response.p99 < 1us', phase: build}
+`,
+    )
+    const { exitCode, document } = await home.json(['bench', file, ...short])
+    const result = resultSchema.parse(document)
+    expect([exitCode, result.verdict]).toEqual([10, 'threshold'])
+    expect(result.thresholds.map(({ pass }) => pass)).toEqual([true, true, false])
+    expect(result.reasons).toHaveLength(1)
+    const [build, drain] = result.phases.flatMap(({ figures, durationMs }) =>
+      figures === null ? [] : [{ ...figures.totals, durationMs }],
+    )
+    expect(build?.scheduled).toBe(1000)
+    expect(build?.received).toBeLessThan(500)
+    expect(drain?.sent).toBe(0)
+    expect((build?.received ?? 0) + (drain?.received ?? 0)).toBeGreaterThanOrEqual(1000)
+    expect(drain?.durationMs).toBeLessThan(30_000)
+    expect(result.integrity.violations).toEqual([])
+  })
+
+  it('searches for the rate that keeps a promise, and says which did not', async () => {
+    const file = path.join(home.directory, 'search.yaml')
+    await writeFile(
+      file,
+      `version: 1
+name: search
+producers: {instances: 1, threads: 20}
+consumers: {instances: 1}
+load:
+  - {as: find, model: open, shape: search, from: 50/s, to: 100/s, sla: 'response.p90 < 30s', for: 2s}
+validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
+`,
+    )
+    const { exitCode, document } = await home.json(['bench', file, ...short])
+    const { search } = resultSchema.parse(document)
+    expect([exitCode, search?.sustainablePerSecond, search?.failedPerSecond]).toEqual([
+      0,
+      100,
+      null,
+    ])
+    expect(search?.trials.map(({ phase, pass }) => [phase, pass])).toEqual([
+      ['find 50/s', true],
+      ['find 100/s', true],
+      ['find confirmed 100/s', true],
+    ])
+  })
+
   it('runs against the null target alone', async () => {
     const set = ['--set', 'target.driver="null"', '--consumers', '0']
     const { exitCode, document } = await home.json([
@@ -263,11 +374,13 @@ describe('mqctl bench list and show', () => {
   it('lists the scenarios that ship', async () => {
     const { document } = await home.json(['bench', 'list'])
     expect(document.scenarios.map((row: { name: string }) => row.name)).toEqual([
+      'backlog-drain',
       'large-messages',
       'latency-5k',
       'many-connections',
       'peak',
       'pressure-80x500',
+      'saturation-search',
       'smoke',
       'soak',
     ])

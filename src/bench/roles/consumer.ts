@@ -18,6 +18,7 @@ class ConsumerRole {
   readonly #load: ConsumerLoad
   readonly #windowClock: WindowClock
   #line: ConsumerLine | null = null
+  #windowIsOver = false
 
   static async open(setup: ConsumerSetup): Promise<ConsumerRole> {
     await loadHistograms()
@@ -47,14 +48,21 @@ class ConsumerRole {
   private constructor(setup: ConsumerSetup) {
     const { runId, producers, sendersOfEach, laneCount, sequence, checksum } = setup
     const lanes = laneCount
-    this.#load = new ConsumerLoad({ runId, producers, sendersOfEach, lanes, sequence, checksum })
+    this.#load = new ConsumerLoad(
+      { runId, producers, sendersOfEach, lanes, sequence, checksum },
+      setup.lanes,
+    )
     this.#windowClock = new WindowClock(
       nodeWorld.clock,
       new RuntimeMonitor(),
       (atNs) => {
         this.tick(atNs)
       },
-      () => undefined,
+      () => {
+        // Behind the window everything is read to its end, also when the last phase built a backlog.
+        this.#windowIsOver = true
+        this.#line?.resume()
+      },
     )
   }
 
@@ -68,6 +76,12 @@ class ConsumerRole {
   extend(segments: readonly Segment[], final: boolean): void {
     const { program } = this.#load
     program.append(segments)
+    for (const { startNs, consumersPaused } of segments) {
+      nodeWorld.clock.after(Math.max(0, (startNs - this.#windowClock.nowNs()) / 1e6), () => {
+        if (consumersPaused === true && !this.#windowIsOver) this.#line?.pause()
+        else this.#line?.resume()
+      })
+    }
     if (program.startNs !== null) this.#windowClock.beginAt(program.startNs)
     if (final) this.#windowClock.endAt(program.endNs)
   }
@@ -83,8 +97,7 @@ class ConsumerRole {
       atNs,
       receipts: load.takeReceipts(),
       totalReceived: load.totalReceived,
-      lag: load.lag(),
-      lagMs: load.lagMs(atNs),
+      lanes: load.positions(),
       broken: load.broken,
     })
   }

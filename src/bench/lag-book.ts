@@ -1,0 +1,154 @@
+/**
+ * How far the consumers are behind, queue by queue: messages between where a consumer is and the
+ * queue's end, and how old the last message is that it has read. The end is what the broker told the
+ * consumer with its last answer, or what it told us when it was asked in between (a consumer that
+ * stands still asks nothing and would not know).
+ */
+import type { LanePosition } from './role-messages.ts'
+
+interface LaneState {
+  position: number
+  endOffset: number
+  lastSentNs: number
+  /** Since when something lies behind the position; 0 when nothing does. */
+  behindSinceNs: number
+  max: number
+  maxMs: number
+  /** The last second that was sampled. */
+  sampledT: number
+  /** Sums for the slope of the lag over the seconds of the window. */
+  count: number
+  sumT: number
+  sumLag: number
+  sumTT: number
+  sumTLag: number
+}
+
+/** One queue at the end of the window. */
+export interface LaneLag {
+  readonly lane: number
+  readonly atEnd: number
+  readonly max: number
+  readonly maxMs: number
+  readonly slopePerSecond: number | null
+}
+
+/** A slope needs this many seconds. */
+const SLOPE_SECONDS_MIN = 3
+
+export class LagBook {
+  readonly #lanes = new Map<number, LaneState>()
+
+  /** @param t the second of the window that ends now; null outside of it */
+  onPositions(lanes: readonly LanePosition[], atNs: number, t: number | null): void {
+    for (const [lane, position, endOffset, lastSentNs] of lanes) {
+      const state = this.#of(lane)
+      state.position = position
+      state.endOffset = Math.max(state.endOffset, endOffset)
+      state.lastSentNs = lastSentNs
+      updateSince(state, atNs)
+      if (t !== null) sample(state, t, atNs)
+    }
+  }
+
+  /** Ends that the broker told us. */
+  onEnds(
+    ends: readonly { readonly lane: number; readonly endOffset: number }[],
+    atNs: number,
+  ): void {
+    for (const { lane, endOffset } of ends) {
+      const state = this.#lanes.get(lane)
+      // Nobody reads it, or nobody has begun to.
+      if (state === undefined) continue
+      state.endOffset = Math.max(state.endOffset, endOffset)
+      updateSince(state, atNs)
+    }
+  }
+
+  /** Messages, all lanes together. */
+  get messages(): number {
+    let sum = 0
+    for (const state of this.#lanes.values()) sum += behind(state)
+    return sum
+  }
+
+  /** How long the lane that is furthest behind in time has been so, milliseconds. */
+  ageMs(atNs: number): number {
+    let most = 0
+    for (const state of this.#lanes.values()) most = Math.max(most, ageOf(state, atNs))
+    return most
+  }
+
+  lanes(): LaneLag[] {
+    return [...this.#lanes].map(([lane, state]) => ({
+      lane,
+      atEnd: behind(state),
+      max: state.max,
+      maxMs: state.maxMs,
+      slopePerSecond: slopeOf(state),
+    }))
+  }
+
+  #of(lane: number): LaneState {
+    let state = this.#lanes.get(lane)
+    if (state === undefined) {
+      state = {
+        position: 0,
+        endOffset: 0,
+        lastSentNs: 0,
+        behindSinceNs: 0,
+        max: 0,
+        maxMs: 0,
+        sampledT: Number.NEGATIVE_INFINITY,
+        count: 0,
+        sumT: 0,
+        sumLag: 0,
+        sumTT: 0,
+        sumTLag: 0,
+      }
+      this.#lanes.set(lane, state)
+    }
+    return state
+  }
+}
+
+function behind({ position, endOffset }: LaneState): number {
+  return Math.max(0, endOffset - position)
+}
+
+function updateSince(state: LaneState, atNs: number): void {
+  if (behind(state) === 0) state.behindSinceNs = 0
+  else if (state.behindSinceNs === 0) state.behindSinceNs = atNs
+}
+
+/** Takes the present lag as that of second `t`; the first look of a second counts for the slope. */
+function sample(state: LaneState, t: number, atNs: number): void {
+  const lag = behind(state)
+  state.max = Math.max(state.max, lag)
+  state.maxMs = Math.max(state.maxMs, ageOf(state, atNs))
+  if (state.sampledT === t) return
+  state.sampledT = t
+  state.count += 1
+  state.sumT += t
+  state.sumLag += lag
+  state.sumTT += t * t
+  state.sumTLag += t * lag
+}
+
+/**
+ * Age of what was read last, but no more than the time since the lane fell behind: in a lane that
+ * was silent for long, the last message is old although nothing waits for long.
+ */
+function ageOf(
+  { position, endOffset, lastSentNs, behindSinceNs }: LaneState,
+  atNs: number,
+): number {
+  if (endOffset <= position) return 0
+  return Math.max(0, (atNs - Math.max(lastSentNs, behindSinceNs)) / 1e6)
+}
+
+function slopeOf({ count, sumT, sumLag, sumTT, sumTLag }: LaneState): number | null {
+  if (count < SLOPE_SECONDS_MIN) return null
+  const variance = sumTT - (sumT * sumT) / count
+  return variance > 0 ? (sumTLag - (sumT * sumLag) / count) / variance : null
+}

@@ -1,0 +1,270 @@
+/**
+ * The report as one HTML page that needs nothing else: no script, no network, its only style sheet
+ * named by its hash in the page's own content security policy. The verdict comes first, the
+ * timelines share one axis, environment and scenario stand at the end. Light, dark and on paper.
+ */
+import { createHash } from 'node:crypto'
+import type { BenchResult, Latency } from '../bench/result.ts'
+import { bytesPerSecond, grouped, milliseconds, percent } from './figures.ts'
+import { type Html, html, htmlList, htmlTable, nothing } from './html-text.ts'
+import { styleSheet } from './html-style.ts'
+import {
+  headline,
+  hostLines,
+  latencyNotes,
+  latencyTable,
+  limitLines,
+  phaseTable,
+  processNotes,
+  processTable,
+  queueTable,
+  searchTable,
+  summaryLines,
+  thresholdTable,
+  warningLines,
+} from './sections.ts'
+import { type Band, chart, secondTicks } from './svg-chart.ts'
+
+/** A whole document with a final newline. */
+export function htmlReport(result: BenchResult): string {
+  const hash = createHash('sha256').update(styleSheet).digest('base64')
+  const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`
+  const title = headline(result)
+  const good = result.verdict === 'ok' ? 'good' : 'bad'
+  const style: Html = { markup: `<style>${styleSheet}</style>` }
+  const page = html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta http-equiv="Content-Security-Policy" content="${policy}" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="referrer" content="no-referrer" />
+        <title>${title}</title>
+        ${style}
+      </head>
+      <body>
+        <header class="${good}">
+          <h1>${title}</h1>
+          ${reasonsOf(result)}
+          <p class="sub">
+            ${result.startedAt} · ${result.tool.name} ${result.tool.version} ·
+            ${result.bottleneck.resource}: ${result.bottleneck.text}
+          </p>
+        </header>
+        <main>
+          ${section('Summary', [htmlList(summaryLines(result))])}
+          ${section('Thresholds', [htmlTable(thresholdTable(result))])}
+          ${section('Latency', [htmlTable(latencyTable(result)), notesOf(latencyNotes(result)), percentilePlot(result)])}
+          ${section('Over time', timelines(result))}
+          ${section('Search', [htmlTable(searchTable(result))])}
+          ${section('Phases', [htmlTable(phaseTable(result)), rateLatencyCurve(result)])}
+          ${section('What was the limit', [htmlList(limitLines(result)), warningsOf(result)])}
+          ${section('Processes', [htmlTable(processTable(result)), notesOf(processNotes(result))])}
+          ${section('Machine', [htmlList(hostLines(result))])}
+          ${section('Queues', [htmlTable(queueTable(result))])}
+          ${section('Environment', [json(result.environment)])}
+          ${section('Scenario', [html`<p>${result.scenario.source}, hash ${result.scenario.hash}${result.scenario.overrides.map((one) => html`, <code>${one}</code>`)}</p>`, json(result.scenario.resolved)])}
+        </main>
+      </body>
+    </html> `
+  return page.markup
+}
+
+/** Nothing when all its parts are empty. */
+function section(title: string, parts: readonly Html[]): Html {
+  const filled = parts.filter(({ markup }) => markup !== '')
+  return filled.length === 0
+    ? nothing
+    : html`<section>
+        <h2>${title}</h2>
+        ${filled}
+      </section>`
+}
+
+function reasonsOf({ reasons }: BenchResult): Html {
+  if (reasons.length === 0) return nothing
+  return html`<ul class="reasons">
+    ${reasons.map((reason) => html`<li>${reason}</li>`)}
+  </ul>`
+}
+
+function notesOf(notes: readonly string[]): Html {
+  return { markup: notes.map((note) => html`<p class="note">${note}</p>`.markup).join('') }
+}
+
+function warningsOf(result: BenchResult): Html {
+  const warnings = warningLines(result)
+  if (warnings.length === 0) return nothing
+  const items = warnings.map(({ text, hint }) =>
+    hint === null
+      ? html`<li>${text}</li>`
+      : html`<li>${text} <span class="note">${hint}</span></li>`,
+  )
+  return html`<ul class="warnings">
+    ${items}
+  </ul>`
+}
+
+function json(value: unknown): Html {
+  return html`<details>
+    <summary>JSON</summary>
+    <pre>${JSON.stringify(value, null, 2)}</pre>
+  </details>`
+}
+
+function timelines(result: BenchResult): Html[] {
+  const { series } = result
+  const last = series.at(-1)
+  if (last === undefined || series.length < 2) return []
+  const xs = series.map(({ t }) => t)
+  const axis = { xs, xMin: 0, xMax: last.t, xTicks: secondTicks(last.t), bands: bandsOf(result) }
+  const of = (read: (row: (typeof series)[number]) => number | null) => series.map(read)
+  const host = (read: (host: Host) => number | null) =>
+    series.map((row) => (row.host === null ? null : read(row.host)))
+  const hasSchedule = series.some(({ offered }) => offered > 0)
+  const perSecond = (value: number) => `${grouped(value)}/s`
+  return [
+    chart({
+      ...axis,
+      title: 'Rate, messages a second',
+      format: perSecond,
+      lines: [
+        { name: 'acknowledged', values: of(({ acked }) => acked) },
+        { name: 'received', values: of(({ received }) => received) },
+        ...(hasSchedule ? [{ name: 'due', values: of(({ offered }) => offered) }] : []),
+        ...(series.some(({ failed }) => failed > 0)
+          ? [{ name: 'failed', values: of(({ failed }) => failed) }]
+          : []),
+      ],
+    }),
+    chart({
+      ...axis,
+      title: `${hasSchedule ? 'Response' : 'Service'} time, ms, powers of ten`,
+      format: (value) => milliseconds(value),
+      log: true,
+      lines: [
+        { name: 'p50', values: of(({ p50Ms }) => p50Ms) },
+        { name: 'p99', values: of(({ p99Ms }) => p99Ms) },
+        { name: 'max', values: of(({ maxMs }) => maxMs) },
+      ],
+    }),
+    chart({
+      ...axis,
+      title: 'Lag of the consumers, messages',
+      format: grouped,
+      lines: [{ name: 'messages', values: of(({ lag }) => lag) }],
+    }),
+    chart({
+      ...axis,
+      title: 'Lag of the consumers, seconds',
+      format: (value) => `${Number(value.toPrecision(3))} s`,
+      lines: [{ name: 'seconds', values: of(({ lagSeconds }) => lagSeconds) }],
+    }),
+    chart({
+      ...axis,
+      title: 'CPU of the host',
+      format: percent,
+      yMax: 1,
+      lines: [
+        { name: 'busy', values: host(({ cpuBusy }) => cpuBusy) },
+        { name: 'waiting for I/O', values: host(({ iowait }) => iowait) },
+        { name: 'steal', values: host(({ steal }) => steal) },
+      ],
+    }),
+    chart({
+      ...axis,
+      title: 'Memory that is available',
+      format: (value) => `${(value / 1e9).toFixed(1)} GB`,
+      lines: [{ name: 'available', values: host(({ availableBytes }) => availableBytes) }],
+    }),
+    chart({
+      ...axis,
+      title: 'Disk: written',
+      format: bytesPerSecond,
+      lines: [{ name: 'written', values: host(({ diskWrittenBytesPerSecond: bytes }) => bytes) }],
+    }),
+    chart({
+      ...axis,
+      title: 'Disk: busy',
+      format: percent,
+      yMax: 1,
+      lines: [{ name: 'busy', values: host(({ diskUtilisation }) => diskUtilisation) }],
+    }),
+    chart({
+      ...axis,
+      title: 'Network',
+      format: bytesPerSecond,
+      lines: [
+        { name: 'out', values: host(({ nicTxBytesPerSecond }) => nicTxBytesPerSecond) },
+        { name: 'in', values: host(({ nicRxBytesPerSecond }) => nicRxBytesPerSecond) },
+        { name: 'loopback', values: host(({ loopbackBytesPerSecond: bytes }) => bytes) },
+      ],
+    }),
+  ]
+}
+
+type Host = Exclude<BenchResult['series'][number]['host'], null>
+
+/** Phases that count, in seconds from the start of the first. */
+function bandsOf({ phases }: BenchResult): Band[] {
+  const counted = phases.filter(({ excluded }) => excluded === null)
+  const beginMs = Date.parse(counted[0]?.startedAt ?? '')
+  if (counted.length < 2 || Number.isNaN(beginMs)) return []
+  return counted.map(({ name, startedAt, durationMs }) => {
+    const from = (Date.parse(startedAt) - beginMs) / 1000
+    return { name, from, to: from + durationMs / 1000 }
+  })
+}
+
+/** Latency by percentile, each nine as far from the last as the one before. */
+function percentilePlot({ latency }: BenchResult): Html {
+  const shown = [50, 90, 95, 99, 99.9, 99.99]
+  const at = (percentile: number) => -Math.log10(1 - percentile / 100)
+  const valuesOf = (one: Latency) => [
+    one.p50Ms,
+    one.p90Ms,
+    one.p95Ms,
+    one.p99Ms,
+    one.p999Ms,
+    one.p9999Ms,
+  ]
+  const lines = (
+    [
+      ['response', latency.response],
+      ['service', latency.service],
+      ['end to end', latency.endToEnd],
+    ] as const
+  ).flatMap(([name, one]) => (one === null ? [] : [{ name, values: valuesOf(one) }]))
+  return chart({
+    title: 'Latency by percentile, ms, powers of ten',
+    format: (value) => milliseconds(value),
+    log: true,
+    lines,
+    xs: shown.map(at),
+    xMin: at(50),
+    xMax: at(99.99) + 0.2,
+    xTicks: shown.map((percentile) => [at(percentile), `p${percentile}`] as const),
+  })
+}
+
+/** What latency each rate had, when rates were tried one after the other. */
+function rateLatencyCurve({ phases }: BenchResult): Html {
+  const points = phases.flatMap(({ figures }) => {
+    const p99 = figures?.latency.response?.p99Ms ?? null
+    const rate = figures?.totals.rates.acked.meanPerSecond ?? 0
+    return p99 === null || rate === 0 ? [] : [{ rate, p99 }]
+  })
+  if (points.length < 3) return nothing
+  const most = Math.max(...points.map(({ rate }) => rate))
+  return chart({
+    title: 'Response time by rate, ms, powers of ten',
+    format: (value) => milliseconds(value),
+    log: true,
+    dots: true,
+    lines: [{ name: 'p99', values: points.map(({ p99 }) => p99) }],
+    xs: points.map(({ rate }) => rate),
+    xMin: 0,
+    xMax: most * 1.05,
+    xTicks: [0, 0.25, 0.5, 0.75, 1].map((share) => [most * share, grouped(most * share)] as const),
+  })
+}

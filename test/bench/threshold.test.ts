@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { judgeThresholds, parseThreshold } from '../../src/bench/threshold.ts'
+import { junitReport } from '../../src/report/junit.ts'
+import { aPhase, aResult } from './a-result.ts'
+
+const rows = (acked: readonly number[]) =>
+  acked.map((count, index) => ({
+    t: index + 1,
+    phase: 0,
+    offered: 0,
+    sent: count,
+    acked: count,
+    failed: 0,
+    received: count,
+    lag: 0,
+    lagSeconds: 0,
+    p50Ms: null,
+    p99Ms: null,
+    maxMs: null,
+    host: null,
+  }))
+
+function judged(expression: string, result = aResult()) {
+  const [one] = judgeThresholds(result, [parseThreshold(expression)])
+  if (one === undefined) throw new Error('nothing was judged')
+  return one
+}
+
+describe('a threshold', () => {
+  it.each([
+    ['service.p99 < 20ms', true],
+    ['service.p99 < 5ms', false],
+    ['service.p99 <= 5ms', true],
+    ['rate.acked >= 10k/s', true],
+    ['rate.acked > 10000/s', false],
+    ['errors.rate == 0', true],
+    ['errors.rate < 1%', true],
+    ['integrity.lost == 0', true],
+    ['broker.cpuPerMessage < 5us', true],
+  ])('%s holds: %s', (expression, pass) => {
+    expect(judged(expression).pass).toBe(pass)
+  })
+
+  it('never passes on what was not measured', () => {
+    const one = judged('response.p99 < 1h')
+    expect([one.pass, one.actual]).toEqual([false, null])
+  })
+
+  it('never passes on a percentile with too few samples above it', () => {
+    expect(judged('service.p9999 < 1h').pass).toBe(false)
+  })
+
+  it('over a window fails when any window of that length fails', () => {
+    const result = aResult({ series: rows([100, 100, 10, 100, 100]) })
+    expect(judged('rate.acked >= 50/s over 2s', result)).toMatchObject({ pass: true, actual: 55 })
+    expect(judged('rate.acked >= 60/s over 2s', result)).toMatchObject({
+      pass: false,
+      why: 'the worst are the seconds 2 to 3 of the run',
+    })
+  })
+
+  it('over a window longer than the phase cannot be judged, and fails', () => {
+    expect(judged('rate.acked >= 1/s over 10s', aResult({ series: rows([5, 5]) })).pass).toBe(false)
+  })
+
+  it('lays no window over the gap between two phases', () => {
+    const [first, second] = [rows([100, 100]), rows([100, 100])]
+    const later = second.map((row) => ({ ...row, t: row.t + 5, phase: 1 }))
+    const phases = [
+      aPhase({ durationMs: 2000 }),
+      aPhase({ startedAt: '2026-11-21T10:00:10.000Z', durationMs: 2000 }, { index: 1 }),
+    ]
+    const result = aResult({ phases, series: [...first, ...later] })
+    expect(judged('rate.acked >= 1/s over 2s', result).pass).toBe(true)
+    expect(judged('rate.acked >= 1/s over 3s', result).actual).toBeNull()
+  })
+
+  it('of the whole run takes the worst lag of its phases', () => {
+    const lag = { max: 900, maxSeconds: 3, slopePerSecond: -40 }
+    const phases = [aPhase(), aPhase({ name: 'drain' }, { index: 1, lag })]
+    const result = aResult({ phases })
+    expect(judged('lag.max < 1000', result).actual).toBe(900)
+    expect(judged('lag.seconds < 2s', result).pass).toBe(false)
+    expect(judged('lag.slope <= 0', result).actual).toBe(1.5)
+  })
+
+  it.each([
+    ['fast', 'is no threshold'],
+    ['response.p98 < 1ms', 'there is no metric response.p98'],
+    ['response.p99 < 20', 'duration 20 has no unit'],
+    ['errors.count < 1%', 'is no number'],
+    ['rate.acked > 1/s over 2500ms', 'a window is whole seconds'],
+    ['rate.acked > 1/s over 10', 'duration 10 has no unit'],
+    ['response.p99 < 1ms over 10s', 'only rates are judged over windows'],
+  ])('%s is refused', (expression, text) => {
+    expect(() => parseThreshold(expression)).toThrow(text)
+  })
+})
+
+describe('the JUnit report', () => {
+  it('has a case for each threshold, and escapes what it quotes', () => {
+    const thresholds = judgeThresholds(aResult(), [
+      parseThreshold('service.p99 < 1ms'),
+      parseThreshold('integrity.lost == 0'),
+    ])
+    const scenario = { ...aResult().scenario, name: '</script>"&' }
+    const xml = junitReport(aResult({ thresholds, scenario }))
+    expect(xml).toContain('tests="5" failures="1" errors="0"')
+    expect(xml).toContain('<failure message="was 5 ms"/>')
+    expect(xml).toContain('name="service.p99 &lt; 1ms"')
+    expect(xml).not.toContain('</script>"&')
+  })
+
+  it('calls what could not be judged an error, not a failure', () => {
+    const xml = junitReport(aResult({ verdict: 'unreachable', reasons: ['broker-a is gone'] }))
+    expect(xml).toContain('failures="0" errors="1"')
+  })
+})
