@@ -91,11 +91,14 @@ exit code is 1 (3 when nobody answered).`
     oneway: Flags.boolean({ summary: 'Do not wait for acknowledgements.' }),
     delay: durationFlag({
       summary:
-        'Deliver after this time: one of the delay levels (1s 5s 10s 30s 1m … 10m 20m 30m 1h 2h).',
+        'Deliver after this time; a delay level (1s 5s 10s 30s 1m … 10m 20m 30m 1h 2h) is sent as such.',
       exclusive: ['delay-level', 'at'],
     }),
     'delay-level': wholeFlag({ summary: 'The same by RocketMQ’s 18 levels.', min: 1, max: 18 }),
-    at: Flags.string({ summary: 'The same by time; see mqctl help time.', helpValue: '<time>' }),
+    at: Flags.string({
+      summary: 'Deliver at this time; see mqctl help time.',
+      helpValue: '<time>',
+    }),
     txn: Flags.option({
       summary: 'As a transaction that ends so; unknown: the broker asks.',
       options: ['commit', 'rollback', 'unknown'] as const,
@@ -276,6 +279,9 @@ function producedText(result: Produced, terminal: Terminal): string {
   const { topic, sent, tookMs, messages } = result
   const rate = sent > 1 && tookMs > 0 ? ` (${formatCount((sent * 1_000) / tookMs)}/s)` : ''
   const noun = sent === 1 ? 'message' : 'messages'
+  const handle = messages.length === 1 ? messages[0]?.recallHandle : undefined
+  const recall =
+    handle === undefined ? '' : `\n\ntake it back with\n  mqctl message recall ${handle}`
   const head = `sent ${sent} ${noun} to ${topic} in ${formatDurationMs(tookMs)}${rate}`
   if (messages.length === 0 || messages.length > LISTED_MAX) return head
   const isTransaction = messages.some((row) => 'decision' in row)
@@ -294,5 +300,5 @@ function producedText(result: Produced, terminal: Terminal): string {
       ...('decision' in row ? [row.decision] : []),
     ]),
   )
-  return `${head}\n\n${table}`
+  return `${head}\n\n${table}${recall}`
 }

@@ -30,6 +30,7 @@ import { ReadPath } from './read-path.ts'
 import { Registration } from './registration.ts'
 import type { RuntimeProbe } from './runtime-probe.ts'
 import { BrokerStats } from './stats.ts'
+import { Timers } from './timer/timers.ts'
 import { TopicTable } from './topics.ts'
 import { Checker } from './transactions/checker.ts'
 import { Transactions } from './transactions/transactions.ts'
@@ -127,6 +128,7 @@ class Broker implements RunningBroker {
     context.clients.start()
     context.offsets.start()
     context.delay.start()
+    context.timers.start()
     context.locks.start()
     context.transactions.start()
     context.checker.start()
@@ -221,6 +223,7 @@ class Broker implements RunningBroker {
       logger: logger.scope('delay'),
       flushMs: settings.flushDelayOffsetMs,
     })
+    const timers = await Timers.load({ world, store, topics, logger: logger.scope('timers') })
     const locks = new QueueLocks({
       clock: world.clock,
       logger: logger.scope('locks'),
@@ -246,6 +249,7 @@ class Broker implements RunningBroker {
       groups,
       offsets,
       delay,
+      timers,
       locks,
       transactions,
       checker,
@@ -283,12 +287,14 @@ class Broker implements RunningBroker {
       onLost: (fromOffset, error) => {
         this.#writePath?.failOwed(fromOffset, `the log could not be written: ${error.message}`)
         this.#context?.delay.onLost(fromOffset)
+        this.#context?.timers.onLost(fromOffset)
         this.#context?.transactions.onLost(fromOffset)
         this.#context?.confirmations.onLost(fromOffset)
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)
         if (queue.delayMs > 0) this.#context?.delay.onDispatched(queue)
+        else if (queue === this.#context?.timers.queue) this.#context.timers.onDispatched()
       },
     }
   }
@@ -306,6 +312,7 @@ class Broker implements RunningBroker {
     this.#gate.shut()
     this.#readPath?.close()
     await context?.delay.stop()
+    await context?.timers.stop()
     await context?.checker.stop()
     await this.#drain()
     this.#stopTick()
@@ -322,6 +329,7 @@ class Broker implements RunningBroker {
       // What the levels delivered must be on the disk before it is noted as delivered.
       await this.#store?.checkpointNow()
       await context?.delay.save()
+      await context?.timers.save()
     } catch (error) {
       this.#logger.error('a table could not be saved', { error: String(error) })
     }

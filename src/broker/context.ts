@@ -13,6 +13,7 @@ import type { QueueLocks } from './locks.ts'
 import type { BrokerSettings } from './options.ts'
 import type { Registration } from './registration.ts'
 import type { BrokerStats } from './stats.ts'
+import type { Timers } from './timer/timers.ts'
 import type { TopicTable } from './topics.ts'
 import type { Checker } from './transactions/checker.ts'
 import type { Transactions } from './transactions/transactions.ts'
@@ -25,6 +26,7 @@ export interface BrokerContext {
   readonly groups: GroupTable
   readonly offsets: ConsumerOffsets
   readonly delay: DelayedDelivery
+  readonly timers: Timers
   readonly locks: QueueLocks
   readonly transactions: Transactions
   readonly checker: Checker

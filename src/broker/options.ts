@@ -211,6 +211,27 @@ export const brokerOptions = optionTable({
     mutable: true,
     summary: 'takes no transactions',
   }),
+  timerWheelEnable: toggle({
+    default: true,
+    rocketmq: 'timerWheelEnable',
+    mutable: true,
+    summary: 'takes messages with a delivery time of their own',
+  }),
+  timerMaxDelaySec: whole({
+    default: 259_200,
+    min: 1,
+    max: 259_200,
+    rocketmq: 'timerMaxDelaySec',
+    mutable: true,
+    summary: 'how far ahead a delivery time may lie, seconds',
+    cost: 'messages that wait are kept as long as all others: see the retention',
+  }),
+  recallMessageEnable: toggle({
+    default: true,
+    rocketmq: 'recallMessageEnable',
+    mutable: true,
+    summary: 'lets senders take back messages that wait; RocketMQ’s own default is false',
+  }),
   lockLiveMs: duration({
     default: 60_000,
     min: 1_000,

@@ -9,9 +9,10 @@
  *   queueId, queueOffset, physicalOffset   what the answer says
  *   serializeType   header form of the request
  *   ids             comma-joined message ids of a batch; null for a single message
- *   transactionId   of a half message; null for all others
+ *   extra           what the answer says besides; null for most
  *   appendedMs      when it was appended, monotonic
  */
+import type { ExtValues } from '../protocol/command.ts'
 import type { Connection } from '../remoting/connection.ts'
 
 const INITIAL_SLOTS = 1024
@@ -29,7 +30,7 @@ export class OwedReplies {
   #serializeType = new Uint8Array(INITIAL_SLOTS)
   #connection = new Array<Connection | null>(INITIAL_SLOTS).fill(null)
   #ids = new Array<string | null>(INITIAL_SLOTS).fill(null)
-  #transactionIds = new Array<string | null>(INITIAL_SLOTS).fill(null)
+  #extras = new Array<ExtValues | null>(INITIAL_SLOTS).fill(null)
 
   // The reply that `take` left behind; valid until the next call.
   connection: Connection | null = null
@@ -39,7 +40,7 @@ export class OwedReplies {
   physicalOffset = 0
   serializeType = 0
   ids: string | null = null
-  transactionId: string | null = null
+  extra: ExtValues | null = null
 
   get size(): number {
     return this.#size
@@ -65,7 +66,7 @@ export class OwedReplies {
     end: number,
     appendedMs: number,
     ids: string | null,
-    transactionId: string | null,
+    extra: ExtValues | null,
   ): void {
     if (this.#size > this.#mask) this.#grow()
     const slot = (this.#head + this.#size) & this.#mask
@@ -79,7 +80,7 @@ export class OwedReplies {
     this.#serializeType[slot] = serializeType
     this.#connection[slot] = connection
     this.#ids[slot] = ids
-    this.#transactionIds[slot] = transactionId
+    this.#extras[slot] = extra
   }
 
   /** Takes the oldest reply out, into the fields above. There must be one. */
@@ -92,10 +93,10 @@ export class OwedReplies {
     this.physicalOffset = this.#physicalOffset[slot] ?? 0
     this.serializeType = this.#serializeType[slot] ?? 0
     this.ids = this.#ids[slot] ?? null
-    this.transactionId = this.#transactionIds[slot] ?? null
+    this.extra = this.#extras[slot] ?? null
     this.#connection[slot] = null
     this.#ids[slot] = null
-    this.#transactionIds[slot] = null
+    this.#extras[slot] = null
     this.#head = (slot + 1) & this.#mask
     this.#size--
   }
@@ -116,12 +117,12 @@ export class OwedReplies {
     const serializeType = new Uint8Array(slots)
     const connection = new Array<Connection | null>(slots).fill(null)
     const ids = new Array<string | null>(slots).fill(null)
-    const transactionIds = new Array<string | null>(slots).fill(null)
+    const extras = new Array<ExtValues | null>(slots).fill(null)
     for (let i = 0; i < this.#size; i++) {
       serializeType[i] = this.#serializeType[from(i)] ?? 0
       connection[i] = this.#connection[from(i)] ?? null
       ids[i] = this.#ids[from(i)] ?? null
-      transactionIds[i] = this.#transactionIds[from(i)] ?? null
+      extras[i] = this.#extras[from(i)] ?? null
     }
     this.#end = numbers(this.#end)
     this.#appendedMs = numbers(this.#appendedMs)
@@ -132,7 +133,7 @@ export class OwedReplies {
     this.#serializeType = serializeType
     this.#connection = connection
     this.#ids = ids
-    this.#transactionIds = transactionIds
+    this.#extras = extras
     this.#head = 0
     this.#mask = slots - 1
   }

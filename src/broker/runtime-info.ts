@@ -69,8 +69,8 @@ export async function runtimeInfo(context: BrokerContext): Promise<Record<string
     EndTransactionQueueSize: 0,
     EndTransactionThreadPoolQueueCapacity: POOL_CAPACITY,
 
-    timerReadBehind: 0,
-    timerOffsetBehind: 0,
+    timerReadBehind: Math.floor(context.timers.lateMs / 1_000),
+    timerOffsetBehind: context.timers.behind,
     timerCongestNum: 0,
     timerEnqueueTps: 0,
     timerDequeueTps: 0,

@@ -52,8 +52,8 @@ export class SendReplies {
   }
 
   /**
-   * Notes an answer that is owed; `ids` are the ids of a batch, `transactionId` that of a half
-   * message. One-way requests get none.
+   * Notes an answer that is owed; `ids` are the ids of a batch, `extra` what the answer says
+   * besides. One-way requests get none.
    */
   owe(
     connection: Connection,
@@ -62,7 +62,7 @@ export class SendReplies {
     appended: AppendResult,
     nowMs: number,
     ids: string | null,
-    transactionId: string | null,
+    extra: ExtValues | null,
   ): void {
     if (send.isOneway) return
     this.#owed.add(
@@ -75,7 +75,7 @@ export class SendReplies {
       appended.end,
       nowMs,
       ids,
-      transactionId,
+      extra,
     )
   }
 
@@ -121,7 +121,7 @@ export class SendReplies {
         end,
         appendedMs,
         owed.ids,
-        owed.transactionId,
+        owed.extra,
       )
     }
   }
@@ -136,7 +136,7 @@ export class SendReplies {
     const owed = this.#owed
     const { connection } = owed
     if (connection === null || connection.isClosed) return
-    if (owed.ids !== null || owed.transactionId !== null || owed.serializeType !== 0) {
+    if (owed.ids !== null || owed.extra !== null || owed.serializeType !== 0) {
       this.#answerStored(ResponseCode.SUCCESS)
       return
     }
@@ -163,7 +163,7 @@ export class SendReplies {
       msgId: owed.ids ?? encodeOffsetId(this.#storeHost, owed.physicalOffset),
       queueId: owed.queueId,
       queueOffset: owed.queueOffset,
-      ...(owed.transactionId === null ? {} : { transactionId: owed.transactionId }),
+      ...owed.extra,
     })
   }
 

@@ -15,21 +15,24 @@
 import { BatchReader } from '../protocol/batch-body.ts'
 import { Perm } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
-import type { Command } from '../protocol/command.ts'
+import type { Command, ExtValues } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
 import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
 import { isClosedToSend, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
 import { PROPERTIES_BYTES_MAX } from '../protocol/properties.ts'
+import { encodeRecallHandle } from '../protocol/recall-handle.ts'
 import { SendRequest } from '../protocol/send-request.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
-import { delayLevelIn, hide, unhide } from './delay/delayed-message.ts'
+import { delayLevelIn, unhide } from './delay/delayed-message.ts'
+import { hideUntilDue } from './delay/hiding.ts'
 import { Refusal } from './refusal.ts'
 import { topicOfResent } from './retry/resent.ts'
 import { SendReplies } from './send-replies.ts'
 import type { Topic } from './topic.ts'
+import { uniqueKeyIn } from './transactions/half-message.ts'
 
 /** Staged bytes above which senders are not read from until the disk has caught up. */
 const STAGED_BYTES_HOLD = 8 * 1024 * 1024
@@ -181,7 +184,16 @@ export class WritePath {
     if (append.scan.popCheck) this.#dropPopCheck()
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
     const isHalf = append.scan.transaction && !this.#isTriedAgain()
-    if (append.scan.delayStart >= 0 && !isHalf && !this.#hide(connection)) return
+    let extra: ExtValues | null = null
+    if (!isHalf && (append.scan.delayStart >= 0 || append.scan.timer)) {
+      try {
+        extra = this.#hide()
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        this.#refuse(connection, error.code, error.message)
+        return
+      }
+    }
     if (!this.#asksForWhatIsThere(connection)) return
     if (isHalf) {
       this.#appendHalf(connection, queueId)
@@ -195,7 +207,7 @@ export class WritePath {
     }
     const { lastAppend } = store
     stats.onPut(topic, 1, lastAppend.end - lastAppend.physicalOffset)
-    this.#owe(connection, queueId, null, null)
+    this.#owe(connection, queueId, null, extra)
   }
 
   /** Whether it is a committed message on its way to be consumed again: its properties still say TRAN_MSG. */
@@ -212,7 +224,7 @@ export class WritePath {
     try {
       const status = transactions.prepare(this.#append)
       if (status === AppendStatus.ok) {
-        this.#owe(connection, queueId, null, transactions.preparedId)
+        this.#owe(connection, queueId, null, { transactionId: transactions.preparedId ?? '' })
       } else this.#refuseAppend(connection, status)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
@@ -229,14 +241,6 @@ export class WritePath {
         connection,
         ResponseCode.NO_PERMISSION,
         'the message is marked as part of a transaction, but TRAN_MSG is missing from its properties',
-      )
-      return false
-    }
-    if (scan.timer) {
-      this.#refuse(
-        connection,
-        ResponseCode.SYSTEM_ERROR,
-        'the message asks for a delivery time: timer messages are not enabled on this broker',
       )
       return false
     }
@@ -285,23 +289,26 @@ export class WritePath {
     }
   }
 
-  /** A message that asks for a delay level goes to the level's queue first. False when it was refused. */
-  #hide(connection: Connection): boolean {
+  /**
+   * A message that asks for a delay goes where it waits first. Returns what the answer says of that.
+   * Throws a Refusal.
+   */
+  #hide(): ExtValues | null {
     const append = this.#append
-    const level = delayLevelIn(append)
-    if (level === null) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        'the delay level of the message is not a whole number',
-      )
-      return false
-    }
-    const { store } = this.#context
+    const { store, settings, world } = this.#context
     // A dead letter that was on its way to a retry topic.
-    if (isDlqTopic(append.topic.toString()) && isRetryTopic(this.#send.topic)) unhide(append)
-    else if (level > 0) hide(append, level, (topic, queueId) => store.queue(topic, queueId))
-    return true
+    if (isDlqTopic(append.topic.toString()) && isRetryTopic(this.#send.topic)) {
+      unhide(append)
+      return null
+    }
+    const uniqueKey = uniqueKeyIn(append)
+    const topic = append.topic.toString()
+    const nowMs = world.clock.wallMs()
+    const dueMs = hideUntilDue(append, settings, nowMs, (name, id) => store.queue(name, id))
+    if (dueMs === null || isRetryTopic(topic)) return null
+    const { brokerName } = settings
+    const recallHandle = encodeRecallHandle({ topic, brokerName, timeMs: dueMs + 1, uniqueKey })
+    return { recallHandle }
   }
 
   /** The properties once more without POP_CK, which only a broker may set. */
@@ -369,6 +376,14 @@ export class WritePath {
         )
         return
       }
+      if (append.scan.timer) {
+        this.#refuse(
+          connection,
+          ResponseCode.MESSAGE_ILLEGAL,
+          'a message of the batch asks for a delivery time: send it by itself',
+        )
+        return
+      }
       if (append.scan.transaction) {
         this.#refuse(
           connection,
@@ -403,17 +418,12 @@ export class WritePath {
     this.#owe(connection, append.queueId, ids, null)
   }
 
-  #owe(
-    connection: Connection,
-    queueId: number,
-    ids: string | null,
-    transactionId: string | null,
-  ): void {
+  #owe(connection: Connection, queueId: number, ids: string | null, extra: ExtValues | null): void {
     const send = this.#send
     const { store, world } = this.#context
     const { lastAppend, watermarks } = store
     const nowMs = world.clock.monotonicMs()
-    this.#replies.owe(connection, send, queueId, lastAppend, nowMs, ids, transactionId)
+    this.#replies.owe(connection, send, queueId, lastAppend, nowMs, ids, extra)
     if (watermarks.appended - watermarks.written > STAGED_BYTES_HOLD) {
       this.#held.add(connection)
       connection.hold(true)

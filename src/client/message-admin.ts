@@ -8,6 +8,7 @@ import {
 import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { decodeOffsetId, decodeUniqueId } from '../protocol/message-id.ts'
 import { retryTopicOf } from '../protocol/names.ts'
+import { decodeRecallHandle } from '../protocol/recall-handle.ts'
 import { decodeAnswer, responseCodeOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 import { type BrokerAddress, type ClusterView, askEach, valuesOf } from './cluster-view.ts'
@@ -135,6 +136,24 @@ export class MessageAdmin {
       QUERY_TIMEOUT_MS,
     )
     return decodeAnswer(address, response, decodeDirectConsumeResult)
+  }
+
+  /**
+   * Takes back a message that waits for its time; resolves with its unique id. Throws USAGE for what is
+   * no handle, and what the broker says: delivered already, or recalls are switched off.
+   */
+  async recall(recallHandle: string): Promise<{ messageId: string; topic: string }> {
+    const handle = decodeRecallHandle(recallHandle)
+    if (handle === null) {
+      throw new MqError('USAGE', { what: `${recallHandle.slice(0, 100)} is no recall handle` })
+    }
+    const { topic, brokerName } = handle
+    const { address } = await this.#cluster.master(brokerName)
+    const ext = { producerGroup: TOOLS_GROUP, topic, recallHandle, bname: brokerName }
+    const { ext: answer } = await this.#client.ask(address, RequestCode.RECALL_MESSAGE, ext, null, {
+      topic,
+    })
+    return { messageId: answer['msgId'] ?? handle.uniqueKey, topic }
   }
 
   /** Nothing for a topic that went away meanwhile. */

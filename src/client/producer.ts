@@ -65,6 +65,8 @@ export interface SendReceipt {
   readonly queueId: number
   readonly queueOffset: number
   readonly status: SendStatus
+  /** With it a message that waits for its time can be taken back (`MessageAdmin.recall`). */
+  readonly recallHandle?: string
 }
 
 const statusOfCode: ReadonlyMap<number, SendStatus> = new Map([
@@ -108,6 +110,7 @@ interface Stored {
   readonly queue: MessageQueue
   readonly queueOffset: number
   readonly status: SendStatus
+  readonly recallHandle: string | null
 }
 
 export class Producer {
@@ -336,6 +339,7 @@ export class Producer {
       queue: { ...queue, queueId: header.queueId },
       queueOffset: header.queueOffset,
       status,
+      recallHandle: header.recallHandle ?? null,
     }
   }
 
@@ -402,6 +406,7 @@ function receipt(stored: Stored, messageId: string, index: number): SendReceipt 
     queueId: stored.queue.queueId,
     queueOffset: stored.queueOffset + index,
     status: stored.status,
+    ...(stored.recallHandle === null ? {} : { recallHandle: stored.recallHandle }),
   }
 }
 

@@ -34,6 +34,7 @@ const closedTopics: ReadonlySet<string> = new Set<string>([
   SystemTopic.transactionCheckMax,
   SystemTopic.selfTest,
   SystemTopic.offsetMoved,
+  SystemTopic.timer,
 ])
 
 /** Consumer groups that a broker has from the start (SubscriptionGroupManager.init). */

@@ -94,17 +94,20 @@ export interface SendResponseHeader {
   readonly queueId: number
   readonly queueOffset: number
   readonly transactionId?: string
+  /** Of a message that waits for its time. */
+  readonly recallHandle?: string
 }
 
 /** Null when a field is missing. */
 export function readSendResponse(ext: ExtFields): SendResponseHeader | null {
-  const { msgId, queueId, queueOffset, transactionId } = ext
+  const { msgId, queueId, queueOffset, transactionId, recallHandle } = ext
   if (msgId === undefined || queueId === undefined || queueOffset === undefined) return null
   return {
     msgId,
     queueId: Number(queueId),
     queueOffset: Number(queueOffset),
     ...(transactionId === undefined ? {} : { transactionId }),
+    ...(recallHandle === undefined ? {} : { recallHandle }),
   }
 }
 

@@ -24,6 +24,8 @@ const shown = Object.entries(manifest.commands)
 
 const nobody = '127.0.0.1:1'
 const id = 'C000020211DE0FC601CD6A58C2760000'
+/** Of a message on topic orders that nobody sent. */
+const handle = Buffer.from(`v1 orders broker-a 1000 ${id}`).toString('base64')
 
 /** What makes each command that talks to brokers complete. Not here: doctor, to which no answer is an answer. */
 const completed: Readonly<Record<string, string>> = {
@@ -42,6 +44,7 @@ const completed: Readonly<Record<string, string>> = {
   'group reset': 'group reset audit --topic orders --to end',
   'message find': 'message find --topic orders --key k',
   'message get': `message get ${id} --topic orders`,
+  'message recall': `message recall ${handle}`,
   'message resend': `message resend ${id} --topic orders`,
   produce: 'produce orders hello',
   reply: 'reply orders --exec cat',
@@ -128,6 +131,7 @@ describe('exit code 1, tried and failed', () => {
     ['group get nope', 'GROUP_NOT_FOUND'],
     ['group lag nope', 'GROUP_NOT_FOUND'],
     [`message get ${id} --topic orders`, 'MESSAGE_NOT_FOUND'],
+    [`message recall ${handle}`, 'REFUSED'],
     ['topic create orders', 'TOPIC_EXISTS'],
     ['start', 'ALREADY_RUNNING'],
     ['purge --yes', 'ALREADY_RUNNING'],

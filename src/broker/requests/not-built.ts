@@ -20,8 +20,6 @@ export const popConsumption = notBuilt(
   'POP consumption is not available on this broker yet; leave clientRebalance=true',
 )
 
-export const recall = notBuilt('recall of messages is not available on this broker yet')
-
 export const followers = notBuilt('followers are not available on this broker yet')
 
 export const accessControl = notBuilt('access control is not available on this broker yet')

@@ -33,7 +33,8 @@ import {
   searchOffset,
   viewMessage,
 } from './message-requests.ts'
-import { accessControl, followers, popConsumption, recall, staticTopics } from './not-built.ts'
+import { accessControl, followers, popConsumption, staticTopics } from './not-built.ts'
+import { recall } from './recall.ts'
 import { lockQueues, unlockQueues } from './lock-requests.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
 import { cloneOffsets, resetOffset } from './reset-requests.ts'

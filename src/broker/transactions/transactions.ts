@@ -34,7 +34,7 @@ import { sleep } from '../../world/node-clock.ts'
 import type { Stop } from '../../world/clock.ts'
 import type { World } from '../../world/world.ts'
 import type { ConsumerOffsets } from '../consumer-offsets.ts'
-import { delayLevelIn, hide } from '../delay/delayed-message.ts'
+import { hideUntilDue } from '../delay/hiding.ts'
 import type { BrokerSettings } from '../options.ts'
 import { Refusal } from '../refusal.ts'
 import { RunBuffer } from '../run-buffer.ts'
@@ -213,7 +213,7 @@ export class Transactions {
     const { store } = this.#parts
     const from = Math.min(bornMs, half.view.storeTimestamp) - 60_000
     // A committed message with a delay lies in the topic of the levels first.
-    for (const topic of [destination.topic, SystemTopic.schedule]) {
+    for (const topic of [destination.topic, SystemTopic.schedule, SystemTopic.timer]) {
       const { records } = await store.queryKey(topic, uniqueKey, 64, from, Number.MAX_SAFE_INTEGER)
       for (const record of records) {
         const message = decodeRecord(record, 0, record.length, false)
@@ -328,8 +328,8 @@ export class Transactions {
     const { topic, queueId } = destination
     const append = this.#append
     half.fillCommit(append, store.queue(topic, queueId), end.physicalOffset)
-    const level = append.scan.delayStart < 0 ? 0 : delayLevelIn(append)
-    if (level !== null && level > 0) hide(append, level, (name, id) => store.queue(name, id))
+    const nowMs = this.#parts.world.clock.wallMs()
+    hideUntilDue(append, this.#parts.settings, nowMs, (name, id) => store.queue(name, id))
     const status = store.append(append)
     if (status !== AppendStatus.ok) return status
     const { lastAppend } = store

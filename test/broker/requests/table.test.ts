@@ -12,7 +12,6 @@ beforeAll(async () => {
 afterAll(closeAll)
 
 const notBuilt = [
-  'RECALL_MESSAGE',
   'QUERY_ASSIGNMENT',
   'POP_MESSAGE',
   'ACK_MESSAGE',
