@@ -8,6 +8,7 @@ import { type ClientOptions, MqClient } from './client.ts'
 import { ClusterView } from './cluster-view.ts'
 import { GroupAdmin } from './group-admin.ts'
 import { MessageAdmin } from './message-admin.ts'
+import { ProgressAdmin } from './progress-admin.ts'
 import { QueueAccess } from './queue-access.ts'
 import { TopicAdmin } from './topic-admin.ts'
 import { TransactionAdmin } from './transaction-admin.ts'
@@ -17,6 +18,7 @@ export class Admin {
   readonly cluster: ClusterView
   readonly topics: TopicAdmin
   readonly groups: GroupAdmin
+  readonly progress: ProgressAdmin
   readonly messages: MessageAdmin
   readonly brokers: BrokerAdmin
   readonly queues: QueueAccess
@@ -28,6 +30,7 @@ export class Admin {
     this.queues = new QueueAccess(client)
     this.topics = new TopicAdmin(client, this.cluster)
     this.groups = new GroupAdmin(client, this.cluster, this.topics, this.queues)
+    this.progress = new ProgressAdmin(client, this.groups, this.topics, this.queues)
     this.messages = new MessageAdmin(client, this.cluster, this.topics, this.queues)
     this.transactions = new TransactionAdmin(client, this.queues)
     this.brokers = new BrokerAdmin(client, this.cluster)

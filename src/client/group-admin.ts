@@ -19,7 +19,7 @@ import {
   decodeSubscriptionGroupTable,
   encodeSubscriptionGroupConfig,
 } from '../protocol/bodies/subscription-group-config.ts'
-import { RequestCode, ResponseCode } from '../protocol/codes.ts'
+import { RequestCode } from '../protocol/codes.ts'
 import { dlqTopicOf, retryTopicOf, systemGroups } from '../protocol/names.ts'
 import { decodeAnswer, responseCodeOf } from './answers.ts'
 import type { MqClient } from './client.ts'
@@ -34,7 +34,6 @@ import {
 } from './cluster-view.ts'
 import { checkGroup } from './outgoing-message.ts'
 import type { QueueAccess } from './queue-access.ts'
-import { type QueuePosition, locate } from './queue-position.ts'
 import { type TopicAdmin, mastersOf } from './topic-admin.ts'
 
 export interface GroupSummary {
@@ -70,17 +69,6 @@ export interface GroupLag {
   /** The largest of its queues; null when none can be told. */
   readonly lagSeconds: number | null
   readonly queues: readonly QueueLag[]
-}
-
-export interface ResetStep {
-  readonly topic: string
-  readonly broker: string
-  readonly queueId: number
-  /** Null when the group has none. */
-  readonly from: number | null
-  readonly to: number
-  readonly minOffset: number
-  readonly maxOffset: number
 }
 
 /** A group that reads without a group of its own; every broker has it. */
@@ -293,74 +281,6 @@ export class GroupAdmin {
       lagSeconds: ages.length === 0 ? null : Math.max(...ages),
       queues,
     }
-  }
-
-  /** What a reset would do; changes nothing. Throws TOPIC_NOT_FOUND, GROUP_NOT_FOUND. */
-  async planReset(group: string, topic: string, target: QueuePosition): Promise<ResetStep[]> {
-    if (!(await this.names(true)).includes(group)) throw new MqError('GROUP_NOT_FOUND', { group })
-    const route = await this.#topics.route(topic)
-    return inParallel(route.subscribeQueues, WIDTH, async (queue) => {
-      const [from, where] = await Promise.all([
-        this.#queues.progress(group, queue, true),
-        locate(this.#queues, queue, target),
-      ])
-      return {
-        topic,
-        broker: queue.brokerName,
-        queueId: queue.queueId,
-        from,
-        to: where.offset,
-        minOffset: where.minOffset,
-        maxOffset: where.maxOffset,
-      }
-    })
-  }
-
-  /**
-   * Sets the group's progress, queue by queue. A broker of 5.x makes running members follow; an
-   * older one only takes it while nobody of the group is connected.
-   */
-  async applyReset(group: string, steps: readonly ResetStep[]): Promise<void> {
-    for (const step of steps) {
-      const queue = { topic: step.topic, brokerName: step.broker, queueId: step.queueId }
-      await this.#client.routes.get(step.topic)
-      const address = this.#client.masterOf(step.broker)
-      try {
-        await this.#client.ask(address, RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, {
-          group,
-          topic: step.topic,
-          queueId: step.queueId,
-          offset: step.to,
-          timestamp: -1,
-          isForce: true,
-        })
-      } catch (error) {
-        const code = responseCodeOf(error)
-        const isOffline = code === ResponseCode.CONSUMER_NOT_ONLINE
-        if (!isOffline && code !== ResponseCode.REQUEST_CODE_NOT_SUPPORTED) throw error
-        if (!isOffline && (await this.connections(group)) !== null) throw error
-        await this.#queues.reportProgress(group, queue, step.to)
-      }
-    }
-  }
-
-  /** Gives one group the progress of another in a topic. Throws GROUP_NOT_FOUND when the source has none. */
-  async copyProgress(source: string, target: string, topic: string): Promise<ResetStep[]> {
-    const rows = (await this.progress(source, topic)).filter((row) => row.queue.topic === topic)
-    const steps = rows.map((row) => ({
-      topic,
-      broker: row.queue.brokerName,
-      queueId: row.queue.queueId,
-      from: null,
-      to: row.consumerOffset,
-      minOffset: 0,
-      maxOffset: row.brokerOffset,
-    }))
-    await this.#client.routes.get(topic)
-    for (const row of rows) {
-      await this.#queues.reportProgress(target, row.queue, row.consumerOffset)
-    }
-    return steps
   }
 
   async #mastersOf(topic: string): Promise<BrokerAddress[]> {

@@ -135,6 +135,25 @@ describe('group', () => {
     expect(await lag()).toBe(6)
   })
 
+  it('lets another group go on where it is, and skips what it is behind', async () => {
+    const flags = ['--topic', 'lagging', '--execute']
+    await home.json(['group', 'reset', 'slow', '--to', '1', ...flags])
+    const copied = await home.json(['group', 'copy-offsets', 'slow', 'green', ...flags])
+    expect(copied.exitCode).toBe(0)
+    expect(copied.document).toMatchObject({
+      source: 'slow',
+      group: 'green',
+      queues: [
+        { from: null, to: 1, verified: true },
+        { from: null, to: 1, verified: true },
+      ],
+    })
+    const skipped = await home.json(['group', 'skip', 'slow', ...flags])
+    expect([skipped.exitCode, skipped.document.skipped]).toEqual([0, 4])
+    const lag = await home.json(['group', 'lag', 'slow', '--topic', 'lagging'])
+    expect(lag.document.groups[0].lag).toBe(0)
+  })
+
   it('that does not exist is an error', async () => {
     const lag = await home.json(['group', 'lag', 'nobody'])
     expect([lag.exitCode, lag.document.error.code]).toEqual([1, 'GROUP_NOT_FOUND'])

@@ -121,12 +121,15 @@ describe('groups', () => {
     const topic = await broker.aTopic(2, 10)
     const group = broker.aGroup()
     await broker.admin.groups.put(subscriptionGroupConfig(group))
-    const plan = await broker.admin.groups.planReset(group, topic, { kind: 'beforeEnd', count: 2 })
+    const plan = await broker.admin.progress.planReset(group, topic, {
+      kind: 'beforeEnd',
+      count: 2,
+    })
     expect(plan.map((step) => [step.queueId, step.from, step.to])).toEqual([
       [0, null, 3],
       [1, null, 3],
     ])
-    await broker.admin.groups.applyReset(group, plan)
+    await broker.admin.progress.apply(group, plan)
     const { bodies } = await broker.consume({ group }, topic)
     await expect.poll(() => bodies().sort()).toEqual(['m6', 'm7', 'm8', 'm9'])
   })
@@ -143,7 +146,7 @@ describe('groups', () => {
     ] as const
     const ends: number[] = []
     for (const target of targets) {
-      const [step] = await broker.admin.groups.planReset(group, topic, target)
+      const [step] = await broker.admin.progress.planReset(group, topic, target)
       ends.push(step?.to ?? Number.NaN)
     }
     expect(ends).toEqual([4, 0, 4, 0])
@@ -155,9 +158,19 @@ describe('groups', () => {
     const first = await broker.consume({ group: source }, topic)
     await expect.poll(() => first.messages.length).toBe(4)
     await first.consumer.close()
-    await broker.admin.groups.put(subscriptionGroupConfig(target))
-    await broker.admin.groups.copyProgress(source, target, topic)
+    const plan = await broker.admin.progress.planCopy(source, target, topic)
+    expect(plan.map(({ from, to, maxOffset }) => [from, to, maxOffset])).toEqual([
+      [null, 2, 2],
+      [null, 2, 2],
+    ])
+    // It does not exist before.
+    await broker.admin.progress.apply(target, plan)
     expect((await broker.admin.groups.lag(target, topic)).lag).toBe(0)
+    const again = await broker.admin.progress.planCopy(source, target)
+    expect(again.map(({ from, to }) => [from, to])).toEqual([
+      [2, 2],
+      [2, 2],
+    ])
   })
 
   it('that do not exist are an error with the name in it', async () => {
@@ -165,7 +178,7 @@ describe('groups', () => {
     for (const asked of [
       () => broker.admin.groups.get('nope'),
       () => broker.admin.groups.lag('nope'),
-      () => broker.admin.groups.planReset('nope', topic, { kind: 'start' }),
+      () => broker.admin.progress.planReset('nope', topic, { kind: 'start' }),
     ]) {
       await expect(asked()).rejects.toMatchObject({ code: 'GROUP_NOT_FOUND' })
     }

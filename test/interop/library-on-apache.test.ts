@@ -151,8 +151,8 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
     const topic = await aTopic('reset', 2, 6)
     const { messages } = await consume(topic, 'reset-group')
     await expect.poll(() => messages.length, wait).toBe(6)
-    const plan = await admin.groups.planReset('reset-group', topic, { kind: 'start' })
-    await admin.groups.applyReset('reset-group', plan)
+    const plan = await admin.progress.planReset('reset-group', topic, { kind: 'start' })
+    await admin.progress.apply('reset-group', plan)
     await expect.poll(() => messages.length, { timeout: 40_000 }).toBe(12)
   })
 
