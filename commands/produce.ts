@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core'
 import { MqError, messageOf } from '../src/base/errors.ts'
 import { ExitCode } from '../src/base/exit-codes.ts'
 import { formatCount, formatDurationMs } from '../src/base/units.ts'
+import { BatchingSender } from '../src/cli/batching-sender.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { checkBrokersHaveTimers, delayOf, nearestHint } from '../src/cli/delay.ts'
 import { ExecCommand } from '../src/cli/exec-command.ts'
@@ -17,6 +18,7 @@ import type { Terminal } from '../src/cli/terminal.ts'
 import { parseTimeMs } from '../src/cli/time.ts'
 import { TransactionalSender } from '../src/cli/transactional-sender.ts'
 import type { Admin } from '../src/client/admin.ts'
+import { bodyCompressor, compressionKinds } from '../src/client/body-compressor.ts'
 import type { OutgoingMessage } from '../src/client/outgoing-message.ts'
 import { Producer, type SendReceipt } from '../src/client/producer.ts'
 import type { TransactionReceipt } from '../src/client/transaction-producer.ts'
@@ -88,6 +90,16 @@ exit code is 1 (3 when nobody answered).`
     }),
     rate: rateFlag({ summary: 'At most this many, as in 100/s.' }),
     group: Flags.string({ char: 'g', summary: 'Producer group.' }),
+    batch: wholeFlag({
+      summary: 'Send so many messages at once: all of them are stored, or none.',
+      min: 2,
+      max: 10_000,
+      exclusive: ['oneway', 'delay', 'delay-level', 'at', 'txn'],
+    }),
+    compress: Flags.option({
+      summary: 'Compress bodies; older consumers understand zlib only.',
+      options: compressionKinds,
+    })(),
     oneway: Flags.boolean({ summary: 'Do not wait for acknowledgements.' }),
     delay: durationFlag({
       summary:
@@ -117,6 +129,7 @@ exit code is 1 (3 when nobody answered).`
     '<%= config.bin %> produce orders --file order.json --file other.json',
     '<%= config.bin %> produce orders --input ndjson < messages.ndjson',
     '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',
+    '<%= config.bin %> produce events --input ndjson --batch 100 --compress zstd < events.ndjson',
     '<%= config.bin %> produce orders "close it" --delay 30m',
     '<%= config.bin %> produce paid A-1 --txn unknown --group payments --txn-check-exec ./is-paid',
   ]
@@ -172,7 +185,13 @@ exit code is 1 (3 when nobody answered).`
       const { client } = admin
       await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
       const group = flags.group === undefined ? {} : { group: flags.group }
-      const sending = { sendTimeoutMs: flags.timeout, ...group }
+      const sending = {
+        sendTimeoutMs: flags.timeout,
+        ...group,
+        ...(flags.compress === undefined
+          ? {}
+          : { compressAboveBytes: 1, compressor: await bodyCompressor(flags.compress) }),
+      }
       const transactions =
         flags.txn === undefined
           ? null
@@ -189,10 +208,16 @@ exit code is 1 (3 when nobody answered).`
       const progress = new ProgressLine(this.terminal, this.quiet || !this.terminal.stderrIsTty)
       let drawnMs = Number.NEGATIVE_INFINITY
       const startMs = this.world.clock.monotonicMs()
-      const outcome = await sendAll(producer, feed, {
+      const { batch = 1 } = flags
+      const ordered = flags['order-key'] !== undefined
+      const sender =
+        batch > 1 && producer instanceof Producer
+          ? new BatchingSender(producer, { clock: this.world.clock, size: batch, ordered })
+          : producer
+      const outcome = await sendAll(sender, feed, {
         clock: this.world.clock,
         signal,
-        window: flags['order-key'] === undefined ? WINDOW : 1,
+        window: ordered ? batch : WINDOW * batch,
         rateHz: rate,
         oneway,
         onProgress: ({ sent, failed }) => {

@@ -30,6 +30,11 @@ import { nodeWorld } from './world/node-world.ts'
 
 export { MqError, type ErrorCode } from './base/errors.ts'
 export type { LogFields, Logger } from './base/logger.ts'
+export {
+  type BodyCompressor,
+  type CompressionKind,
+  bodyCompressor,
+} from './client/body-compressor.ts'
 export type { ClientOptions } from './client/client.ts'
 export type { StartPosition } from './client/assignment.ts'
 export type { ConsumerOptions, Subscription } from './client/consumer.ts'

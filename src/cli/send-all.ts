@@ -37,7 +37,7 @@ export interface SendOutcome extends SendTotals {
 export const RECEIPTS_MAX = 100_000
 
 export async function sendAll(
-  producer: Pick<Producer, 'send' | 'sendOneway'>,
+  producer: Pick<Producer, 'send'> & Partial<Pick<Producer, 'sendOneway'>>,
   messages: AsyncIterable<OutgoingMessage>,
   options: SendAllOptions,
 ): Promise<SendOutcome> {
@@ -52,7 +52,7 @@ export async function sendAll(
 
   const send = async (message: OutgoingMessage, at: number) => {
     try {
-      if (options.oneway) await producer.sendOneway(message)
+      if (options.oneway && producer.sendOneway) await producer.sendOneway(message)
       else {
         const receipt = await producer.send(message)
         if (at < RECEIPTS_MAX) receipts[at] = receipt

@@ -4,7 +4,7 @@
  * (`exec-command.ts`: no shell), and its exit code is the decision: 0 commit, 1 rollback, anything
  * else, also a program that cannot be run, unknown: the broker asks again.
  */
-import { MqError, messageOf } from '../base/errors.ts'
+import { messageOf } from '../base/errors.ts'
 import type { MqClient } from '../client/client.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
@@ -67,10 +67,6 @@ export class TransactionalSender {
     const receipt = await this.#producer.sendTransaction(message, () => decision)
     if (!receipt.ended && !this.#answered.has(receipt.messageId)) this.#open.add(receipt.messageId)
     return receipt
-  }
-
-  sendOneway(): Promise<void> {
-    throw new MqError('USAGE', { what: '--txn and --oneway exclude each other' })
   }
 
   /** Messages of this sender that are neither committed nor rolled back. */

@@ -1,5 +1,4 @@
 /** A message as a producer sends it, and its wire form. */
-import { deflateSync } from 'node:zlib'
 import { MqError } from '../base/errors.ts'
 import { type MessageQueue } from '../protocol/bodies/message-queue.ts'
 import { faultOfGroup, faultOfTopic, isClosedToSend } from '../protocol/names.ts'
@@ -10,7 +9,7 @@ import {
   encodeProperties,
   noProperties,
 } from '../protocol/properties.ts'
-import { SysFlag } from '../protocol/sys-flag.ts'
+import type { BodyCompressor } from './body-compressor.ts'
 
 export interface OutgoingMessage {
   readonly topic: string
@@ -67,11 +66,17 @@ export interface PreparedMessage {
   readonly properties: string
 }
 
+/** Which bodies are compressed, and how. */
+export interface Compression {
+  readonly aboveBytes: number
+  readonly by: BodyCompressor
+}
+
 /** Checks a message and writes its properties. Throws MESSAGE_ILLEGAL, NAME_ILLEGAL, PROPERTY_ILLEGAL. */
 export function prepareMessage(
   message: OutgoingMessage,
   messageId: string,
-  compressAboveBytes: number | null,
+  compression: Compression | null,
 ): PreparedMessage {
   checkTopic(message.topic)
   const body =
@@ -91,12 +96,12 @@ export function prepareMessage(
       'move what is long into the body',
     )
   }
-  const compress = compressAboveBytes !== null && body.length >= compressAboveBytes
+  const compress = compression !== null && body.length >= compression.aboveBytes
   return {
     topic: message.topic,
     messageId,
-    body: compress ? deflateSync(body, { level: 5 }) : body,
-    sysFlag: compress ? SysFlag.compressed | SysFlag.compressionZlib : 0,
+    body: compress ? compression.by.compress(body) : body,
+    sysFlag: compress ? compression.by.sysFlag : 0,
     flag: message.flag ?? 0,
     waitStored: message.waitStored ?? true,
     reconsumeTimes: message.reconsumeTimes ?? 0,

@@ -20,11 +20,13 @@ import { type SendHeader, readSendResponse, sendFieldsV2 } from '../protocol/sen
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import { refusalOf, responseCodeOf } from './answers.ts'
+import { type BodyCompressor, zlibCompressor } from './body-compressor.ts'
 import { BrokerHealth } from './broker-health.ts'
 import { makeUniqueIds } from './client-id.ts'
 import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
 import {
   BODY_BYTES_MAX,
+  type Compression,
   type OutgoingMessage,
   type PreparedMessage,
   checkGroup,
@@ -45,8 +47,10 @@ export interface ProducerOptions extends ClientOptions {
   readonly avoidSlowBrokers?: boolean
   /** Answers what brokers ask of this producer's group; by default nothing. */
   readonly onRequest?: GroupMember['onRequest']
-  /** Bodies from this size on are compressed (zlib); null, the default: none. */
+  /** Bodies from this size on are compressed; null, the default: none. Those of a batch: all or none. */
   readonly compressAboveBytes?: number | null
+  /** By what; default zlib, which consumers of any age understand. See `bodyCompressor`. */
+  readonly compressor?: BodyCompressor
 }
 
 /**
@@ -124,7 +128,7 @@ export class Producer {
   readonly #sendTimeoutMs: number
   readonly #retries: number
   readonly #avoidSlowBrokers: boolean
-  readonly #compressAboveBytes: number | null
+  readonly #compression: Compression | null
   /** Brokers that know of this producer. */
   readonly #introduced = new Set<string>()
   #closed = false
@@ -141,7 +145,9 @@ export class Producer {
     this.#sendTimeoutMs = options.sendTimeoutMs ?? SEND_TIMEOUT_MS
     this.#retries = options.retries ?? RETRIES
     this.#avoidSlowBrokers = options.avoidSlowBrokers ?? true
-    this.#compressAboveBytes = options.compressAboveBytes ?? null
+    const { compressAboveBytes = null, compressor = zlibCompressor } = options
+    this.#compression =
+      compressAboveBytes === null ? null : { aboveBytes: compressAboveBytes, by: compressor }
     this.#member = {
       producerGroup: this.group,
       consumerData: () => null,
@@ -197,8 +203,9 @@ export class Producer {
     const first = messages[0]
     if (first === undefined) return []
     for (const message of messages) checkFitsBatch(first, message)
-    // Bodies in a batch are never compressed.
-    const prepared = messages.map((message) => this.#prepare(message, null))
+    // One flag says for all of them whether they are compressed: when each is large enough.
+    const compression = this.#compressionOfAll(messages)
+    const prepared = messages.map((message) => this.#prepare(message, compression))
     const body = encodeBatch(
       prepared.map((item) => ({
         flag: item.flag,
@@ -218,6 +225,7 @@ export class Producer {
       header: {
         ...this.#header(null),
         topic: first.topic,
+        sysFlag: compression?.by.sysFlag ?? 0,
         batch: true,
         properties: 'WAIT\u0001' + String(first.waitStored ?? true) + '\u0002',
       },
@@ -253,10 +261,17 @@ export class Producer {
     if (this.#ownsClient) this.#client.close()
   }
 
-  #prepare(message: OutgoingMessage, compressAboveBytes = this.#compressAboveBytes) {
+  #compressionOfAll(messages: readonly OutgoingMessage[]): Compression | null {
+    const compression = this.#compression
+    if (compression === null) return null
+    const isLarge = ({ body }: OutgoingMessage) => Buffer.byteLength(body) >= compression.aboveBytes
+    return messages.every(isLarge) ? compression : null
+  }
+
+  #prepare(message: OutgoingMessage, compression = this.#compression) {
     if (this.#closed) throw new MqError('CLIENT_CLOSED', { what: 'producer' })
     const messageId = message.messageId ?? this.#ids.next(this.#client.world.clock.wallMs())
-    return prepareMessage(message, messageId, compressAboveBytes)
+    return prepareMessage(message, messageId, compression)
   }
 
   #header(prepared: PreparedMessage | null): Sending['header'] {

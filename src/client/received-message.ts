@@ -1,6 +1,7 @@
 /** A message as a consumer gets it. */
 import { MqError } from '../base/errors.ts'
-import { type StoredMessage, decodeRecords, plainBody } from '../protocol/record.ts'
+import { plainBytes } from '../protocol/compressed-body.ts'
+import { type StoredMessage, decodeRecords } from '../protocol/record.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 
 export interface ReceivedMessage extends StoredMessage {
@@ -16,8 +17,8 @@ export interface ReceivedMessage extends StoredMessage {
 export const PLAIN_BYTES_MAX = 16 * 1024 * 1024
 
 /**
- * The messages of a pull or query body. A compressed body is inflated when it is zlib; other kinds
- * stay as they are and keep their `compression`. Throws FRAME_MALFORMED when the bytes are no records.
+ * The messages of a pull or query body, their bodies plain. What is damaged, too large or compressed in
+ * an unknown way stays as it is and keeps its `compression`. Throws FRAME_MALFORMED when the bytes are no records.
  */
 export function receivedMessages(
   address: string,
@@ -30,7 +31,10 @@ export function receivedMessages(
 }
 
 export function received(brokerName: string, message: StoredMessage): ReceivedMessage {
-  const plain = message.compression === 'none' ? null : plainBody(message, PLAIN_BYTES_MAX)
+  const plain =
+    message.compression === 'none'
+      ? null
+      : plainBytes(message.body, message.compression, PLAIN_BYTES_MAX)
   const inflated =
     plain === null
       ? null

@@ -17,7 +17,7 @@
  * Source: apache/rocketmq store/…/MessageExtEncoder.java, store/…/CommitLog.java
  * (checkMessageAndReturnSize), common/…/message/MessageDecoder.java.
  */
-import { crc32, inflateSync } from 'node:zlib'
+import { crc32 } from 'node:zlib'
 import { copyBytes, readI16, readI32, readI8, viewOf, writeI32 } from '../base/bytes.ts'
 import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import { decodeHost, HOST_V4_BYTES, HOST_V6_BYTES } from './host.ts'
@@ -296,7 +296,7 @@ export interface StoredMessage {
   readonly preparedTransactionOffset: number
   readonly bodyCrc: number
   readonly body: Buffer
-  /** How `body` is compressed; `plainBody` undoes it. */
+  /** How `body` is compressed; `plainBytes` undoes it. */
   readonly compression: Compression
   readonly properties: Properties
   /** What people know it by: the producer's UNIQ_KEY, or else the offset id. */
@@ -366,27 +366,4 @@ export function decodeRecords(bytes: Buffer, checkCrc = true): DecodedRecords {
     at += message.sizeBytes
   }
   return { messages, fault: null }
-}
-
-/**
- * The body as its producer had it. Null when it cannot be had: another compression than zlib,
- * damaged, or larger than `limitBytes` once inflated.
- */
-export function plainBody(message: StoredMessage, limitBytes: number): Buffer | null {
-  return plainBytes(message.body, message.compression, limitBytes)
-}
-
-/** The same for a body that stands alone. */
-export function plainBytes(
-  body: Buffer,
-  compression: Compression,
-  limitBytes: number,
-): Buffer | null {
-  if (compression === 'none') return body
-  if (compression !== 'zlib') return null
-  try {
-    return inflateSync(body, { maxOutputLength: limitBytes })
-  } catch {
-    return null
-  }
 }

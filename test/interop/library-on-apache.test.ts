@@ -13,6 +13,7 @@ import { SendBack } from '../../src/client/send-back.ts'
 import { TopicReader } from '../../src/client/topic-reader.ts'
 import { startNameServer } from '../../src/nameserver/nameserver.ts'
 import { nameServerOptions } from '../../src/nameserver/options.ts'
+import { TransactionProducer } from '../../src/client/transaction-producer.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { type Cluster, apacheClassPath, skipBecause, startApache, until } from './peers.ts'
 
@@ -32,7 +33,15 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
     const nameServer = await startNameServer(nodeWorld, options, silentLogger)
     stops.push(() => nameServer.close())
     nameServers = `127.0.0.1:${nameServer.port}`
-    cluster = await startApache({ classPath: peers.classPath, namesrv: nameServers })
+    cluster = await startApache({
+      classPath: peers.classPath,
+      namesrv: nameServers,
+      brokerConf: {
+        transactionTimeOut: '4000',
+        transactionCheckInterval: '2000',
+        transactionOpBatchInterval: '50',
+      },
+    })
     stops.push(() => cluster.stop())
     admin = Admin.open(nodeWorld, { nameServers })
     producer = Producer.open(nodeWorld, { nameServers, compressAboveBytes: 4_096 })
@@ -173,6 +182,68 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
     })
     await expect.poll(() => bodies().length, wait).toBeGreaterThan(0)
     expect(bodies()).not.toContain('m0')
+  })
+
+  it('consumes in order: each queue has one owner, also when another member comes', async () => {
+    const topic = await aTopic('Ordered', 4, 200)
+    const seen = new Map<number, number[]>()
+    const busy = new Set<number>()
+    let overlaps = 0
+    let failed = false
+    const ordered: Partial<ConsumerOptions> = {
+      ordered: true,
+      suspendMs: 50,
+      pullBatch: 4,
+      handler: async ({ queueId, queueOffset }) => {
+        if (busy.has(queueId)) overlaps += 1
+        busy.add(queueId)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        busy.delete(queueId)
+        if (queueId === 2 && queueOffset === 7 && !failed) {
+          failed = true
+          throw new Error('once')
+        }
+        seen.set(queueId, [...(seen.get(queueId) ?? []), queueOffset])
+      },
+    }
+    const first = await consume(topic, 'CG_ordered', ordered)
+    const second = await consume(topic, 'CG_ordered', ordered)
+    await expect.poll(() => second.consumer.queues.length, wait).toBeGreaterThan(1)
+    await first.consumer.close()
+    const count = () => [...seen.values()].flat().length
+    await expect.poll(count, { timeout: 30_000 }).toBe(200)
+    const inOrder = Array.from({ length: 50 }, (_, i) => i)
+    expect([0, 1, 2, 3].map((queueId) => seen.get(queueId))).toEqual(Array(4).fill(inOrder))
+    expect([overlaps, failed]).toEqual([0, true])
+  })
+
+  it('sends transactions, answers the broker’s questions, and sees which are open', async () => {
+    const topic = await aTopic('Paid', 1)
+    const asked: string[] = []
+    const transactions = TransactionProducer.open(nodeWorld, {
+      nameServers,
+      group: 'PG_paid',
+      check: ({ body }) => {
+        asked.push(body.toString())
+        return body.toString() === 'late yes' ? 'commit' : 'rollback'
+      },
+    })
+    open.push(transactions)
+    const { bodies } = await consume(topic, 'CG_paid')
+    await transactions.sendTransaction({ topic, body: 'no' }, () => 'rollback')
+    await transactions.sendTransaction({ topic, body: 'yes' }, () => 'commit')
+    await expect.poll(bodies, wait).toEqual(['yes'])
+    for (const body of ['late yes', 'late no']) {
+      await transactions.sendTransaction({ topic, body, keys: 'k' }, () => 'unknown')
+    }
+    const listed = await admin.transactions.list()
+    expect(listed.filter(({ keys }) => keys === 'k')).toMatchObject([
+      { topic, producerGroup: 'PG_paid', broker: 'broker-a', checks: 0 },
+      { topic, producerGroup: 'PG_paid', broker: 'broker-a', checks: 0 },
+    ])
+    await expect.poll(bodies, { timeout: 30_000 }).toEqual(['yes', 'late yes'])
+    await expect.poll(() => admin.transactions.list(), { timeout: 30_000 }).toEqual([])
+    expect([...new Set(asked)].sort()).toEqual(['late no', 'late yes'])
   })
 
   it('reads a topic without a group', async () => {

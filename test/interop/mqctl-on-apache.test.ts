@@ -217,6 +217,51 @@ describe.skipIf(skipBecause('mqctl on Apache', peers.missing))('mqctl on an Apac
     await java.call('push.stop', { name: 'mixed' })
   })
 
+  it('asks and answers, also with the official client on the other side', async () => {
+    await createTopic('Prices', 2)
+    const { namesrv } = cluster
+    const replying = run(['reply', 'Prices', '--exec', 'cat', '--count', '2', '--idle', '60s'])
+    const asked = await json<{ body: string }>(['request', 'Prices', 'pear', '--timeout', '60s'])
+    expect(asked.body).toBe('pear')
+    await java.call('requester.start', { name: 'cli', group: 'PG_cli', namesrv })
+    const call = { name: 'cli', topic: 'Prices', body: 'plum' }
+    expect(await java.call('requester.request', call)).toMatchObject({ body: 'plum' })
+    await java.call('requester.stop', { name: 'cli' })
+    expect((await replying).stderr).toBe('2 answered, 0 failed, 0 left out\n')
+  })
+
+  it('sends transactions and lists those that are open', async () => {
+    await createTopic('Payments', 1)
+    const more = ['--group', 'PG_payments', '--txn']
+    for (const decision of ['rollback', 'commit', 'unknown']) {
+      await json(['produce', 'Payments', decision, ...more, decision])
+    }
+    const read = await consume('Payments')
+    expect(read.map(({ body }) => body)).toEqual(['commit'])
+    // What was ended is written down every three seconds there.
+    await expect
+      .poll(
+        async () => {
+          const list = ['txn', 'list', '--topic', 'Payments']
+          const { transactions } = await json<{ transactions: { producerGroup: string }[] }>(list)
+          return transactions.map(({ producerGroup }) => producerGroup)
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual(['PG_payments'])
+  })
+
+  it('consumes in order, a failed message again before the next one', async () => {
+    await createTopic('Steps', 1)
+    await json(['produce', 'Steps', '--order-key', 'A-1'], 'one\ntwo\nthree\n')
+    const { code, stdout } = await run([
+      ...['consume', 'Steps', '-g', 'workflow', '--orderly', '--from', 'start', '--exit-at-end'],
+      ...['--retry-delay', '10ms', '--exec'],
+      `sh -c 'read line; echo $line $MQCTL_RECONSUME_TIMES; [ $line != two ] || [ $MQCTL_RECONSUME_TIMES = 1 ]'`,
+    ])
+    expect([code, stdout]).toEqual([0, 'one 0\ntwo 0\ntwo 1\nthree 0\n'])
+  })
+
   it('moves a group back, and the official client agrees', async () => {
     await run(['group', 'reset', 'Mixed', '--topic', 'Shared', '--to', 'start', '--execute'])
     const stats = await java.call<{ totalDiff: number }>('admin.consumeStats', {

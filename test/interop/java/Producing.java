@@ -15,6 +15,7 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
+import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -61,6 +62,9 @@ final class Producing {
         producer.setSendMsgTimeout(request.getIntValue("timeoutMs", 5000));
         producer.setRetryTimesWhenSendFailed(request.getIntValue("retries", 2));
         producer.setCompressMsgBodyOverHowmuch(request.getIntValue("compressOver", 4096));
+        if (request.getString("compressType") != null) {
+            producer.setCompressType(CompressionType.of(request.getString("compressType")));
+        }
         producer.start();
         PRODUCERS.put(request.getString("name"), producer);
         return true;
