@@ -182,19 +182,21 @@ class BenchRun {
   #stopLooking: () => void = () => undefined
   /** Aborted when the window must end early. */
   readonly #early = new AbortController()
+  readonly #onInterrupt = () => {
+    this.#early.abort()
+  }
 
   constructor(world: World, options: BenchOptions) {
     this.#world = world
     this.#options = options
     const { target } = options.loaded.scenario
     this.#driver = openDriver(world, target.driver, options.endpoints)
-    options.interrupted.addEventListener('abort', () => {
-      this.#early.abort()
-    })
+    options.interrupted.addEventListener('abort', this.#onInterrupt)
     if (options.interrupted.aborted) this.#early.abort()
   }
 
   async close(): Promise<void> {
+    this.#options.interrupted.removeEventListener('abort', this.#onInterrupt)
     this.#stopProgress()
     this.#stopLooking()
     this.#crew?.end()

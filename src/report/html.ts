@@ -152,6 +152,7 @@ function timelines(result: BenchResult): Html[] {
       ...axis,
       title: 'Lag of the consumers, messages',
       format: grouped,
+      yMax: 10,
       lines: [{ name: 'messages', values: of(({ lag }) => lag) }],
     }),
     chart({

@@ -70,7 +70,8 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
       `${versions.join(', ')}; topic ${environment.target.topic}, ${environment.target.lanes} queues`,
     ])
   for (const group of result.lag.groups) {
-    lines.push(['lag', lagText(group)])
+    const isMany = result.phases.filter(({ excluded }) => excluded === null).length > 1
+    lines.push(['lag', lagText(group, isMany)])
     const { skew, queues } = group
     if (skew !== null && queues.length > 1) {
       const { fullest, maxToMean } = skew
@@ -83,9 +84,12 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
   return lines
 }
 
-function lagText(group: BenchResult['lag']['groups'][number]): string {
+function lagText(group: BenchResult['lag']['groups'][number], isMany: boolean): string {
   const { atEnd, max, maxSeconds, slopePerSecond, drainMs } = group
-  const slope = slopePerSecond === null ? '' : `, growing by ${signed(slopePerSecond)}/s`
+  // The slope of several phases together says nothing: each has its own in the table.
+  const verb = (slopePerSecond ?? 0) < 0 ? 'shrinking' : 'growing'
+  const slope =
+    slopePerSecond === null || isMany ? '' : `, ${verb} by ${grouped(Math.abs(slopePerSecond))}/s`
   const drained =
     drainMs === null
       ? 'never read to the end'
@@ -179,6 +183,7 @@ export function phaseTable({ phases }: BenchResult): Table {
       'load',
       'offered/s',
       'acked/s',
+      'received/s',
       'failed',
       'unsent',
       'latency',
@@ -195,16 +200,17 @@ export function phaseTable({ phases }: BenchResult): Table {
         ? []
         : counted.map(({ name, repetition, figures }) => {
             const { totals, latency, lag } = figures
-            const { offeredPerSecond, acked } = totals.rates
+            const { offeredPerSecond, acked, received } = totals.rates
             const shown = latency.response ?? latency.service
             return [
               repeats ? `${name} #${repetition}` : name,
               figures.load,
               offeredPerSecond === null ? '-' : grouped(offeredPerSecond),
               grouped(acked.meanPerSecond),
+              grouped(received.meanPerSecond),
               grouped(totals.failed),
               grouped(totals.unsent),
-              latency.response === null ? 'service' : 'response',
+              shown === null ? '-' : latency.response === null ? 'service' : 'response',
               milliseconds(shown?.p50Ms ?? null),
               milliseconds(shown?.p99Ms ?? null),
               milliseconds(shown?.p999Ms ?? null),

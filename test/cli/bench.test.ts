@@ -370,6 +370,27 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
   })
 })
 
+describe('mqctl bench gate', () => {
+  const few = ['--pairs', '8', '--same', '0', '--one-look', '--no-confirm', '--duration', '200ms']
+  const loose = ['--warmup', '100ms', '--set', 'validity.minSamples=1']
+
+  it('ends with the exit code of a run that failed', async () => {
+    const nobody = ['bench', 'gate', 'self', '127.0.0.1:1', 'smoke', ...few, ...loose]
+    const { exitCode, document } = await home.json(nobody)
+    expect([exitCode, document.error.code]).toEqual([3, 'NAMESRV_UNREACHABLE'])
+  })
+
+  it.each([
+    [['sefl', 'self'], 'did you mean self?'],
+    [['./nosuch', 'self'], 'no such file'],
+    [['self', 'producers.treads=3'], 'did you mean threads?'],
+    [['self', 'self', '--pairs', '5'], 'it takes 8 to 100'],
+  ])('%j is refused before anything runs, exit 2', async (args, text) => {
+    const { exitCode, stderr } = await home.run(['bench', 'gate', ...args])
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(text)])
+  })
+})
+
 describe('mqctl bench list and show', () => {
   it('lists the scenarios that ship', async () => {
     const { document } = await home.json(['bench', 'list'])

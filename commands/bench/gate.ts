@@ -1,0 +1,179 @@
+import path from 'node:path'
+import { Flags } from '@oclif/core'
+import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
+import { type GateSide, runGate } from '../../src/bench/gate.ts'
+import type { GateResult } from '../../src/bench/gate-result.ts'
+import { PAIRS_MIN } from '../../src/bench/gate-judge.ts'
+import { overridesOf } from '../../src/bench/overrides.ts'
+import { type BenchOptions, runBench } from '../../src/bench/run.ts'
+import type { BenchResult } from '../../src/bench/result.ts'
+import { type GateTarget, gateTarget } from '../../src/bench/gate-target.ts'
+import { MqctlCommand } from '../../src/cli/command.ts'
+import { argument, pairFlag, shareFlag, wholeFlag } from '../../src/cli/flags.ts'
+import { renderTable } from '../../src/cli/table.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
+import { binOfBuild, startOtherBuild } from '../../src/engine/other-build.ts'
+import { processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
+import { gateHeadline, gateNotes, gateTable } from '../../src/report/gate.ts'
+
+type Flagged = Parameters<typeof overridesOf>[0]
+
+export default class BenchGate extends MqctlCommand<GateResult> {
+  static override summary = 'Is HEAD slower than BASE? Runs both in turn and judges the pairs.'
+  static override description = `BASE and HEAD are each one of: a build of mqctl (its directory), the name servers of brokers that run
+(HOST:PORT), settings of the scenario (KEY=VALUE,KEY=VALUE), or "self", which is this build. The load always
+comes from this build. Runs come in pairs in turned order; a change counts when an exact sign-flip test,
+the interval and the size of the change agree and it comes again in confirming runs.
+Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run that failed.`
+  static override args = {
+    base: argument({ description: 'What HEAD is measured against.', required: true }),
+    head: argument({ description: 'What is judged.', required: true }),
+    scenario: argument({
+      description: 'A scenario from bench list, or a file.',
+      default: DEFAULT_SCENARIO,
+    }),
+  }
+  static override flags = {
+    pairs: wholeFlag({
+      summary: 'Pairs of the first look; as many again when they cannot tell.',
+      min: PAIRS_MIN,
+      max: 100,
+      default: 10,
+    }),
+    'one-look': Flags.boolean({ summary: 'Do not run more pairs when the first cannot tell.' }),
+    same: wholeFlag({
+      summary: 'Pairs of BASE against itself, to learn what equal runs differ by.',
+      min: 0,
+      max: 50,
+      default: 3,
+    }),
+    'min-effect': shareFlag({
+      summary: 'The smallest change that matters; of tail latencies at least 10 %.',
+      default: 0.05,
+      defaultHelp: async () => '5%',
+    }),
+    confirm: Flags.boolean({
+      summary: 'Run a regression once more before it is called one.',
+      default: true,
+      allowNo: true,
+    }),
+    seed: wholeFlag({ summary: 'Of the order and of the payload.', default: 1 }),
+    duration: Flags.string({ summary: 'Length of the first stage of the load, as in 10s.' }),
+    warmup: Flags.string({ summary: 'Load before it, counted nowhere.' }),
+    rate: Flags.string({ summary: 'Send by a schedule at this rate, as in 5000/s.' }),
+    set: pairFlag({ summary: 'Any key of the scenario, for both sides.', multiple: true }),
+  }
+  static override examples = [
+    '<%= config.bin %> bench gate ../main . --duration 10s',
+    '<%= config.bin %> bench gate self producers.threads=160',
+    '<%= config.bin %> bench gate 10.0.0.5:9876 10.0.0.6:9876 latency-5k --json',
+  ]
+
+  async run(): Promise<GateResult> {
+    const { args, flags } = await this.parse(BenchGate)
+    const interrupted = this.claimInterrupts()
+    const result = await runGate({
+      base: this.#sideOf(args.base, args.scenario, flags, interrupted),
+      head: this.#sideOf(args.head, args.scenario, flags, interrupted),
+      pairs: flags.pairs,
+      oneLook: flags['one-look'],
+      draws: flags.same,
+      minEffect: flags['min-effect'],
+      seed: flags.seed,
+      confirm: flags.confirm,
+      interrupted,
+      nowMs: () => this.world.clock.wallMs(),
+      onRun: ({ run, runs, side, same, result: done }) => {
+        const rate = Math.round(done.totals.rates.acked.meanPerSecond).toLocaleString('en-US')
+        const which = same ? 'base again' : side
+        this.remark(`run ${run} of ${runs}: ${which}, ${rate} msg/s, ${done.verdict}`)
+      },
+    })
+    this.exitWith(result.exitCode)
+    return this.show(result, {
+      rows: ({ metrics }) => metrics,
+      text: (shown, terminal) => textOf(shown, terminal),
+    })
+  }
+
+  #sideOf(
+    spec: string,
+    scenario: string,
+    flags: Omit<Flagged, 'seed'>,
+    interrupted: AbortSignal,
+  ): GateSide {
+    const target = gateTarget(spec)
+    if (target.kind === 'build') binOfBuild(target.place)
+    const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
+    const common = overridesOf({
+      duration: flags.duration,
+      warmup: flags.warmup,
+      rate: flags.rate,
+      set: flags.set,
+    })
+    const load = (seed: number) =>
+      catalogue.load(scenario, [
+        ...common,
+        ...target.overrides,
+        { path: 'seed', value: String(seed), source: `--seed ${seed}` },
+      ])
+    // What is wrong with the scenario is said before anything runs.
+    load(1)
+    return {
+      name: spec,
+      run: (seed) =>
+        this.#runOn(target, {
+          loaded: load(seed),
+          endpoints: [],
+          known: [],
+          dataDir: null,
+          toolVersion: this.config.version,
+          ceiling: false,
+          interrupted,
+          onProgress: () => undefined,
+        }),
+    }
+  }
+
+  /** One run on brokers of its own, or on those that run. */
+  async #runOn(target: GateTarget, options: BenchOptions): Promise<BenchResult> {
+    const { scenario } = options.loaded
+    const { driver, endpoints, topology, durability } = scenario.target
+    const brokers = topology.masters
+    const flush = durability === 'fsync' ? ('sync' as const) : ('async' as const)
+    if (target.kind === 'build') {
+      const bin = binOfBuild(target.place)
+      const build = await startOtherBuild(this.world, { bin, brokers, flush })
+      try {
+        const known = build.brokers.map((broker) => ({ ...broker, role: 'broker' as const }))
+        const { namesrv, dataDir } = build
+        return await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
+      } finally {
+        await build.end()
+      }
+    }
+    if (driver !== 'embedded') return runBench(this.world, { ...options, endpoints })
+    const engine = await startThrowaway(this.world, { brokers, flush })
+    try {
+      const { namesrv } = engine.status
+      const known = processesOf(engine.status)
+      const { dataDir } = engine
+      return await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
+    } finally {
+      await engine.end(false)
+    }
+  }
+}
+
+function textOf(result: GateResult, terminal: Terminal): string {
+  const { heads, rows } = gateTable(result)
+  const columns = heads.map((head) => ({ head }))
+  return [
+    gateHeadline(result),
+    ...result.reasons.map((reason) => `  ${reason}`),
+    '',
+    renderTable(terminal, columns, rows),
+    '',
+    ...gateNotes(result),
+  ].join('\n')
+}

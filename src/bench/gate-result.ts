@@ -1,0 +1,76 @@
+/** What a gate found: one versioned document, as `result.ts` is for a run. */
+
+export type GateVerdict = 'ok' | 'regressed' | 'improved' | 'inconclusive'
+
+/** The two places of a pair. */
+export type Side = 'base' | 'head'
+
+export interface JudgedMetric {
+  readonly metric: string
+  readonly primary: boolean
+  readonly higherIsBetter: boolean
+  readonly pairs: number
+  /** Means over the runs. */
+  readonly base: number
+  readonly head: number
+  /** Head over base minus one, from the mean of the logarithms. */
+  readonly change: number
+  readonly low: number
+  readonly high: number
+  /** From the Hodges–Lehmann centre of the logarithms. */
+  readonly medianChange: number
+  readonly p: number
+  /** After Holm; null for metrics that only inform. */
+  readonly pCorrected: number | null
+  /** What two runs of the same thing differ by on this machine, averaged over as many pairs; null when unknown. */
+  readonly floor: number | null
+  /** The larger of floor and smallest change that matters. */
+  readonly limit: number
+  readonly verdict: GateVerdict
+  readonly why: string
+  /** Pairs with which a change of nothing would be called ok; null when there are enough. */
+  readonly pairsNeeded: number | null
+}
+
+/** What one run says of each metric; null when it does not. */
+export type GateValues = Readonly<Record<string, number | null>>
+
+export interface GatePair {
+  readonly same: boolean
+  readonly first: Side
+  readonly base: { readonly runId: string; readonly values: GateValues }
+  readonly head: { readonly runId: string; readonly values: GateValues }
+}
+
+export interface GateLook {
+  readonly pairs: number
+  readonly alpha: number
+  readonly verdict: GateVerdict
+}
+
+export interface GateResult {
+  readonly schemaVersion: 1
+  readonly kind: 'gate'
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly base: string
+  readonly head: string
+  readonly scenario: { readonly name: string; readonly base: string; readonly head: string }
+  readonly machine: string
+  readonly durability: string
+  readonly seed: number
+  readonly minEffect: number
+  readonly metrics: readonly JudgedMetric[]
+  /** Metrics that would decide and have no value in some run, for want of samples or of a look inside the broker. */
+  readonly unmeasured: readonly string[]
+  readonly looks: readonly GateLook[]
+  /** What the confirming runs said; null when there were none. */
+  readonly confirmation: {
+    readonly metrics: readonly JudgedMetric[]
+    readonly verdict: GateVerdict
+  } | null
+  readonly pairs: readonly GatePair[]
+  readonly verdict: GateVerdict | 'interrupted' | 'stopped'
+  readonly exitCode: number
+  readonly reasons: readonly string[]
+}

@@ -1,0 +1,343 @@
+/**
+ * Is the head slower than the base? Runs both again and again, in pairs that lie next to each other
+ * in time and in turned order, each run on brokers of its own, and judges the pairs.
+ *
+ * Two looks that are fixed beforehand: after `pairs` pairs, and after twice as many when those could
+ * not tell; the chance of a false alarm is shared out between them. What comes out as a regression
+ * must come out once more, from fresh runs with another seed, before it is called one.
+ */
+import { ExitCode } from '../base/exit-codes.ts'
+import { MqError } from '../base/errors.ts'
+import { type MetricPairs, judgeGate } from './gate-judge.ts'
+import { type PlannedPair, gateOrder } from './gate-order.ts'
+import type {
+  GateLook,
+  GatePair,
+  GateResult,
+  GateVerdict,
+  JudgedMetric,
+  Side,
+} from './gate-result.ts'
+import type { BenchResult } from './result.ts'
+
+/** One of the two things that are compared. */
+export interface GateSide {
+  /** As the user named it. */
+  readonly name: string
+  /** One run on fresh brokers, or on those that were named. */
+  run(seed: number): Promise<BenchResult>
+}
+
+export interface GateOptions {
+  readonly base: GateSide
+  readonly head: GateSide
+  /** Of the first look; the second has twice as many. At least 8. */
+  readonly pairs: number
+  /** Stop after the first look, whatever it says. */
+  readonly oneLook: boolean
+  /** Pairs of the base against itself, for the floor. */
+  readonly draws: number
+  /** The smallest change that matters, as a share. */
+  readonly minEffect: number
+  readonly seed: number
+  /** Run a regression once more before it is called one. */
+  readonly confirm: boolean
+  readonly interrupted: AbortSignal
+  readonly nowMs: () => number
+  readonly onRun: (done: GateProgress) => void
+}
+
+export interface GateProgress {
+  /** From 1. */
+  readonly run: number
+  /** Planned so far. */
+  readonly runs: number
+  readonly side: Side
+  readonly same: boolean
+  readonly result: BenchResult
+}
+
+interface Metric {
+  readonly name: string
+  readonly primary: (result: BenchResult) => boolean
+  readonly higherIsBetter: boolean
+  /** The smallest change that matters is at least this. */
+  readonly minEffect: number
+  readonly read: (result: BenchResult) => number | null
+}
+
+/** Tails are noisy: less than a tenth of them is no news. */
+const TAIL_EFFECT_MIN = 0.1
+const LATENCY = (result: BenchResult) => result.latency.response ?? result.latency.service
+
+const metrics: readonly Metric[] = [
+  {
+    name: 'rate.acked',
+    // By a schedule the rate is what was asked for, and says nothing.
+    primary: ({ pacing }) => pacing.model !== 'open',
+    higherIsBetter: true,
+    minEffect: 0,
+    read: ({ totals }) => totals.rates.acked.meanPerSecond,
+  },
+  {
+    name: 'latency.p99',
+    primary: () => true,
+    higherIsBetter: false,
+    minEffect: TAIL_EFFECT_MIN,
+    read: (result) => LATENCY(result)?.p99Ms ?? null,
+  },
+  {
+    name: 'broker.cpuPerMessage',
+    primary: () => true,
+    higherIsBetter: false,
+    minEffect: 0,
+    read: ({ efficiency }) => efficiency.brokerCpuUsPerMessage,
+  },
+  {
+    name: 'latency.p50',
+    primary: () => false,
+    higherIsBetter: false,
+    minEffect: 0,
+    read: (result) => LATENCY(result)?.p50Ms ?? null,
+  },
+  {
+    name: 'endToEnd.p99',
+    primary: () => false,
+    higherIsBetter: false,
+    minEffect: TAIL_EFFECT_MIN,
+    read: ({ latency }) => latency.endToEnd?.p99Ms ?? null,
+  },
+]
+
+const ALPHA_FIRST = 0.03
+const ALPHA_SECOND = 0.02
+const ALPHA_ALONE = 0.05
+/** A run that is invalid, by steal for instance, is repeated this often before the gate gives up. */
+const INVALID_MAX = 2
+
+/** Rejects with what the runs reject with: target unreachable, topic refused … */
+export function runGate(options: GateOptions): Promise<GateResult> {
+  return new Gate(options).run()
+}
+
+/** The gate cannot go on; what is known is in the result all the same. */
+class Stopped extends Error {
+  readonly exitCode: number
+
+  constructor(reason: string, exitCode: number) {
+    super(reason)
+    this.exitCode = exitCode
+  }
+}
+
+class Gate {
+  readonly #options: GateOptions
+  readonly #pairs: GatePair[] = []
+  readonly #confirming: GatePair[] = []
+  readonly #looks: GateLook[] = []
+  readonly #firstOf = new Map<Side, BenchResult>()
+  #run = 0
+  #planned = 0
+  #startedMs = 0
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  async run(): Promise<GateResult> {
+    this.#startedMs = this.#options.nowMs()
+    try {
+      return await this.#judged()
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error
+      const verdict = error.exitCode === ExitCode.interrupted ? 'interrupted' : 'stopped'
+      const { metrics: judged } = judgeGate(this.#metricPairs(this.#pairs), ALPHA_ALONE)
+      return this.#result(judged, null, verdict, error.exitCode, [error.message])
+    }
+  }
+
+  async #judged(): Promise<GateResult> {
+    const { pairs, draws, seed, oneLook, confirm } = this.#options
+    await this.#runPairs(gateOrder(pairs, draws, seed), seed, this.#pairs)
+    let judged = this.#look(oneLook ? ALPHA_ALONE : ALPHA_FIRST)
+    if (judged.verdict === 'inconclusive' && !oneLook) {
+      await this.#runPairs(gateOrder(pairs, 0, seed + 1), seed + 1000, this.#pairs)
+      judged = this.#look(ALPHA_SECOND)
+    }
+    let confirmation: GateResult['confirmation'] = null
+    let { verdict } = judged
+    if (verdict === 'regressed' && confirm) {
+      const again = gateOrder(pairs, draws, seed + 2)
+      await this.#runPairs(again, seed + 2000, this.#confirming)
+      confirmation = judgeGate(this.#metricPairs(this.#confirming), ALPHA_ALONE)
+      if (!stillRegressed(judged.metrics, confirmation.metrics)) verdict = 'inconclusive'
+    }
+    const reasons = reasonsOf(judged.metrics, verdict, confirmation !== null)
+    return this.#result(judged.metrics, confirmation, verdict, exitCodeOf(verdict), reasons)
+  }
+
+  #look(alpha: number): ReturnType<typeof judgeGate> {
+    const judged = judgeGate(this.#metricPairs(this.#pairs), alpha)
+    const compared = this.#pairs.filter(({ same }) => !same)
+    this.#looks.push({ pairs: compared.length, alpha, verdict: judged.verdict })
+    return judged
+  }
+
+  async #runPairs(planned: readonly PlannedPair[], seed: number, into: GatePair[]): Promise<void> {
+    this.#planned += planned.length * 2
+    for (const [index, { same, first }] of planned.entries()) {
+      // Both runs of a pair send the same bytes.
+      const runs = new Map<Side, BenchResult>()
+      const order: readonly Side[] = first === 'base' ? ['base', 'head'] : ['head', 'base']
+      for (const side of order) runs.set(side, await this.#runOf(side, same, seed + index))
+      const [base, head] = [runs.get('base'), runs.get('head')]
+      if (base === undefined || head === undefined) continue
+      into.push({ same, first, base: told(base), head: told(head) })
+    }
+  }
+
+  /** @param same also the head's place is taken by the base */
+  async #runOf(side: Side, same: boolean, seed: number): Promise<BenchResult> {
+    const { base, head, interrupted, onRun } = this.#options
+    const thing = side === 'base' || same ? base : head
+    this.#run += 1
+    for (let attempt = 1; ; attempt += 1) {
+      if (interrupted.aborted) throw new Stopped('interrupted', ExitCode.interrupted)
+      const result = await thing.run(seed)
+      onRun({ run: this.#run, runs: this.#planned, side, same, result })
+      // A threshold of the scenario is another question than the gate's.
+      if (result.verdict === 'ok' || result.verdict === 'threshold') {
+        this.#checkAlike(same ? 'base' : side, result)
+        return result
+      }
+      const { verdict, exitCode, reasons } = result
+      if (verdict === 'interrupted') throw new Stopped('interrupted', ExitCode.interrupted)
+      if (verdict === 'invalid' && attempt < INVALID_MAX) continue
+      throw new Stopped(`a run of ${thing.name} was ${verdict}: ${reasons[0] ?? ''}`, exitCode)
+    }
+  }
+
+  /** Unlike promises cannot be ranked. Throws MqError CONFIG_INVALID. */
+  #checkAlike(side: Side, result: BenchResult): void {
+    if (!this.#firstOf.has(side)) this.#firstOf.set(side, result)
+    const other = this.#firstOf.get(side === 'base' ? 'head' : 'base')
+    if (other === undefined || other.durability.profile === result.durability.profile) return
+    throw new MqError('CONFIG_INVALID', {
+      where: this.#options[side].name,
+      what: `an acknowledgement means ${result.durability.profile} there and ${other.durability.profile} on the other side`,
+      hint: 'compare brokers that promise the same: see flushDiskType, and the disk of the data',
+    })
+  }
+
+  #metricPairs(pairs: readonly GatePair[]): MetricPairs[] {
+    const result = this.#firstOf.get('base')
+    if (result === undefined) return []
+    return metrics.flatMap((metric): MetricPairs[] => {
+      const values = (same: boolean) =>
+        pairs.flatMap((pair) => {
+          const [base, head] = [pair.base.values[metric.name], pair.head.values[metric.name]]
+          const known = pair.same === same && (base ?? 0) > 0 && (head ?? 0) > 0
+          return known ? [{ base: base ?? 0, head: head ?? 0 }] : []
+        })
+      const compared = values(false)
+      // A metric that only some runs have would be judged by those that happened to have it.
+      if (compared.length < pairs.filter(({ same }) => !same).length) return []
+      return [
+        {
+          metric: metric.name,
+          primary: metric.primary(result),
+          higherIsBetter: metric.higherIsBetter,
+          minEffect: Math.max(metric.minEffect, this.#options.minEffect),
+          pairs: compared,
+          same: values(true),
+        },
+      ]
+    })
+  }
+
+  #result(
+    judged: readonly JudgedMetric[],
+    confirmation: GateResult['confirmation'],
+    verdict: GateResult['verdict'],
+    exitCode: number,
+    reasons: readonly string[],
+  ): GateResult {
+    const { base, head, seed, minEffect, nowMs } = this.#options
+    const [first, second] = [this.#firstOf.get('base'), this.#firstOf.get('head')]
+    return {
+      schemaVersion: 1,
+      kind: 'gate',
+      startedAt: new Date(this.#startedMs).toISOString(),
+      endedAt: new Date(nowMs()).toISOString(),
+      base: base.name,
+      head: head.name,
+      scenario: {
+        name: first?.scenario.name ?? '',
+        base: first?.scenario.hash ?? '',
+        head: second?.scenario.hash ?? '',
+      },
+      machine: machineOf(first),
+      durability: first?.durability.acknowledged ?? '',
+      seed,
+      minEffect,
+      metrics: judged,
+      unmeasured: first === undefined ? [] : unmeasured(first, judged),
+      looks: this.#looks,
+      confirmation,
+      pairs: [...this.#pairs, ...this.#confirming],
+      verdict,
+      exitCode,
+      reasons,
+    }
+  }
+}
+
+function told(result: BenchResult): GatePair['base'] {
+  const values = Object.fromEntries(metrics.map(({ name, read }) => [name, read(result)]))
+  return { runId: result.runId, values }
+}
+
+function unmeasured(result: BenchResult, judged: readonly JudgedMetric[]): string[] {
+  return metrics.flatMap(({ name, primary }) =>
+    primary(result) && judged.every(({ metric }) => metric !== name) ? [name] : [],
+  )
+}
+
+function machineOf(result: BenchResult | undefined): string {
+  const [host] = result?.hosts ?? []
+  return host === undefined ? '' : `${host.name}, ${host.cpuCount} cores`
+}
+
+/** Some metric that regressed did so again. */
+function stillRegressed(before: readonly JudgedMetric[], after: readonly JudgedMetric[]): boolean {
+  return before.some(
+    ({ metric, primary, verdict }) =>
+      primary &&
+      verdict === 'regressed' &&
+      after.some((one) => one.metric === metric && one.verdict === 'regressed'),
+  )
+}
+
+function reasonsOf(
+  judged: readonly JudgedMetric[],
+  verdict: GateVerdict,
+  confirmed: boolean,
+): string[] {
+  if (verdict === 'ok' || verdict === 'improved') return []
+  const told = judged.filter(
+    (one) => one.primary && (one.verdict === 'regressed' || one.verdict === 'inconclusive'),
+  )
+  const reasons = told.map(({ metric, change, why }) => {
+    const share = `${change < 0 ? '' : '+'}${(change * 100).toFixed(1)} %`
+    return `${metric} ${share}: ${why}`
+  })
+  if (verdict === 'inconclusive' && confirmed) {
+    reasons.push('a regression did not come again in the confirming runs')
+  }
+  return reasons
+}
+
+function exitCodeOf(verdict: GateVerdict): number {
+  if (verdict === 'regressed') return ExitCode.regression
+  return verdict === 'inconclusive' ? ExitCode.inconclusive : ExitCode.ok
+}

@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest'
+import { type GateOptions, type GateSide, runGate } from '../../src/bench/gate.ts'
+import { gateTarget } from '../../src/bench/gate-target.ts'
+import { xorshift } from '../../src/bench/payload.ts'
+import type { BenchResult } from '../../src/bench/result.ts'
+import { gateNotes, gateTable } from '../../src/report/gate.ts'
+import { aResult } from './a-result.ts'
+
+const random = xorshift(5)
+
+/** A result at this rate, a little noise in it; latency and CPU follow the rate. */
+function at(rate: number, changes: Partial<BenchResult> = {}): BenchResult {
+  const { totals, latency, efficiency } = aResult()
+  const noisy = rate * (1 + ((random() % 100) - 50) / 10_000)
+  const acked = { ...totals.rates.acked, meanPerSecond: noisy }
+  const service = latency.service === null ? null : { ...latency.service, p99Ms: 1e5 / noisy }
+  return aResult({
+    totals: { ...totals, rates: { ...totals.rates, acked } },
+    latency: { ...latency, service },
+    efficiency: { ...efficiency, brokerCpuUsPerMessage: 1e5 / noisy },
+    ...changes,
+  })
+}
+
+/** Sides that answer by a function of how often they were asked; the order of asking is kept. */
+function sides(base: (run: number) => BenchResult, head: (run: number) => BenchResult) {
+  const asked: string[] = []
+  const seeds: number[] = []
+  const side = (name: string, answer: (run: number) => BenchResult): GateSide => {
+    let runs = 0
+    return {
+      name,
+      run: async (seed) => {
+        asked.push(name)
+        seeds.push(seed)
+        runs += 1
+        return answer(runs)
+      },
+    }
+  }
+  return { asked, seeds, base: side('base', base), head: side('head', head) }
+}
+
+function gate(of: ReturnType<typeof sides>, changes: Partial<GateOptions> = {}) {
+  return runGate({
+    base: of.base,
+    head: of.head,
+    pairs: 8,
+    oneLook: false,
+    draws: 3,
+    minEffect: 0.05,
+    seed: 1,
+    confirm: true,
+    interrupted: new AbortController().signal,
+    nowMs: () => 0,
+    onRun: () => undefined,
+    ...changes,
+  })
+}
+
+describe('a gate', () => {
+  it('says ok of equals after the first look, and runs both sides as often, the floor aside', async () => {
+    const of = sides(
+      () => at(1000),
+      () => at(1000),
+    )
+    const result = await gate(of)
+    expect([result.verdict, result.exitCode, result.looks.length]).toEqual(['ok', 0, 1])
+    expect(of.asked.filter((name) => name === 'head')).toHaveLength(8)
+    expect(of.asked.filter((name) => name === 'base')).toHaveLength(8 + 6)
+    // The two runs of a pair have one seed, so they send the same bytes.
+    for (let run = 0; run < of.seeds.length; run += 2) {
+      expect(of.seeds[run]).toBe(of.seeds[run + 1])
+    }
+  })
+
+  it('ends with 11 when a loss comes again in the confirming runs', async () => {
+    const result = await gate(
+      sides(
+        () => at(1000),
+        () => at(850),
+      ),
+    )
+    expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+    expect(result.confirmation?.verdict).toBe('regressed')
+    expect(result.reasons[0]).toMatch(/^rate\.acked -1[45]\.\d %/)
+  })
+
+  it('is inconclusive, exit 14, when it does not come again', async () => {
+    const result = await gate(
+      sides(
+        () => at(1000),
+        (run) => at(run <= 8 ? 850 : 1000),
+      ),
+    )
+    expect([result.verdict, result.exitCode]).toEqual(['inconclusive', 14])
+    expect(result.reasons.at(-1)).toContain('did not come again')
+  })
+
+  it('runs as many pairs again when the first look cannot tell, and not with one look', async () => {
+    const wild = () =>
+      sides(
+        () => at(1000),
+        (run) => at(run % 2 === 0 ? 800 : 1250),
+      )
+    const two = await gate(wild())
+    expect(two.looks.map(({ pairs, alpha }) => [pairs, alpha])).toEqual([
+      [8, 0.03],
+      [16, 0.02],
+    ])
+    expect([two.verdict, two.exitCode]).toEqual(['inconclusive', 14])
+    const one = await gate(wild(), { oneLook: true })
+    expect(one.looks.map(({ pairs, alpha }) => [pairs, alpha])).toEqual([[8, 0.05]])
+    expect(gateNotes(one).join('\n')).toMatch(/about \d+ pairs would tell/)
+  })
+
+  it('repeats an invalid run once, and ends with its code when it comes again', async () => {
+    const invalid = { verdict: 'invalid' as const, exitCode: 13, reasons: ['steal'] }
+    const once = await gate(
+      sides(
+        (run) => at(1000, run === 3 ? invalid : {}),
+        () => at(1000),
+      ),
+    )
+    expect(once.verdict).toBe('ok')
+    const always = await gate(
+      sides(
+        () => at(1000),
+        () => at(1000, invalid),
+      ),
+    )
+    expect([always.verdict, always.exitCode]).toEqual(['stopped', 13])
+    expect(always.reasons).toEqual(['a run of head was invalid: steal'])
+  })
+
+  it('ends with the code of a run that lost messages', async () => {
+    const lost = { verdict: 'integrity' as const, exitCode: 12, reasons: ['1 lost'] }
+    const result = await gate(
+      sides(
+        () => at(1000),
+        () => at(1000, lost),
+      ),
+    )
+    expect([result.verdict, result.exitCode]).toEqual(['stopped', 12])
+  })
+
+  it('stops at Ctrl-C with what it has, exit 130', async () => {
+    const stop = new AbortController()
+    const of = sides(
+      (run) => {
+        if (run === 9) stop.abort()
+        return at(1000)
+      },
+      () => at(1000),
+    )
+    const result = await gate(of, { interrupted: stop.signal })
+    expect([result.verdict, result.exitCode]).toEqual(['interrupted', 130])
+    expect(result.pairs.length).toBeGreaterThan(1)
+  })
+
+  it('refuses to rank sides whose acknowledgements mean different things', async () => {
+    const { durability } = aResult()
+    const fsync = { durability: { ...durability, profile: 'fsync' as const } }
+    const of = sides(
+      () => at(1000),
+      () => at(1000, fsync),
+    )
+    await expect(gate(of)).rejects.toThrow('an acknowledgement means')
+  })
+
+  it('leaves a metric out that some run has no value of, and says so', async () => {
+    const { latency } = aResult()
+    const unknown = { latency: { ...latency, service: null } }
+    const result = await gate(
+      sides(
+        () => at(1000),
+        (run) => at(1000, run === 2 ? unknown : {}),
+      ),
+    )
+    expect(result.unmeasured).toEqual(['latency.p99'])
+    expect(gateTable(result).rows.map(([metric]) => metric)).toEqual([
+      'rate.acked',
+      'broker.cpuPerMessage',
+      '(endToEnd.p99)',
+    ])
+  })
+})
+
+describe('a side of a gate', () => {
+  it.each([
+    ['self', { kind: 'self' }],
+    ['127.0.0.1:9876', { kind: 'brokers' }],
+    ['a.example:9876;b.example:9876', { kind: 'brokers' }],
+    ['./build', { kind: 'build', place: './build' }],
+    ['..', { kind: 'build', place: '..' }],
+    ['message.size=1KiB', { kind: 'self' }],
+  ])('%s', (spec, expected) => {
+    expect(gateTarget(spec)).toMatchObject(expected)
+  })
+
+  it('may change several keys, and a value may have commas', () => {
+    const { overrides } = gateTarget('producers.threads=5,target.endpoints=[a:1,b:2],seed=3')
+    expect(overrides.map(({ path, value }) => [path, value])).toEqual([
+      ['producers.threads', '5'],
+      ['target.endpoints', '[a:1,b:2]'],
+      ['seed', '3'],
+    ])
+  })
+
+  it('is refused when it is none of these', () => {
+    expect(() => gateTarget('banana')).toThrow('"banana" is no side of a gate')
+  })
+})
