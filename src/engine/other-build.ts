@@ -48,7 +48,7 @@ export function binOfBuild(place: string): string {
   })
 }
 
-/** Starts it and waits until it serves. Throws MqError START_FAILED with what it said. */
+/** Starts it and waits until it serves. Throws MqError BUILD_FAILED with what it said. */
 export async function startOtherBuild(
   world: World,
   { bin, brokers, flush }: OtherBuildOptions,
@@ -63,7 +63,7 @@ export async function startOtherBuild(
   const args = ['start', NAME, '--detach', '--any-port', '--data-dir', dataDir, '--json']
   const sized = ['--brokers', String(brokers), '--flush', flush]
   try {
-    const status = statusOf(await runOf(bin, root, [...args, ...sized]))
+    const status = statusOf(bin, await runOf(bin, root, [...args, ...sized]))
     return {
       namesrv: status.namesrv,
       brokers: status.brokers,
@@ -76,11 +76,7 @@ export async function startOtherBuild(
   } catch (error) {
     await runOf(bin, root, ['stop', NAME]).catch(() => undefined)
     await world.disk.removeTree(root)
-    throw new MqError(
-      'START_FAILED',
-      { what: bin, why: messageOf(error), hint: 'does it start by itself?' },
-      { cause: error },
-    )
+    throw error
   }
 }
 
@@ -89,13 +85,18 @@ interface Status {
   readonly brokers: OtherBuild['brokers']
 }
 
-function statusOf(text: string): Status {
-  const status = JSON.parse(text) as Partial<Status>
-  const { namesrv, brokers } = status
-  if (!Array.isArray(namesrv) || !Array.isArray(brokers)) {
-    throw new Error('its start --json says neither name servers nor brokers')
+function statusOf(bin: string, text: string): Status {
+  try {
+    const { namesrv, brokers } = JSON.parse(text) as Partial<Status>
+    if (Array.isArray(namesrv) && Array.isArray(brokers)) return { namesrv, brokers }
+  } catch (error) {
+    throw buildFailed(bin, ['start'], messageOf(error))
   }
-  return { namesrv, brokers }
+  throw buildFailed(bin, ['start'], 'its JSON says neither name servers nor brokers')
+}
+
+function buildFailed(bin: string, [command = '']: readonly string[], why: string): MqError {
+  return new MqError('BUILD_FAILED', { bin, command, why: why.slice(0, 500) })
 }
 
 function runOf(bin: string, root: string, args: readonly string[]): Promise<string> {
@@ -104,7 +105,7 @@ function runOf(bin: string, root: string, args: readonly string[]): Promise<stri
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [bin, ...args], options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)
-      else reject(new Error((stderr.trim() || stdout.trim() || error.message).slice(0, 500)))
+      else reject(buildFailed(bin, args, stderr.trim() || stdout.trim() || error.message))
     })
   })
 }
