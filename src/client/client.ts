@@ -35,8 +35,11 @@ export interface GroupMember {
   readonly producerGroup: string | null
   /** Part of the heart-beat of a consumer, else null. */
   consumerData(): ConsumerData | null
-  /** A request of a broker; the response, or null when it is for another member or has none. */
-  onRequest(command: Command): Promise<Command | null> | Command | null
+  /**
+   * A request of a broker; the response, or null when it is for another member or has none.
+   * @param address where it came from
+   */
+  onRequest(command: Command, address: string): Promise<Command | null> | Command | null
   /** Queues or addresses of a topic changed. */
   onRouteChange(topic: string): void
 }
@@ -216,7 +219,7 @@ export class MqClient {
     let response: Command | null = null
     try {
       for (const member of this.#members) {
-        response = await member.onRequest(command)
+        response = await member.onRequest(command, connection.remoteAddress)
         if (response !== null) break
       }
     } catch (error) {

@@ -75,8 +75,8 @@ export class TransactionProducer {
     this.#options = options
     this.#producer = Producer.over(client, {
       ...options,
-      onRequest: async (command) => {
-        await this.#answer(command)
+      onRequest: async (command, address) => {
+        await this.#answer(command, address)
         return null
       },
     })
@@ -124,7 +124,8 @@ export class TransactionProducer {
     // Stored, but perhaps not for good: what is not certain must not be delivered.
     const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
     const physicalOffset = decodeOffsetId(receipt.offsetMessageId)?.physicalOffset ?? -1
-    const ended = await this.#end(receipt.broker, decision, {
+    const master = this.#client.masterOf(receipt.broker)
+    const ended = await this.#end(receipt.broker, master, decision, {
       tranStateTableOffset: receipt.queueOffset,
       commitLogOffset: physicalOffset,
       msgId: receipt.messageId,
@@ -141,10 +142,10 @@ export class TransactionProducer {
   }
 
   /** CHECK_TRANSACTION_STATE, when it is about a message of this group. */
-  async #answer(command: Command): Promise<void> {
+  async #answer(command: Command, address: string): Promise<void> {
     if (command.code !== RequestCode.CHECK_TRANSACTION_STATE || command.body === null) return
     const broker = command.ext['bname'] ?? ''
-    const [message] = receivedMessages(broker, broker, command.body)
+    const [message] = receivedMessages(address, broker, command.body)
     if (message?.properties[PropertyName.producerGroup] !== this.group) return
     let decision: TransactionDecision = 'unknown'
     try {
@@ -154,7 +155,9 @@ export class TransactionProducer {
       this.#client.logger.warn('check of a transaction failed', { id: message.messageId, why })
     }
     const { tranStateTableOffset, commitLogOffset, msgId, transactionId } = command.ext
-    const ended = await this.#end(broker, decision, {
+    // A broker of RocketMQ 4 does not say its name.
+    const master = broker === '' ? address : this.#client.masterOf(broker)
+    const ended = await this.#end(broker, master, decision, {
       tranStateTableOffset,
       commitLogOffset,
       msgId: msgId ?? message.messageId,
@@ -167,12 +170,13 @@ export class TransactionProducer {
   /** False when nothing was decided or the broker did not take it. */
   async #end(
     broker: string,
+    address: string,
     decision: TransactionDecision,
     place: Record<string, string | number | boolean | undefined>,
   ): Promise<boolean> {
     if (decision === 'unknown') return false
     try {
-      await this.#client.ask(this.#client.masterOf(broker), RequestCode.END_TRANSACTION, {
+      await this.#client.ask(address, RequestCode.END_TRANSACTION, {
         producerGroup: this.group,
         commitOrRollback: bits[decision],
         ...place,

@@ -3,6 +3,8 @@
  * fails, while queues move between consumers, and when a consumer is killed.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Consumer } from '../../src/client/consumer.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
 import {
   apacheClassPath,
   type Cluster,
@@ -104,6 +106,38 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     function received(peer: JavaPeer, name: string, atLeast: number, timeoutMs = 60_000) {
       return peer.call<Received[]>('push.received', { name, atLeast, timeoutMs })
     }
+
+    it('has one owner for each queue, also when official clients and ours share a group', async () => {
+      const topic = await aTopic('Order_mixed', 8)
+      await consume(java, topic, topic, { slowMs: 2 })
+      await received(java, topic, 0, 1)
+      const ours: { queueId: number; queueOffset: number; at: number }[] = []
+      const consumer = await Consumer.start(nodeWorld, {
+        nameServers: cluster.namesrv,
+        group: `CG_${topic}`,
+        subscriptions: [{ topic }],
+        from: 'first',
+        ordered: true,
+        handler: ({ queueId, queueOffset }) => {
+          ours.push({ queueId, queueOffset, at: Date.now() })
+        },
+      })
+      await expect.poll(() => consumer.queues.length, { timeout: 60_000 }).toBeGreaterThan(3)
+      await sendKeys(topic, 40)
+      await expect.poll(() => ours.length, { timeout: 60_000 }).toBeGreaterThan(0)
+      await consumer.close()
+      await sendKeys(topic, 40, 40)
+      const count = async () => (await received(java, topic, 0, 1)).length + ours.length
+      await expect.poll(count, { timeout: 60_000 }).toBe(400)
+      const all = [...(await received(java, topic, 0, 1)), ...ours]
+      await java.call('push.stop', { name: topic })
+      for (let queueId = 0; queueId < 8; queueId++) {
+        const queue = all.filter((one) => one.queueId === queueId).sort((a, b) => a.at - b.at)
+        const offsets = queue.map(({ queueOffset }) => queueOffset)
+        // Nothing twice and nothing left out: a queue changes hands together with its progress.
+        expect(ascending(offsets)).toEqual(offsets.map((_, i) => i))
+      }
+    })
 
     it('hands out a failed message again before the next one of its queue', async () => {
       const topic = await aTopic('Order_failures', 4)
