@@ -12,7 +12,7 @@ import { TOOLS_GROUP } from '../client/group-admin.ts'
 import { QueueAccess } from '../client/queue-access.ts'
 import { locate } from '../client/queue-position.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
-import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
+import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
 import { tagsOf } from '../protocol/bodies/subscription-data.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { Span } from './position.ts'
@@ -26,6 +26,12 @@ export interface ReadOptions {
   readonly sql?: string | null
   /** Stop where the queues ended when reading began. */
   readonly exitAtEnd: boolean
+  /** Only these queues; all of the topic by default. */
+  readonly isWanted?: (queue: MessageQueue) => boolean
+  /** Where to begin in queues that are named here (`messageQueueKey`), instead of at the span's start. */
+  readonly resume?: ReadonlyMap<string, number>
+  /** Told once where reading begins, queue by queue. */
+  readonly onOpen?: (starts: ReadonlyMap<string, number>) => void
   readonly signal: AbortSignal
   /** A broker did not answer and is asked again. */
   readonly onRetry?: (error: MqError) => void
@@ -54,8 +60,11 @@ export async function* readMerged(
   const wanted = tagMatcher(options.tags)
   const route = await client.routes.get(options.topic)
   const lanes = await Promise.all(
-    route.subscribeQueues.map((queue) => openLane(access, queue, options)),
+    route.subscribeQueues
+      .filter((queue) => options.isWanted?.(queue) ?? true)
+      .map((queue) => openLane(access, queue, options)),
   )
+  options.onOpen?.(new Map(lanes.map(({ queue, offset }) => [messageQueueKey(queue), offset])))
   const failures: unknown[] = []
   const aborted = new Promise<void>((resolve) => {
     options.signal.addEventListener('abort', () => {
@@ -89,9 +98,11 @@ export async function* readMerged(
 async function openLane(
   access: QueueAccess,
   queue: MessageQueue,
-  { span, exitAtEnd }: ReadOptions,
+  { span, exitAtEnd, resume }: ReadOptions,
 ): Promise<Lane> {
-  const from = await locate(access, queue, span.from)
+  const resumed = resume?.get(messageQueueKey(queue))
+  const start = resumed === undefined ? span.from : { kind: 'offset' as const, offset: resumed }
+  const from = await locate(access, queue, start)
   const to = span.to === null ? null : await locate(access, queue, span.to)
   const end = to?.offset ?? (exitAtEnd ? from.maxOffset : null)
   return {

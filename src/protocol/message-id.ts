@@ -59,6 +59,18 @@ export function decodeUniqueId(id: string): UniqueId | null {
   }
 }
 
+/**
+ * When a unique id was made, ms since 1970, if that is not longer than about a month ago: in this month, or in
+ * the last one where this month's moment lies in the future (a minute for clocks that differ). Months begin by
+ * the local time zone, which may not be the sender's.
+ */
+export function momentOfUniqueId({ sinceMonthMs }: UniqueId, nowMs: number): number {
+  const now = new Date(nowMs)
+  const thisMonth = new Date(now.getFullYear(), now.getMonth(), 1).getTime() + sinceMonthMs
+  if (thisMonth <= nowMs + 60_000) return thisMonth
+  return new Date(now.getFullYear(), now.getMonth() - 1, 1).getTime() + sinceMonthMs
+}
+
 /** Makes unique ids: no two alike from one maker within a month, 65,536 a millisecond at most. */
 export class UniqueIdMaker {
   readonly #prefix: string

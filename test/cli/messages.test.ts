@@ -406,4 +406,51 @@ describe('message', () => {
   it('needs an id or a place', async () => {
     expect((await home.json(['message', 'get'])).document.error.code).toBe('USAGE')
   })
+
+  it('is browsed a page at a time, each message once, in the order of storing', async () => {
+    const topic = await aTopic(3)
+    const lines = Array.from({ length: 10 }, (_, i) => `m${i}`)
+    for (const batch of [lines.slice(0, 4), lines.slice(4)]) {
+      await home.run(['produce', topic], { input: `${batch.join('\n')}\n` })
+    }
+    const bodies: string[] = []
+    const sizes: number[] = []
+    let next: string | null = null
+    do {
+      const after: string[] = next === null ? [] : ['--after', next]
+      const args = ['message', 'browse', topic, '--limit', '4', ...after]
+      const { document } = await home.json(args)
+      sizes.push(document.messages.length)
+      for (const { body } of document.messages) bodies.push(body)
+      next = document.next
+    } while (next !== null)
+    expect(sizes).toEqual([4, 4, 2])
+    expect([...bodies].sort()).toEqual([...lines].sort())
+    // Two commands, one after the other: their messages do not mix.
+    expect(bodies.slice(0, 4).sort()).toEqual(lines.slice(0, 4))
+    const span = await home.json(['message', 'browse', topic, '--queue', '1', '--from', '1:2'])
+    expect(span.document.messages).toMatchObject([{ queueId: 1, queueOffset: 1 }])
+    expect(span.document.next).toBeNull()
+    const nonsense = await home.json(['message', 'browse', topic, '--after', 'x'])
+    expect([nonsense.exitCode, nonsense.document.error.code]).toEqual([2, 'VALUE_INVALID'])
+  })
+
+  it('is told by its ids, without any broker', async () => {
+    const topic = await aTopic()
+    const sent = await home.json(['produce', topic, 'hello'])
+    const [receipt] = sent.document.messages
+    const unique = await home.json(['message', 'decode', receipt.messageId])
+    expect(unique.document).toMatchObject({ kind: 'unique', unique: { counter: 0 } })
+    const bornMs = Date.parse(unique.document.unique.born)
+    expect(Math.abs(Date.now() - bornMs)).toBeLessThan(600_000)
+    const { document } = await home.json(['message', 'browse', topic])
+    const [message] = document.messages
+    const offset = await home.json(['message', 'decode', message.offsetMessageId])
+    expect(offset.document).toMatchObject({
+      kind: 'offset',
+      offset: { storeHost: message.storeHost, physicalOffset: message.physicalOffset },
+    })
+    const nonsense = await home.json(['message', 'decode', 'order-17'])
+    expect([nonsense.exitCode, nonsense.document.error.code]).toEqual([2, 'USAGE'])
+  })
 })

@@ -4,6 +4,7 @@ import {
   decodeOffsetId,
   decodeUniqueId,
   encodeOffsetId,
+  momentOfUniqueId,
   UniqueIdMaker,
 } from '../../src/protocol/message-id.ts'
 
@@ -92,5 +93,16 @@ describe('the unique id', () => {
     for (let i = 0; i < 65_536; i++) ids.add(maker.next(end - 1))
     expect(ids.size).toBe(65_536)
     expect(decodeUniqueId(maker.next(end))?.sinceMonthMs).toBe(0)
+  })
+
+  it('tell when they were made, up to a month later', () => {
+    const madeMs = new Date(2026, 4, 30, 13, 14).getTime()
+    const unique = decodeUniqueId(new UniqueIdMaker(ip, 1, 2).next(madeMs))
+    if (unique === null) throw new Error('no unique id')
+    for (const later of [0, 3_600_000, 20 * 86_400_000]) {
+      expect(momentOfUniqueId(unique, madeMs + later)).toBe(madeMs)
+    }
+    // A sender's clock may be a little ahead.
+    expect(momentOfUniqueId(unique, madeMs - 30_000)).toBe(madeMs)
   })
 })
