@@ -703,6 +703,11 @@ export class Store {
     return this.#retention.clean(true)
   }
 
+  /** Puts the log on the disk up to now, and nothing else; false when that cannot be. */
+  flushNow(): Promise<boolean> {
+    return this.#log.flushAll()
+  }
+
   /** Makes everything durable up to now, as the checkpoint does every few seconds. */
   checkpointNow(): Promise<boolean> {
     return this.#checkpointer.run()

@@ -202,6 +202,63 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     180_000,
   )
 
+  it.each<[Kind, Kind, 'clean' | 'killed']>([
+    ['mqctl', 'apache', 'clean'],
+    ['mqctl', 'apache', 'killed'],
+    ['apache', 'mqctl', 'clean'],
+    ['apache', 'mqctl', 'killed'],
+  ])(
+    'goes from %s to %s after it was %s, with messages that wait for their time',
+    async (first, second, how) => {
+      const store = newStore()
+      let cluster = await open(first, store)
+      await java.call('admin.createTopic', {
+        namesrv: cluster.namesrv,
+        broker: cluster.brokerAddress,
+        topic,
+        queues,
+      })
+      await until('route of the topic', () =>
+        java.call('admin.route', { namesrv: cluster.namesrv, topic }),
+      )
+      const producer = `timed-${++names}`
+      await java.call('producer.start', { name: producer, group: 'PG', namesrv: cluster.namesrv })
+      const sentMs = Date.now()
+      const waitMs = 40_000
+      const later = Array.from({ length: 40 }, (_, n) => ({
+        body: `later ${n}`,
+        deliverInMs: waitMs + (n % 3) * 1_000,
+      }))
+      const messages = [{ body: 'soon', deliverInMs: 2_000 }, ...later]
+      await java.call('producer.send', { name: producer, topic, mode: 'sync', messages })
+      await java.call('producer.stop', { name: producer })
+      await until('the first one', async () => {
+        const all = await readAll(cluster)
+        if (all.length !== 1) throw new Error(`${all.length} messages`)
+      })
+      // Progress is written every second.
+      await new Promise((resolve) => setTimeout(resolve, 2_500))
+      await close(cluster, how)
+
+      cluster = await open(second, store)
+      const openedMs = Date.now()
+      let all: Received[] = []
+      while (all.length < messages.length && Date.now() < openedMs + 2 * waitMs) {
+        all = await readAll(cluster)
+        await new Promise((resolve) => setTimeout(resolve, 500))
+      }
+      const bodies = all.map(({ body }) => Buffer.from(body, 'base64').toString())
+      expect([...bodies].sort()).toEqual(messages.map(({ body }) => body).sort())
+      const early = all.filter(
+        ({ body, storedAt }) =>
+          Buffer.from(body, 'base64').toString() !== 'soon' && storedAt < sentMs + waitMs,
+      )
+      expect(early).toEqual([])
+      await close(cluster)
+    },
+    180_000,
+  )
+
   /**
    * Pids that hold a lock on a file, from /proc/locks (device and inode in its sixth column). A lock
    * of an open file description, such as ours, belongs to no process: -1.

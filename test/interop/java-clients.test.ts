@@ -598,7 +598,7 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
         while (received.length === 0 && Date.now() < sentMs + 20_000) {
           received = await readBack(topic, 1)
         }
-        expect(received.map(({ body }) => body)).toEqual(['timed'])
+        expect(received.map(textOf)).toEqual(['timed'])
         expect(Date.now() - sentMs).toBeGreaterThanOrEqual(4_000)
       },
     )

@@ -46,8 +46,6 @@ export class TimerIntake {
   readonly #run = new RunBuffer()
   readonly #view = new RecordView()
   #next: number
-  /** Behind the last record that was taken. */
-  #recordsEnd = 0
   #running: Promise<void> | null = null
   #stopped = false
   #stopRetry: Stop = () => undefined
@@ -62,11 +60,6 @@ export class TimerIntake {
   /** Queue offset of the first message that has no unit. */
   get next(): number {
     return this.#next
-  }
-
-  /** Position in the commit log up to which it must be on the disk before the units may be. */
-  get recordsEnd(): number {
-    return this.#recordsEnd
   }
 
   /** There may be something to take. */
@@ -132,7 +125,6 @@ export class TimerIntake {
   #take(properties: string): void {
     const { clock, log, wheel, outlet, logger } = this.#parts
     const { physicalOffset, size, queueOffset } = this.#view
-    this.#recordsEnd = physicalOffset + size
     const message = timedMessageOf(parseProperties(properties))
     if (message === null) {
       logger.error('a timer message names no topic or time', { queueOffset })

@@ -88,24 +88,14 @@ export class TimerOutlet {
 
   /** Every second before it was delivered, on the disk. */
   get durableMs(): number {
-    const { flushed } = this.#parts.store.watermarks
-    let count = 0
-    for (const { secondMs, end } of this.#delivered) {
-      if (end > flushed) break
-      this.#durableMs = this.#notableMs = secondMs + TIMER_PRECISION_MS
-      count++
-    }
-    this.#delivered.splice(0, count)
-    // Seconds without messages are done with as soon as they have passed.
-    if (this.#delivered.length === 0) {
-      this.#durableMs = this.#currentMs < 0 ? this.#nextMs : this.#currentMs
-    }
+    this.#settle()
     return this.#durableMs
   }
 
-  /** Behind the last second with messages of which `durableMs` said that it was delivered; 0 when there was none. */
-  get notableMs(): number {
-    return this.#notableMs
+  /** Whether messages were delivered since `savedMs` was noted: empty seconds that pass need not be. */
+  isNews(savedMs: number): boolean {
+    this.#settle()
+    return this.#delivered.length > 0 || this.#notableMs > savedMs
   }
 
   /** There may be something to deliver. */
@@ -134,6 +124,22 @@ export class TimerOutlet {
     this.#stopByMs = this.#parts.clock.monotonicMs() + STOP_MS_MAX
     this.#stopTimer()
     await this.#running
+  }
+
+  /** Looks which of the seconds that were delivered are on the disk by now. */
+  #settle(): void {
+    const { flushed } = this.#parts.store.watermarks
+    let count = 0
+    for (const { secondMs, end } of this.#delivered) {
+      if (end > flushed) break
+      this.#durableMs = this.#notableMs = secondMs + TIMER_PRECISION_MS
+      count++
+    }
+    this.#delivered.splice(0, count)
+    // Seconds without messages are done with as soon as they have passed.
+    if (this.#delivered.length === 0) {
+      this.#durableMs = this.#currentMs < 0 ? this.#nextMs : this.#currentMs
+    }
   }
 
   #isStopped(): boolean {

@@ -21,7 +21,7 @@ import type { Queue } from '../../store/queue.ts'
 import type { Store } from '../../store/store.ts'
 import { TimerCheckpoint } from '../../store/timer-checkpoint.ts'
 import { TIMER_FILE_BYTES, TimerLog, type TimerUnit } from '../../store/timer-log.ts'
-import { TimerWheel, type WheelPages } from '../../store/timer-wheel.ts'
+import { TimerWheel } from '../../store/timer-wheel.ts'
 import type { Stop } from '../../world/clock.ts'
 import type { World } from '../../world/world.ts'
 import type { TopicTable } from '../topics.ts'
@@ -43,15 +43,6 @@ export interface TimersParts {
   readonly fileBytes?: number
 }
 
-/** What is going to be on the disk next, as it was at one moment. */
-interface Cut {
-  readonly logEnd: number
-  readonly pages: WheelPages
-  readonly queueOffset: number
-  /** The commit log has to be on the disk up to here before. */
-  readonly recordsEnd: number
-}
-
 export class Timers {
   readonly queue: Queue
   readonly #parts: TimersParts
@@ -60,7 +51,6 @@ export class Timers {
   readonly #checkpoint: TimerCheckpoint
   readonly #outlet: TimerOutlet
   readonly #intake: TimerIntake
-  #cut: Cut | null = null
   #saved: { queueOffset: number; deliveredBeforeMs: number }
   #saving: Promise<void> | null = null
   #stopFlush: Stop = () => undefined
@@ -135,8 +125,6 @@ export class Timers {
   /** Puts everything on the disk a last time, as far as the commit log is there. Rejects with the disk's error. */
   async save(): Promise<void> {
     await this.#save()
-    // What was cut before may be less than there is.
-    await this.#save()
     await this.#log.close()
   }
 
@@ -160,30 +148,31 @@ export class Timers {
 
   async #save(): Promise<void> {
     const { store, world } = this.#parts
-    const deliveredBeforeMs = this.#outlet.durableMs
-    // Empty seconds that pass need not be noted.
-    const isQuiet = this.#outlet.notableMs <= this.#saved.deliveredBeforeMs
-    if (isQuiet && this.#intake.next === this.#saved.queueOffset) return
-    const cut = (this.#cut ??= {
-      logEnd: this.#log.end,
-      pages: this.#wheel.takeChanges(),
-      queueOffset: this.#intake.next,
-      recordsEnd: this.#intake.recordsEnd,
-    })
-    if (store.watermarks.flushed < cut.recordsEnd) return
+    const { queueOffset, deliveredBeforeMs } = this.#saved
+    if (this.#intake.next === queueOffset && !this.#outlet.isNews(deliveredBeforeMs)) return
+    // All as it is at this moment: what comes meanwhile goes with the next save.
+    const logEnd = this.#log.end
+    const pages = this.#wheel.takeChanges()
+    const next = this.#intake.next
     try {
-      await this.#log.flush(cut.logEnd)
-      await this.#wheel.write(cut.pages)
-      const { queueOffset } = cut
-      const logFlushed = this.#log.flushed
-      const nowMs = Math.floor(world.clock.wallMs())
-      await this.#checkpoint.write({ deliveredBeforeMs, logFlushed, queueOffset }, nowMs)
-      this.#saved = { queueOffset, deliveredBeforeMs }
+      const { flushed, appended } = store.watermarks
+      if (flushed < appended && !(await store.flushNow())) {
+        this.#wheel.putBack(pages)
+        return
+      }
+      const durableMs = this.#outlet.durableMs
+      await this.#log.flush(logEnd)
+      await this.#wheel.write(pages)
+      const progress = {
+        deliveredBeforeMs: durableMs,
+        logFlushed: this.#log.flushed,
+        queueOffset: next,
+      }
+      await this.#checkpoint.write(progress, Math.floor(world.clock.wallMs()))
+      this.#saved = { queueOffset: next, deliveredBeforeMs: durableMs }
     } catch (error) {
-      this.#wheel.putBack(cut.pages)
+      this.#wheel.putBack(pages)
       throw error
-    } finally {
-      this.#cut = null
     }
   }
 }
