@@ -1,5 +1,8 @@
 import path from 'node:path'
+import { formatBytes, formatDurationMs } from '../../src/base/units.ts'
 import { Catalogue } from '../../src/bench/catalogue.ts'
+import { sizesOf } from '../../src/bench/scenario-schema.ts'
+import { plannedMs } from '../../src/bench/stages.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
 import { renderTable } from '../../src/cli/table.ts'
 
@@ -23,12 +26,16 @@ export default class BenchList extends MqctlCommand<ScenarioList> {
     const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
     const scenarios = catalogue.names.map((name): ScenarioRow => {
       const { scenario } = catalogue.load(name)
-      const { producers, consumers, message, load } = scenario
-      const seconds = load.reduce((sum, stage) => sum + stage.for, 0) / 1000
+      const { producers, consumers, load } = scenario
+      const sizes = sizesOf(scenario).map(({ sizeBytes }) => sizeBytes)
+      const [least, most] = [Math.min(...sizes), Math.max(...sizes)].map(formatBytes)
+      const size = least === most ? String(least) : `${String(least)} to ${String(most)}`
+      const isOpenEnded = load.some(({ shape, until }) => shape === 'search' || until !== undefined)
+      const length = `${isOpenEnded ? 'at most ' : ''}${formatDurationMs(plannedMs(scenario))}`
       return {
         name,
         driver: scenario.target.driver,
-        load: `${producers.instances} × ${producers.threads} senders, ${message.size} B, ${consumers.instances} consumers, ${seconds} s`,
+        load: `${producers.instances} × ${producers.threads} senders, ${size}, ${consumers.instances} consumer${consumers.instances === 1 ? '' : 's'}, ${length}`,
         description: scenario.description,
       }
     })

@@ -25,6 +25,7 @@ import {
   type ProducerLine,
   type ProducerOptions,
 } from './driver.ts'
+import { durabilityOf } from './rocketmq-durability.ts'
 import { RocketmqConsumer } from './rocketmq-consumer.ts'
 import { RocketmqProducer } from './rocketmq-producer.ts'
 
@@ -155,28 +156,7 @@ export class RocketmqDriver implements Driver {
   }
 
   durability(facts: readonly BrokerFacts[]): Durability {
-    const flushes = new Set(facts.map((broker) => broker.settings['flushDiskType'] ?? ''))
-    const [flush] = flushes
-    if (flushes.size === 1 && flush === 'SYNC_FLUSH') {
-      return {
-        profile: 'fsync',
-        acknowledged: 'the message is on the disk of the broker (SYNC_FLUSH: fsync has returned)',
-        verifiedBy: 'broker',
-      }
-    }
-    if (flushes.size === 1 && flush === 'ASYNC_FLUSH') {
-      return {
-        profile: 'page-cache',
-        acknowledged:
-          'the message is in the memory of the broker’s operating system (ASYNC_FLUSH): it survives a crash of the broker, not of the machine',
-        verifiedBy: 'broker',
-      }
-    }
-    return {
-      profile: 'unknown',
-      acknowledged: 'the brokers did not say how they flush, or differ in it',
-      verifiedBy: 'declared',
-    }
+    return durabilityOf(facts.map(({ settings }) => settings))
   }
 
   outcomeName(outcome: number): string {
