@@ -316,7 +316,7 @@ function producedText(result: Produced, terminal: Terminal): string {
       { head: 'MESSAGE ID' },
       { head: 'BROKER' },
       { head: 'QUEUE', align: 'right' },
-      { head: 'OFFSET', align: 'right' },
+      { head: isTransaction ? 'HALF' : 'OFFSET', align: 'right' },
       { head: 'STATUS' },
       ...(isTransaction ? [{ head: 'TRANSACTION' }] : []),
     ],

@@ -18,6 +18,8 @@ import { decodeAnswer } from './answers.ts'
 import type { MqClient } from './client.ts'
 
 const RENEW_MS = 20_000
+/** While locks are over because their broker did not answer: queues stand still until it does. */
+const RENEW_AGAIN_MS = 1_000
 /** From the moment when it was asked for. */
 const BELIEVED_MS = 30_000
 
@@ -40,6 +42,7 @@ export class OrderLocks {
   readonly #options: OrderLocksOptions
   readonly #locks = new Map<string, Lock>()
   #stop: Stop = () => undefined
+  #stopAgain: Stop | null = null
 
   constructor(client: MqClient, options: OrderLocksOptions) {
     this.#client = client
@@ -56,6 +59,7 @@ export class OrderLocks {
   /** Renews no more. */
   stop(): void {
     this.#stop()
+    this.#stopAgain?.()
   }
 
   /** Whether nobody else of the group can have the queue now. */
@@ -111,6 +115,14 @@ export class OrderLocks {
     })
     if (lost.length > 0) this.#options.onLost(lost)
     if (this.#locks.size > 0) this.#options.onRenewed()
+    if ([...this.#locks.values()].some(({ queue }) => !this.has(queue))) this.#renewAgain()
+  }
+
+  #renewAgain(): void {
+    this.#stopAgain?.()
+    this.#stopAgain = this.#client.world.clock.after(RENEW_AGAIN_MS, () => {
+      void this.renew()
+    })
   }
 
   async #each(
