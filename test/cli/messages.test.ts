@@ -190,7 +190,7 @@ describe('produce', () => {
     ['two sources', ['--file', 'x'], 2, /two sources/],
     ['a file that is not there', ['--file', '/no/such/file'], 2, /is not there/],
     ['a property without a value', ['-H', 'novalue'], 2, /not key=value/],
-    ['a delay, which the broker refuses', ['--delay', '7s'], 1, /./],
+    ['a delay that is too long for the broker', ['--delay', '4d'], 1, /timerMaxDelaySec/],
   ]
   it.each(refused)('refuses %s', async (what, args, exitCode, message) => {
     const topic = what === 'an illegal topic' ? 'a/b' : 'topic-1'

@@ -233,4 +233,23 @@ describe('produce --delay', () => {
     expect(message.properties.DELAY).toBe('1')
     expect(Date.parse(message.storedAt) - Date.parse(message.bornAt)).toBeGreaterThanOrEqual(1_000)
   })
+
+  it('sends any other time as it is, and the message can be recalled', async () => {
+    const topic = await aTopic()
+    const sent = await home.json(['produce', topic, 'never', '--delay', '90s'])
+    const [{ recallHandle, messageId }] = sent.document.messages
+    const recalled = await home.json(['message', 'recall', recallHandle])
+    expect(recalled.document).toEqual({ messageId, topic, recalled: true })
+    const shown = await home.run(['produce', topic, 'later', '--delay', '2200ms'])
+    expect(shown.stdout).toMatch(/mqctl message recall [A-Za-z0-9_-]+={0,2}/)
+    const args = ['consume', topic, '--from', 'start', '--count', '1', '-o', 'ndjson']
+    const message = JSON.parse((await home.run(args)).stdout)
+    expect(message.body).toBe('later')
+    expect(Date.parse(message.storedAt) - Date.parse(message.bornAt)).toBeGreaterThanOrEqual(2_200)
+  })
+
+  it.each(['nonsense', 'djEgb3JkZXJz'])('recalls nothing by %s', async (handle) => {
+    const { exitCode, stderr } = await home.run(['message', 'recall', handle])
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('no recall handle')])
+  })
 })
