@@ -1,12 +1,14 @@
 /**
  * Transactions with the official Java client: committed messages are delivered once, rolled back ones
- * never, and what a producer leaves open is asked of it, or of a sibling when it was killed.
+ * never, and what a producer leaves open is asked of it, or of a sibling when it was killed; a broker that
+ * is killed between a half and its commit forgets neither.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startMqctl } from './embedded.ts'
 import {
   apacheClassPath,
   type Cluster,
+  freePort,
   JavaPeer,
   type Received,
   removeFolder,
@@ -166,6 +168,44 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
           expect(bodies.filter((body) => body.startsWith('rolled back'))).toEqual([])
           expect(new Set(bodies).size).toBe(41)
           await java.call('transaction.stop', { name: 'kill-d' })
+          await second.stop()
+        } finally {
+          removeFolder(home)
+        }
+      },
+    )
+
+    it.runIf(targetKind === 'mqctl')(
+      'takes a commit that comes after the broker was killed with the half in its log',
+      async () => {
+        const home = temporaryFolder('txn-between')
+        try {
+          // Nobody is asked: what is delivered was committed by the producer itself.
+          const slow = { ...settings, transactionCheckInterval: '3600000' }
+          const ports = ['--port', String(await freePort()), '--namesrv-port']
+          const place = { home, settings: slow, anyPort: false }
+          const flags = [...ports, String(await freePort())]
+          const first = await startMqctl({ ...place, flags })
+          const topic = await aTopic('Txn_between', first)
+          const { namesrv } = first
+          const states = { local: 'COMMIT_MESSAGE', check: 'UNKNOW', waits: true }
+          const who = { name: 'between', group: 'TG_between', namesrv }
+          await java.call('transaction.start', { ...who, ...states })
+          const sending = send(java, 'between', topic, 'paid')
+          const halves = { name: 'halves', topic: 'RMQ_SYS_TRANS_HALF_TOPIC' }
+          await java.call('pull.start', { ...halves, group: 'CG_halves', namesrv })
+          const half = { ...halves, broker: first.brokerName, queueId: 0, offset: 0, max: 1 }
+          await expect
+            .poll(async () => (await java.call<Pulled>('pull.fetch', half)).messages.length)
+            .toBe(1)
+          await java.call('pull.stop', { name: 'halves' })
+          await first.kill()
+          const second = await startMqctl({ ...place, flags })
+          await java.call('transaction.decide', { name: 'between' })
+          expect((await sending).status).toBe('SEND_OK')
+          await expect.poll(() => texts(topic, second), { timeout: 30_000 }).toEqual(['paid'])
+          expect(await java.call('transaction.asked', { name: 'between' })).toEqual([])
+          await java.call('transaction.stop', { name: 'between' })
           await second.stop()
         } finally {
           removeFolder(home)

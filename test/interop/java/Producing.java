@@ -30,6 +30,10 @@ final class Producing {
         calls.put("transaction.start", Producing::startTransacting);
         calls.put("transaction.send", Producing::transaction);
         calls.put("transaction.asked", Producing::asked);
+        calls.put("transaction.decide", request -> {
+            transacting(request).undecided.countDown();
+            return true;
+        });
         calls.put("transaction.stop", request -> {
             TRANSACTING.remove(request.getString("name")).producer.shutdown();
             return true;
@@ -156,6 +160,8 @@ final class Producing {
         final TransactionMQProducer producer;
         final LocalTransactionState local;
         final LocalTransactionState check;
+        /** It decides once this is down: at once, or when transaction.decide says so. */
+        final CountDownLatch undecided;
         /** Unique ids of the messages that the broker asked about. */
         final List<String> asked = new ArrayList<>();
 
@@ -163,10 +169,16 @@ final class Producing {
             producer = new TransactionMQProducer(request.getString("group"));
             local = LocalTransactionState.valueOf(request.getString("local"));
             check = LocalTransactionState.valueOf(request.getString("check"));
+            undecided = new CountDownLatch(request.getBooleanValue("waits", false) ? 1 : 0);
         }
 
         @Override
         public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+            try {
+                undecided.await();
+            } catch (InterruptedException error) {
+                Thread.currentThread().interrupt();
+            }
             return local;
         }
 
