@@ -176,7 +176,8 @@ export function assembleResult(run: RunRecord): BenchResult {
                 max: series.lagMax,
                 drainMs: run.drainMs,
                 maxSeconds: sums.lagMsMax / 1000,
-                slopePerSecond: lagSlope(rows),
+                // While nothing is sent any more, it shrinks: that is no trend of the load.
+                slopePerSecond: lagSlope(rows.filter(({ phase }) => phase !== null)),
                 queues: queueLags(run),
                 skew: skewOf(run),
               },

@@ -46,7 +46,7 @@ export function planOf(scenario: Scenario, endpoints: readonly string[], id: Buf
     group,
     producers,
     members(lanes, before) {
-      const { instances, prefetch } = scenario.consumers
+      const { instances, prefetch, processingTime } = scenario.consumers
       const consumers = Array.from({ length: instances }, (_, consumer) => ({
         name: `consumer-${consumer + 1}`,
         setup: {
@@ -59,6 +59,7 @@ export function planOf(scenario: Scenario, endpoints: readonly string[], id: Buf
             .map(({ lane, endOffset }) => ({ lane, offset: endOffset })),
           laneCount: lanes.length,
           batch: prefetch,
+          processingMs: processingTime,
         },
       }))
       return [

@@ -38,6 +38,8 @@ export interface ConsumerSetup extends Target {
   readonly lanes: readonly { readonly lane: number; readonly offset: number }[]
   readonly laneCount: number
   readonly batch: number
+  /** Work on each message, milliseconds. */
+  readonly processingMs: number
 }
 
 export type ToRole =

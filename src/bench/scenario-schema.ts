@@ -144,6 +144,8 @@ export const scenarioSchema = z.strictObject({
       mode: oneOf(['pull']).default('pull'),
       /** Messages asked for at once. */
       prefetch: count(1, 1024).default(32),
+      /** Work on each message; those of one queue are worked on one after the other. */
+      processingTime: duration(0, 'a duration such as 2ms').default(0),
     })
     .prefault({}),
   message: z
@@ -262,7 +264,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'producers.compression',
   'consumers.threads',
   'consumers.ack',
-  'consumers.processingTime',
   'consumers.startAt',
   'consumers.failRate',
   'consumers.readFrom',

@@ -61,6 +61,8 @@ export interface ConsumerOptions {
   readonly lanes: readonly { readonly lane: number; readonly offset: number }[]
   /** Messages asked for at once. */
   readonly batch: number
+  /** Work on each message before its lane is read on, milliseconds; 0 for none. */
+  readonly processingMs: number
   /** How long a broker may hold a request for which there is nothing, milliseconds. */
   readonly holdMs: number
 }

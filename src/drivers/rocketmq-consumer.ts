@@ -43,6 +43,8 @@ interface OpenLane {
   /** The opaque of the pull under way; 0 for none. */
   waitsFor: number
   sentNs: number
+  /** When what was read from it is worked off. */
+  readyAtNs: number
 }
 
 export class RocketmqConsumer implements ConsumerLine {
@@ -103,7 +105,10 @@ export class RocketmqConsumer implements ConsumerLine {
     if (!this.#paused) return
     this.#paused = false
     this.#startTurn()
-    for (const open of this.#lanes) if (open.waitsFor === 0) this.#pull(open)
+    // A lane that is still being worked on goes on by itself.
+    for (const open of this.#lanes) {
+      if (open.waitsFor === 0 && open.readyAtNs <= this.nowNs) this.#pull(open)
+    }
     this.#endTurn()
   }
 
@@ -139,7 +144,16 @@ export class RocketmqConsumer implements ConsumerLine {
         }
         const frame = this.#frameOf(wanted.queueId)
         const index = this.#lanes.length
-        this.#lanes.push({ index, lane, frame, stream, offset, waitsFor: 0, sentNs: 0 })
+        this.#lanes.push({
+          index,
+          lane,
+          frame,
+          stream,
+          offset,
+          waitsFor: 0,
+          sentNs: 0,
+          readyAtNs: 0,
+        })
       }
     } catch (error) {
       this.close()
@@ -197,16 +211,18 @@ export class RocketmqConsumer implements ConsumerLine {
       const moved = header.nextBeginOffset !== open.offset
       open.offset = header.nextBeginOffset
       this.#events.onProgress(open.lane, open.offset, header.maxOffset)
-      if (moved || held) this.#pull(open)
-      else this.#pullLater(open)
+      if (open.readyAtNs > this.nowNs) this.#pullLater(open, (open.readyAtNs - this.nowNs) / 1e6)
+      else if (moved || held) this.#pull(open)
+      else this.#pullLater(open, RETRY_DELAY_MS)
       return
     }
     this.#events.onTrouble(open.lane, code)
-    this.#pullLater(open)
+    this.#pullLater(open, RETRY_DELAY_MS)
   }
 
   #readRecords(open: OpenLane, bytes: Buffer, start: number, end: number): void {
     let at = start
+    let count = 0
     this.batches += 1
     while (at + 88 <= end) {
       const recordEnd = at + bytes.readInt32BE(at)
@@ -219,13 +235,16 @@ export class RocketmqConsumer implements ConsumerLine {
         this.#events.onTrouble(open.lane, ResponseCode.SYSTEM_ERROR)
         return
       }
+      count += 1
       this.#events.onMessage(open.lane, readI64(bytes, at + 20), bytes, bodyAt + 4, bodyEnd)
       at = recordEnd
     }
+    const workNs = count * this.#options.processingMs * 1e6
+    if (workNs > 0) open.readyAtNs = Math.max(open.readyAtNs, this.nowNs) + workNs
   }
 
-  #pullLater(open: OpenLane): void {
-    this.#clock.after(RETRY_DELAY_MS, () => {
+  #pullLater(open: OpenLane, delayMs: number): void {
+    this.#clock.after(delayMs, () => {
       if (this.#broken || open.waitsFor !== 0) return
       this.#startTurn()
       this.#pull(open)

@@ -292,6 +292,31 @@ thresholds:
     expect(result.integrity.violations).toEqual([])
   })
 
+  it('has consumers that work on every message, and shows how far they fall behind', async () => {
+    const file = path.join(home.directory, 'slow.yaml')
+    await writeFile(
+      file,
+      `version: 1
+name: slow
+topics: {queues: 2}
+producers: {instances: 1, threads: 20}
+consumers: {instances: 1, processingTime: 10ms}
+load: [{as: m, model: open, rate: 400/s, for: 4s}]
+drain: {timeout: 30s}
+validity: {maxPacingError: 10s, maxLoopLag: 10s}
+`,
+    )
+    const { exitCode, document } = await home.json(['bench', file, ...short])
+    const { totals, lag, integrity } = resultSchema.parse(document)
+    expect([exitCode, integrity.lost]).toEqual([0, 0])
+    // Two queues at 10 ms a message are 200 a second; a batch may lie over either edge.
+    expect(totals.received).toBeLessThanOrEqual(4 * 200 + 2 * 32)
+    const [group] = lag.groups
+    expect(group?.slopePerSecond).toBeGreaterThan(50)
+    expect(group?.queues.map(({ stored }) => (stored ?? 0) > 0)).toEqual([true, true])
+    expect(group?.maxSeconds).toBeGreaterThan(0.5)
+  })
+
   it('searches for the rate that keeps a promise, and says which did not', async () => {
     const file = path.join(home.directory, 'search.yaml')
     await writeFile(

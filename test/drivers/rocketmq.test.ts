@@ -209,7 +209,14 @@ describe('the consumer line', () => {
     const line = await RocketmqConsumer.open(
       nodeWorld,
       broker.lanes,
-      { topic: 'T1', group: 'G', lanes: [{ lane: 1, offset: 5 }], batch: 32, holdMs: 1000 },
+      {
+        topic: 'T1',
+        group: 'G',
+        lanes: [{ lane: 1, offset: 5 }],
+        batch: 32,
+        processingMs: 0,
+        holdMs: 1000,
+      },
       {
         onMessage: () => undefined,
         onProgress: () => undefined,

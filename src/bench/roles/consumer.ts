@@ -24,9 +24,9 @@ class ConsumerRole {
     await loadHistograms()
     const role = new ConsumerRole(setup)
     const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
-    const { topic, group, lanes, batch } = setup
+    const { topic, group, lanes, batch, processingMs } = setup
     role.#line = await driver.openConsumer(
-      { topic, group, lanes, batch, holdMs: HOLD_MS },
+      { topic, group, lanes, batch, processingMs, holdMs: HOLD_MS },
       {
         onMessage: (lane, queueOffset, bytes, start, end) => {
           role.#load.onMessage(lane, queueOffset, bytes, start, end)
