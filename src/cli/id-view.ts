@@ -24,13 +24,13 @@ export interface DecodedId {
   readonly recall: RecallHandle | null
 }
 
-/** Throws USAGE for a text that is neither an id nor a recall handle. */
+/** Throws VALUE_INVALID for a text that is neither an id nor a recall handle. */
 export function decodeId(id: string, nowMs: number): DecodedId {
   const offset = decodeOffsetId(id)
   const unique = decodeUniqueId(id)
   const recall = unique === null ? decodeRecallHandle(id) : null
   if (unique === null && recall === null) {
-    throw new MqError('USAGE', {
+    throw new MqError('VALUE_INVALID', {
       what: `${JSON.stringify(id.slice(0, 80))} is neither a message id (32 or 56 hex digits) nor a recall handle`,
       hint: 'senders may choose ids of their own: mqctl message get looks for any text',
     })

@@ -451,6 +451,6 @@ describe('message', () => {
       offset: { storeHost: message.storeHost, physicalOffset: message.physicalOffset },
     })
     const nonsense = await home.json(['message', 'decode', 'order-17'])
-    expect([nonsense.exitCode, nonsense.document.error.code]).toEqual([2, 'USAGE'])
+    expect([nonsense.exitCode, nonsense.document.error.code]).toEqual([2, 'VALUE_INVALID'])
   })
 })
