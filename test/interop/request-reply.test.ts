@@ -78,6 +78,10 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
       const requesterOfOurs = Requester.open(nodeWorld, { nameServers: cluster.namesrv })
       const reply = await requesterOfOurs.request({ topic, body: 'pear' }, 60_000)
       expect(reply.body.toString()).toBe('re: pear')
+      // From 4 KiB on, Java compresses it.
+      const body = 'long '.repeat(2_000)
+      const long = await requesterOfOurs.request({ topic, body }, 60_000)
+      expect(long.body.toString()).toBe(`re: ${body}`)
       await requesterOfOurs.close()
       await java.call('replier.stop', { name: topic })
     })

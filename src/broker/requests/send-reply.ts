@@ -18,6 +18,7 @@ import {
   parseProperties,
 } from '../../protocol/properties.ts'
 import { readSendHeader, type SendHeader, SendHeaderError } from '../../protocol/send-header.ts'
+import { SysFlag } from '../../protocol/sys-flag.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
 import { CONFIRMATIONS_MAX } from '../confirmations.ts'
@@ -161,6 +162,8 @@ async function store(
   append.queueId = queueId
   append.topic = topic.bytes
   append.flag = header.flag
+  // How to read the body; a reply is no part of a transaction, whatever the rest of the flag says.
+  append.sysFlag = header.sysFlag & (SysFlag.compressed | SysFlag.compressionMask)
   append.bornTimestamp = header.bornTimestamp
   append.bornHost = connection.remoteHost
   append.reconsumeTimes = header.reconsumeTimes

@@ -1,3 +1,4 @@
+import { deflateSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { respond } from '../../../src/protocol/command.ts'
@@ -10,7 +11,12 @@ afterEach(closeAll)
 
 const TOPIC = 'DefaultCluster_REPLY_TOPIC'
 
-function reply(client: TestClient, properties: string, change = {}, body = 'pong') {
+function reply(
+  client: TestClient,
+  properties: string,
+  change = {},
+  body: string | Buffer = 'pong',
+) {
   const ext = sendFieldsV2({
     producerGroup: 'Repliers',
     topic: TOPIC,
@@ -83,6 +89,23 @@ describe('a reply', () => {
       'reply message properties[REPLY_TO_CLIENT] is null',
     ])
     expect(await stored(client)).toEqual(['pong', 'pong'])
+  })
+
+  it('that is compressed is pushed and stored with the flag that says so', async () => {
+    const { connect } = await aBroker()
+    const requester = connect()
+    await asks(requester)
+    const COMPRESSED_ZLIB = 0x301
+    const packed = deflateSync('pong'.repeat(100))
+    // The transaction bits of whoever answers are none of the reply's.
+    const change = { sysFlag: COMPRESSED_ZLIB | 0x4 }
+    const answer = await reply(requester, to('asker@1'), change, packed)
+    expect(answer.code).toBe(ResponseCode.SUCCESS)
+    const pulled = await requester.pull(TOPIC, 'G', 0, { subscription: '*' })
+    const { messages } = decodeRecords(pulled.body ?? Buffer.alloc(0))
+    expect(messages.map(({ sysFlag, body }) => [sysFlag, body.toString('hex')])).toEqual([
+      [COMPRESSED_ZLIB, packed.toString('hex')],
+    ])
   })
 
   it('is not stored where that is switched off', async () => {
