@@ -441,6 +441,8 @@ export interface Sent {
   readonly queueId: number
   readonly broker: string
   readonly queueOffset: number
+  /** Of a message that waits for a time of its own. */
+  readonly recallHandle?: string
 }
 
 /** One message, as an official client received it; `body` in base64. */

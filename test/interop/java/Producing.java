@@ -27,6 +27,8 @@ final class Producing {
     static void register(Map<String, Peer.Call> calls) {
         calls.put("producer.start", Producing::start);
         calls.put("producer.send", Producing::send);
+        calls.put("producer.recall", request ->
+            producer(request).recallMessage(request.getString("topic"), request.getString("handle")));
         calls.put("transaction.start", Producing::startTransacting);
         calls.put("transaction.send", Producing::transaction);
         calls.put("transaction.asked", Producing::asked);
@@ -97,6 +99,7 @@ final class Producing {
         out.put("broker", result.getMessageQueue().getBrokerName());
         out.put("queueOffset", result.getQueueOffset());
         out.put("region", result.getRegionId());
+        out.put("recallHandle", result.getRecallHandle());
         return out;
     }
 
