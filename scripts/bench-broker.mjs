@@ -14,7 +14,6 @@
  * ratios of one run mean anything: the same broker gives different absolute rates an hour apart.
  * The latency is service time, of a closed loop.
  */
-import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -23,7 +22,7 @@ import { describe, generate, processFacts } from './light-generator.mjs'
 import {
   machineLine,
   median,
-  mqctlBinary,
+  runBench,
   sleep,
   spread,
   startApache,
@@ -77,27 +76,19 @@ function asLight(result, cores, rssBytes) {
 
 /** `mqctl bench` against one side, brought into the shape of the light generator's result. */
 async function benchOf(side, seconds) {
-  const args = [
-    ...['bench', '--namesrv', side.namesrv, '--json', '--quiet', '--topic', 'bench_broker'],
+  const before = processFacts(side.pid)
+  const start = performance.now()
+  const result = await runBench([
+    ...['--namesrv', side.namesrv, '--topic', 'bench_broker'],
     ...['--duration', `${seconds}s`, '--warmup', '2s', '--consumers', values.consumers],
     ...['--producers', values.processes, '--threads', values.outstanding],
     ...['--size', values.size, '--queues', values.queues],
     ...['--out', path.join(directory, 'runs')],
-  ]
-  const child = spawn(process.execPath, [mqctlBinary, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk))
-  const before = processFacts(side.pid)
-  const start = performance.now()
-  await new Promise((resolve) => child.on('close', resolve))
+  ])
   const elapsedSeconds = (performance.now() - start) / 1000
   const after = processFacts(side.pid)
   const cores = (after.cpuUs - before.cpuUs) / 1e6 / elapsedSeconds
-  const result = { ...JSON.parse(text), elapsedSeconds }
-  if (result.error) throw new Error(`mqctl bench: ${result.error.message}`)
-  return asLight(result, cores, after.rssBytes)
+  return asLight({ ...result, elapsedSeconds }, cores, after.rssBytes)
 }
 
 async function measure(side, seconds) {

@@ -8,7 +8,6 @@
  * Both times come from one clock (one host); the schedule, not the answer of the message before, says when
  * a message is due, so a broker that stalls cannot hide it. `mqctl bench` is the generator with all its checks.
  */
-import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -16,7 +15,7 @@ import { parseArgs } from 'node:util'
 import {
   machineLine,
   median,
-  mqctlBinary,
+  runBench,
   sleep,
   spread,
   startApache,
@@ -62,20 +61,12 @@ load:
 async function measure(side, seconds) {
   side.resume()
   await sleep(500)
-  const args = [
-    ...['bench', scenarioOf(seconds), '--namesrv', side.namesrv, '--json', '--quiet'],
+  const result = await runBench([
+    ...[scenarioOf(seconds), '--namesrv', side.namesrv],
     ...['--out', path.join(directory, 'runs')],
-  ]
-  const child = spawn(process.execPath, [mqctlBinary, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk))
-  await new Promise((resolve) => child.on('close', resolve))
+  ])
   writeBack()
   side.pause()
-  const result = JSON.parse(text)
-  if (result.error) throw new Error(`mqctl bench: ${result.error.message}`)
   const { response, endToEnd } = result.latency
   const line = (name, one) =>
     `${name} p50 ${one.p50Ms} p99 ${one.p99Ms} p99.9 ${one.p999Ms} max ${one.maxMs} ms`
@@ -109,6 +100,10 @@ try {
     ['end to end p99.9', (run) => run.endToEnd.p999Ms],
     ['response p99    ', (run) => run.response.p99Ms],
   ]) {
+    if ([...runs.mqctl, ...runs.apache].some((run) => of(run) === null)) {
+      process.stdout.write(`${name}  too few samples; longer runs or a higher rate have it\n`)
+      continue
+    }
     const ratios = runs.mqctl.map((run, i) => of(run) / of(runs.apache[i]))
     const both = ['mqctl', 'apache'].map((side) => median(runs[side].map(of)).toFixed(2))
     process.stdout.write(`${name}  ${spread(ratios)} × Apache's (${both.join(' and ')} ms)\n`)

@@ -262,6 +262,19 @@ export async function startMqctl({
   }
 }
 
+/** Runs `mqctl bench` with these arguments to its end and answers its result document. */
+export async function runBench(args) {
+  const child = spawn(process.execPath, [mqctlBinary, 'bench', '--json', '--quiet', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk))
+  await new Promise((resolve) => child.on('close', resolve))
+  const result = JSON.parse(text)
+  if (result.error) throw new Error(`mqctl bench: ${result.error.message}`)
+  return result
+}
+
 // ---------------------------------------------------------------- figures
 
 export function median(values) {
