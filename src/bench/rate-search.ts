@@ -9,6 +9,7 @@
  */
 import { lagSlope, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
+import type { Scenario } from './scenario-schema.ts'
 import type { Series } from './series.ts'
 import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 import { broken, parseThreshold, samplesNeeded } from './threshold.ts'
@@ -82,14 +83,15 @@ export class RateSearch {
   readonly #series: Series
   readonly #early: AbortSignal
   readonly #consumed: boolean
+  readonly #lateMsMax: number
   #startNs = 0
 
-  /** @param consumed somebody reads what is sent */
-  constructor(runner: PhaseRunner, series: Series, early: AbortSignal, consumed: boolean) {
+  constructor(runner: PhaseRunner, series: Series, early: AbortSignal, scenario: Scenario) {
     this.#runner = runner
     this.#series = series
     this.#early = early
-    this.#consumed = consumed
+    this.#consumed = scenario.consumers.instances > 0
+    this.#lateMsMax = scenario.validity.maxPacingError
   }
 
   async run(planned: PlannedStage, startNs: number): Promise<SearchRecord> {
@@ -219,6 +221,11 @@ export class RateSearch {
     const ackedPerSecond = totals.rates.acked.meanPerSecond
     if (sums.acked < sums.scheduled * ACKED_MIN) {
       reasons.push(`only ${sums.acked} of ${sums.scheduled} messages were acknowledged`)
+    }
+    const lateMs = sums.latency('pacing')?.atMs(99) ?? 0
+    if (reasons.length > 0 && lateMs > Math.max(this.#lateMsMax, 100 / rateHz)) {
+      const late = `${Number(lateMs.toPrecision(3))} ms late at p99`
+      reasons.push(`the generator itself was ${late}: it may not be the target's fault`)
     }
     return {
       ratePerSecond: rateHz,

@@ -383,12 +383,7 @@ class BenchRun {
       if (one === undefined) return
       let next = at + 1
       if (one.stage.shape === 'search') {
-        const search = new RateSearch(
-          runner,
-          series,
-          this.#early.signal,
-          scenario.consumers.instances > 0,
-        )
+        const search = new RateSearch(runner, series, this.#early.signal, scenario)
         this.#search = await search.run(one, startNs)
       } else if (one.stage.until === 'drained') {
         const [record] = runner.schedule(startNs, [timed(one)], false)

@@ -264,7 +264,7 @@ export function searchTable({ search }: BenchResult): Table {
       milliseconds(trial.p99Ms),
       trial.lagSlopePerSecond === null ? '-' : signed(trial.lagSlopePerSecond),
       trial.pass ? 'holds' : 'fails',
-      trial.reasons[0] ?? '-',
+      trial.reasons.length === 0 ? '-' : trial.reasons.join('; '),
     ]),
   }
 }
