@@ -8,15 +8,23 @@ import { argument, durationFlag, wholeFlag } from '../src/cli/flags.ts'
 import { consumeAsGroup, type GroupOutcome } from '../src/cli/group-consumer.ts'
 import { IdleTimer } from '../src/cli/idle-timer.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
-import { EXEC_GRACE_MS, MessageHandling, parseShare } from '../src/cli/message-handling.ts'
+import {
+  EXEC_GRACE_MS,
+  identities,
+  MessageHandling,
+  parseShare,
+} from '../src/cli/message-handling.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
 import { parsePosition, parseSpan, type Span } from '../src/cli/position.ts'
 import { readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
+import { SeenMessages } from '../src/cli/seen-messages.ts'
 import type { MqClient } from '../src/client/client.ts'
 
 /** For commands that were told to end, and the last report. */
 const CLOSE_MS = 5_000
+/** Some 10 MB. */
+const SEEN_MAX = 100_000
 
 const shareFlag = Flags.custom<number>({
   helpValue: '<share>',
@@ -40,7 +48,10 @@ after 10 s, 30 s, 1 min … and is a dead letter after the last try (see mqctl d
 that run come to their end.
 With --orderly, each queue is locked for one member of the group, which gets its messages one after the
 other; a failed one comes again, after 1 s, 2 s, 4 s … 30 s, before the next one of its queue. --parallel
-then is the number of queues that are worked at, at once.`
+then is the number of queues that are worked at, at once.
+Messages are delivered at least once. With --dedupe, one that was processed here before is left out,
+by its keys or by the id that its sender gave it; messages without a key are all processed. What another
+member of the group processed is not known here.`
   static override args = { topic: argument({ description: 'The topic.', required: true }) }
   static override flags = {
     output: Flags.option({
@@ -112,6 +123,25 @@ then is the number of queues that are worked at, at once.`
       dependsOn: ['exec'],
       helpGroup: 'GROUP',
     }),
+    dedupe: Flags.option({
+      summary: 'Process a message once, though it comes twice: told by its key, or by its id.',
+      options: identities,
+      dependsOn: ['group'],
+      helpGroup: 'GROUP',
+    })(),
+    'dedupe-file': Flags.string({
+      summary: 'Remember what was processed here, for the next time.',
+      helpValue: '<path>',
+      dependsOn: ['dedupe'],
+      helpGroup: 'GROUP',
+    }),
+    'dedupe-max': wholeFlag({
+      summary: 'Messages to remember, the newest; default 100,000.',
+      min: 1,
+      max: 10_000_000,
+      dependsOn: ['dedupe'],
+      helpGroup: 'GROUP',
+    }),
     'fail-rate': shareFlag({
       summary: 'Let this share of messages fail, as in 20%, to see retries at work.',
       dependsOn: ['group'],
@@ -174,8 +204,13 @@ then is the number of queues that are worked at, at once.`
             timeoutMs: flags['exec-timeout'] ?? null,
             outputTo: format === null ? 'stderr' : 'stdout',
           })
+    const seen =
+      flags.dedupe === undefined
+        ? null
+        : await SeenMessages.open(flags['dedupe-max'] ?? SEEN_MAX, flags['dedupe-file'] ?? null)
     const handling = new MessageHandling({
       world: this.world,
+      dedupe: flags.dedupe === undefined || seen === null ? null : { by: flags.dedupe, seen },
       exec,
       execTimeoutMs: flags['exec-timeout'] ?? null,
       failRate: flags['fail-rate'] ?? 0,
@@ -225,11 +260,15 @@ then is the number of queues that are worked at, at once.`
       ).then((counts) => {
         outcome = counts
       })
-    }).finally(() => {
+    }).finally(async () => {
       idle.stop()
       handling.close()
+      await seen?.close()
     })
     this.#remarkOnOutcome(outcome, printer.printed, flags.orderly)
+    if (handling.skipped > 0) {
+      this.remark(`${handling.skipped} left out: the same had been processed before`)
+    }
   }
 
   #remarkOnOutcome(outcome: GroupOutcome | null, printed: number, orderly: boolean): void {

@@ -7,6 +7,11 @@ import type { ReceivedMessage } from '../client/received-message.ts'
 import type { World } from '../world/world.ts'
 import { type ExecCommand, failureOfExec } from './exec-command.ts'
 import type { Handled } from './group-consumer.ts'
+import type { SeenMessages } from './seen-messages.ts'
+
+/** What makes two messages the same: their keys, or the id that their sender gave them. */
+export const identities = ['key', 'id'] as const
+export type Identity = (typeof identities)[number]
 
 export interface HandlingOptions {
   readonly world: World
@@ -18,6 +23,8 @@ export interface HandlingOptions {
   readonly print: (message: ReceivedMessage) => Promise<void>
   /** With `exec`: whether handled messages are printed as well, for programs. */
   readonly printsHandled: boolean
+  /** Messages that were processed already are not processed again; null: every message is. */
+  readonly dedupe: { readonly by: Identity; readonly seen: SeenMessages } | null
   readonly remark: (text: string) => void
   /** The first signal: no more messages, those under way come to their end. */
   readonly signal: AbortSignal
@@ -40,6 +47,7 @@ export function parseShare(text: string): number {
 export class MessageHandling {
   readonly #options: HandlingOptions
   #ending = false
+  #skipped = 0
   #stopGrace: () => void = () => undefined
 
   constructor(options: HandlingOptions) {
@@ -52,8 +60,27 @@ export class MessageHandling {
     })
   }
 
+  /** Messages that were left out because the same was processed before. */
+  get skipped(): number {
+    return this.#skipped
+  }
+
   /** Rejects when the command cannot be started at all. */
   async handle(message: ReceivedMessage): Promise<Handled> {
+    const { dedupe } = this.#options
+    const identity = dedupe === null ? '' : identityOf(message, dedupe.by)
+    // Without a key nothing tells that it is the same.
+    if (dedupe === null || identity === '') return this.#process(message)
+    let handled: Handled = 'done'
+    const isNew = await dedupe.seen.once(identity, async () => {
+      handled = await this.#process(message)
+      return handled === 'done'
+    })
+    if (!isNew) this.#skipped += 1
+    return handled
+  }
+
+  async #process(message: ReceivedMessage): Promise<Handled> {
     const { world, exec, execTimeoutMs, failRate, print, printsHandled, remark } = this.#options
     if (failRate > 0 && world.random.float() < failRate) {
       remark(`${message.messageId} fails on purpose (try ${message.reconsumeTimes + 1})`)
@@ -79,4 +106,9 @@ export class MessageHandling {
     this.#stopGrace()
     this.#options.exec?.close()
   }
+}
+
+function identityOf(message: ReceivedMessage, by: Identity): string {
+  const identity = by === 'key' ? message.keys : message.messageId
+  return identity === '' ? '' : `${by} ${message.topic} ${identity}`
 }
