@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { Flags } from '@oclif/core'
 import { MqError, messageOf } from '../src/base/errors.ts'
 import { ExitCode } from '../src/base/exit-codes.ts'
@@ -19,6 +20,8 @@ import { parseTimeMs } from '../src/cli/time.ts'
 import { TransactionalSender } from '../src/cli/transactional-sender.ts'
 import type { Admin } from '../src/client/admin.ts'
 import { bodyCompressor, compressionKinds } from '../src/client/body-compressor.ts'
+import { OutboxSender } from '../src/client/outbox-sender.ts'
+import { Outbox } from '../src/client/outbox.ts'
 import type { OutgoingMessage } from '../src/client/outgoing-message.ts'
 import { Producer, type SendReceipt } from '../src/client/producer.ts'
 import type { TransactionReceipt } from '../src/client/transaction-producer.ts'
@@ -35,6 +38,7 @@ export interface Produced {
 
 /** Sends under way at once. */
 const WINDOW = 64
+const OUTBOX_TRIES = 10
 
 const LISTED_MAX = 20
 
@@ -116,6 +120,18 @@ exit code is 1 (3 when nobody answered).`
       options: ['commit', 'rollback', 'unknown'] as const,
       exclusive: ['oneway', 'delay', 'delay-level', 'at'],
     })(),
+    outbox: Flags.string({
+      summary:
+        'Keep messages here until they are acknowledged; what a run leaves, the next one sends.',
+      helpValue: '<directory>',
+      exclusive: ['oneway', 'txn', 'batch'],
+    }),
+    'outbox-tries': wholeFlag({
+      summary: 'Tries of a message before a run gives up; default 10, with growing pauses.',
+      min: 1,
+      max: 1_000_000,
+      dependsOn: ['outbox'],
+    }),
     'txn-check-exec': Flags.string({
       summary: 'Run this when the broker asks, until all is decided: exit 0 commit, 1 rollback.',
       helpValue: '<command>',
@@ -131,6 +147,7 @@ exit code is 1 (3 when nobody answered).`
     '<%= config.bin %> produce orders "tick" --count 1000 --rate 100/s',
     '<%= config.bin %> produce events --input ndjson --batch 100 --compress zstd < events.ndjson',
     '<%= config.bin %> produce orders "close it" --delay 30m',
+    '<%= config.bin %> produce orders --outbox /var/spool/orders < orders.txt',
     '<%= config.bin %> produce paid A-1 --txn unknown --group payments --txn-check-exec ./is-paid',
   ]
 
@@ -210,12 +227,23 @@ exit code is 1 (3 when nobody answered).`
       const startMs = this.world.clock.monotonicMs()
       const { batch = 1 } = flags
       const ordered = flags['order-key'] !== undefined
-      const sender =
-        batch > 1 && producer instanceof Producer
-          ? new BatchingSender(producer, { clock: this.world.clock, size: batch, ordered })
-          : producer
-      const outcome = await sendAll(sender, feed, {
-        clock: this.world.clock,
+      const { clock } = this.world
+      const outbox =
+        flags.outbox === undefined ? null : await Outbox.open(this.world, resolve(flags.outbox))
+      const tries = flags['outbox-tries'] ?? OUTBOX_TRIES
+      const sender = !(producer instanceof Producer)
+        ? producer
+        : outbox !== null
+          ? new OutboxSender(producer, outbox, { clock, tries, signal })
+          : batch > 1
+            ? new BatchingSender(producer, { clock, size: batch, ordered })
+            : producer
+      if (outbox !== null && outbox.pendingCount > 0) {
+        this.remark(`${formatCount(outbox.pendingCount)} of an earlier run are sent first`)
+      }
+      const outcome = await sendAll(sender, outbox === null ? feed : keptFirst(outbox, feed), {
+        clock,
+        takesAll: outbox !== null,
         signal,
         window: ordered ? batch : WINDOW * batch,
         rateHz: rate,
@@ -229,6 +257,10 @@ exit code is 1 (3 when nobody answered).`
         },
       })
       progress.end()
+      if (outbox !== null) {
+        await outbox.close()
+        this.#remarkOnOutbox(outbox, flags.outbox ?? '')
+      }
       if (transactions !== null) {
         if (checkExec !== null) await this.#untilDecided(transactions, admin, signal)
         if (transactions.openCount > 0) {
@@ -262,6 +294,14 @@ exit code is 1 (3 when nobody answered).`
     await transactions.whenDecided(admin.transactions, signal)
   }
 
+  #remarkOnOutbox({ pendingCount }: Outbox, directory: string): void {
+    if (pendingCount === 0) return
+    const what = pendingCount === 1 ? 'message stays' : 'messages stay'
+    this.warn(
+      `${formatCount(pendingCount)} ${what} in ${directory}; the next run with this --outbox sends them first`,
+    )
+  }
+
   #remarkOn({ leftOut }: OutgoingFeed, { sent, failed, sourceError }: SendOutcome): void {
     if (leftOut > 0) {
       const noun = leftOut === 1 ? 'empty message' : 'empty messages'
@@ -289,6 +329,15 @@ exit code is 1 (3 when nobody answered).`
     }
     return this.show(result, { rows: () => receipts, text: producedText })
   }
+}
+
+/** What an earlier run left, before what is new. */
+async function* keptFirst(
+  outbox: Outbox,
+  feed: AsyncIterable<OutgoingMessage>,
+): AsyncGenerator<OutgoingMessage> {
+  yield* outbox.pending
+  yield* feed
 }
 
 /** What was sent before the input went wrong is sent; the error says how much that was. */

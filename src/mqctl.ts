@@ -17,6 +17,8 @@ import { startBroker as startBrokerRole } from './broker/broker.ts'
 import { Admin as AdminClient } from './client/admin.ts'
 import type { ClientOptions } from './client/client.ts'
 import { Consumer as ConsumerClient, type ConsumerOptions } from './client/consumer.ts'
+import { Outbox as OutboxFiles } from './client/outbox.ts'
+import { OutboxSender as OutboxSenderClient } from './client/outbox-sender.ts'
 import { Producer as ProducerClient, type ProducerOptions } from './client/producer.ts'
 import { Requester as RequesterClient } from './client/request-reply.ts'
 import {
@@ -39,6 +41,7 @@ export type { ClientOptions } from './client/client.ts'
 export type { StartPosition } from './client/assignment.ts'
 export type { ConsumerOptions, Subscription } from './client/consumer.ts'
 export type { HandlerResult, MessageHandler } from './client/handler-loop.ts'
+export type { KeptMessage } from './client/outbox.ts'
 export type { OutgoingMessage } from './client/outgoing-message.ts'
 export type { ProducerOptions, SendReceipt, SendStatus } from './client/producer.ts'
 export type { QueuePosition } from './client/queue-position.ts'
@@ -56,6 +59,25 @@ export type Producer = ProducerClient
 export const Producer = {
   /** Nothing is sent yet: a name server that is down shows at the first send. */
   open: (options: ProducerOptions): Producer => ProducerClient.open(nodeWorld, options),
+}
+
+export type Outbox = OutboxFiles
+export const Outbox = {
+  /** Messages that a run before this one left are `pending`; send them first. */
+  open: (directory: string): Promise<Outbox> => OutboxFiles.open(nodeWorld, directory),
+}
+
+export type OutboxSender = OutboxSenderClient
+export const OutboxSender = {
+  /** Keeps each message in the outbox, and tries until it is acknowledged, at most `tries` times. */
+  over: (
+    producer: Pick<Producer, 'send'>,
+    outbox: Outbox,
+    options: { readonly tries?: number; readonly signal?: AbortSignal } = {},
+  ): OutboxSender => {
+    const { tries = 10, signal = new AbortController().signal } = options
+    return new OutboxSenderClient(producer, outbox, { clock: nodeWorld.clock, tries, signal })
+  },
 }
 
 export type Requester = RequesterClient

@@ -105,6 +105,12 @@ export const errorTable = {
     'store directory {path} is in use by another broker',
     'stop that broker, or choose another directory with --data-dir',
   ),
+  OUTBOX_IN_USE: row(
+    ExitCode.failed,
+    false,
+    'outbox {path} is in use by another process',
+    'wait for it to end, or name another directory',
+  ),
   STORE_UNWRITABLE: row(
     ExitCode.failed,
     false,

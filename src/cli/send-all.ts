@@ -15,6 +15,8 @@ export interface SendAllOptions {
   /** Messages a second; null: as fast as answers come. */
   readonly rateHz: number | null
   readonly oneway: boolean
+  /** Go on to the end of the source though all fails: what fails is kept elsewhere. */
+  readonly takesAll?: boolean
   /** Called after each message, in the order of answers. */
   readonly onProgress: (totals: SendTotals) => void
 }
@@ -89,7 +91,7 @@ export async function sendAll(
       index += 1
       if (underWay.size >= options.window) await Promise.race(underWay)
       // The first failure of all means that the rest will hardly do better.
-      if (failed > 0 && sent === 0) break
+      if (failed > 0 && sent === 0 && options.takesAll !== true) break
     }
   } catch (reason) {
     sourceError = reason
