@@ -285,7 +285,9 @@ function say(report: RecoveryReport, logger: Logger): void {
       bytes: report.cutBytes,
     })
   }
-  if (report.clean && !report.foreign && report.records === 0) return
+  // A clean store, and a new one, are not worth a word.
+  const isQuiet = report.clean && report.records === 0 && (!report.foreign || report.logEnd === 0)
+  if (isQuiet) return
   logger.info('the store was recovered', {
     clean: report.clean,
     foreign: report.foreign,
