@@ -34,10 +34,12 @@ import { HandlerLoop, type MessageHandler } from './handler-loop.ts'
 import { checkGroup, checkTopic } from './outgoing-message.ts'
 import { checkFilter } from './filter-check.ts'
 import { OrderLocks } from './order-locks.ts'
+import { Producer } from './producer.ts'
 import { BrokerProgress, LocalProgress, type ProgressStore } from './progress-store.ts'
 import { QueueAccess } from './queue-access.ts'
 import type { ReceivedMessage } from './received-message.ts'
 import { SendBack } from './send-back.ts'
+import type { Tracer } from './tracer.ts'
 
 export interface Subscription {
   readonly topic: string
@@ -80,6 +82,8 @@ export interface ConsumerOptions extends ClientOptions {
   readonly retryLevel?: (message: ReceivedMessage) => number
   /** Broadcast: the file that keeps progress over restarts; without one it ends with this process. */
   readonly progressFile?: string
+  /** Whether traces tell of each try: true, or a topic of their own for them; default false. */
+  readonly trace?: boolean | string
   /** How long `close` waits for handlers; default 10,000 ms. */
   readonly closeTimeoutMs?: number
 }
@@ -101,6 +105,7 @@ export class Consumer {
   readonly #assignment: Assignment
   readonly #locks: OrderLocks | null
   readonly #sendBack: SendBack | null
+  readonly #tracer: Tracer | null
   readonly #loop: HandlerLoop
   readonly #member: GroupMember
   readonly #startedMs: number
@@ -150,7 +155,10 @@ export class Consumer {
           retriesMax: options.retriesMax ?? RETRIES_MAX,
           levelOf: options.retryLevel ?? (() => 0),
         })
+    this.#tracer = Producer.tracerOver(client, options.trace)
     this.#loop = new HandlerLoop(client, {
+      group: options.group,
+      tracer: this.#tracer,
       handler: options.handler,
       concurrency: options.concurrency ?? CONCURRENCY,
       ordered,
@@ -254,6 +262,7 @@ export class Consumer {
     this.#locks?.stop()
     await this.#assignment.unlock()
     await this.#sendBack?.close()
+    await this.#tracer?.close()
     this.#client.leave(this.#member)
     await this.#client.unregister({ consumerGroup: this.group })
     this.#client.close()

@@ -3,6 +3,7 @@
  * and decides what becomes of those that failed.
  */
 import { messageOf } from '../base/errors.ts'
+import type { SubBeforeTrace } from '../protocol/trace-record.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
 import { HandlerStats } from './handler-stats.ts'
@@ -11,6 +12,7 @@ import { Pauses } from './pause.ts'
 import type { ReceivedMessage } from './received-message.ts'
 import { DEAD_LETTER, type SendBack } from './send-back.ts'
 import { originalTopicOf } from './resent-message.ts'
+import type { Tracer } from './tracer.ts'
 
 /**
  * Processes one message. Throwing, or a promise that rejects, means failed. The word `leave` means
@@ -20,6 +22,9 @@ export type MessageHandler = (message: ReceivedMessage) => HandlerResult | Promi
 export type HandlerResult = 'leave' | undefined | void
 
 export interface HandlerLoopOptions {
+  readonly group: string
+  /** Told of each try; null: nobody is. */
+  readonly tracer: Tracer | null
   readonly handler: MessageHandler
   readonly concurrency: number
   /** One message of a queue after the other, a failed one first again. */
@@ -38,6 +43,12 @@ export interface HandlerLoopOptions {
 
 /** Handlers that return at once are called so many times before others get a turn. */
 const HANDLED_A_TURN_MAX = 256
+
+/** One call of the handler. */
+interface Try {
+  readonly startMs: number
+  readonly trace: SubBeforeTrace | null
+}
 
 type Outcome = { failed: true; why: string } | { failed: false; left: boolean }
 
@@ -125,24 +136,29 @@ export class HandlerLoop {
   #handle(assigned: AssignedQueue, message: ReceivedMessage): void {
     this.#running += 1
     assigned.handlingBegins()
-    const startMs = this.#client.world.clock.monotonicMs()
+    const seen = this.#asSeen(message)
+    const { tracer, group, handler } = this.#options
+    const one: Try = {
+      startMs: this.#client.world.clock.monotonicMs(),
+      trace: tracer?.began(group, seen) ?? null,
+    }
     let result: ReturnType<MessageHandler>
     try {
-      result = this.#options.handler(this.#asSeen(message))
+      result = handler(seen)
     } catch (error) {
-      this.#handled(assigned, message, startMs, { failed: true, why: messageOf(error) })
+      this.#handled(assigned, message, one, { failed: true, why: messageOf(error) })
       return
     }
     if (!isPromise(result)) {
-      this.#handled(assigned, message, startMs, { failed: false, left: result === 'leave' })
+      this.#handled(assigned, message, one, { failed: false, left: result === 'leave' })
       return
     }
     result.then(
       (value) => {
-        this.#handled(assigned, message, startMs, { failed: false, left: value === 'leave' })
+        this.#handled(assigned, message, one, { failed: false, left: value === 'leave' })
       },
       (error: unknown) => {
-        this.#handled(assigned, message, startMs, { failed: true, why: messageOf(error) })
+        this.#handled(assigned, message, one, { failed: true, why: messageOf(error) })
       },
     )
   }
@@ -161,13 +177,18 @@ export class HandlerLoop {
   #handled(
     assigned: AssignedQueue,
     message: ReceivedMessage,
-    startMs: number,
+    { startMs, trace }: Try,
     outcome: Outcome,
   ): void {
     const { clock } = this.#client.world
+    const tookMs = clock.monotonicMs() - startMs
     this.#running -= 1
     assigned.lastHandledMs = clock.wallMs()
-    this.stats.count(message.topic, clock.monotonicMs() - startMs, !outcome.failed)
+    this.stats.count(message.topic, tookMs, !outcome.failed)
+    if (trace !== null) {
+      const result = outcome.failed ? 'exception' : outcome.left ? 'left' : 'success'
+      this.#options.tracer?.ended(trace, tookMs, result)
+    }
     if (!outcome.failed && !outcome.left) assigned.finish(message)
     assigned.handlingEnds()
     if (outcome.failed) void this.#failed(assigned, message, outcome.why)

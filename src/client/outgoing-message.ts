@@ -136,7 +136,7 @@ function propertiesOf(message: OutgoingMessage, messageId: string): Properties {
     }
     properties[name] = value
   }
-  const keys = typeof message.keys === 'string' ? message.keys : (message.keys ?? []).join(' ')
+  const keys = keysText(message)
   if (keys !== '') properties[PropertyName.keys] = keys
   if (message.tags !== undefined && message.tags !== '') {
     properties[PropertyName.tags] = message.tags
@@ -154,6 +154,11 @@ function propertiesOf(message: OutgoingMessage, messageId: string): Properties {
   properties[PropertyName.uniqKey] = messageId
   properties[PropertyName.wait] = String(message.waitStored ?? true)
   return properties
+}
+
+/** As they travel: separated by blanks. */
+export function keysText({ keys = '' }: OutgoingMessage): string {
+  return typeof keys === 'string' ? keys : keys.join(' ')
 }
 
 function viewOf(body: Uint8Array): Buffer {

@@ -16,6 +16,7 @@ import { type Command, request } from '../protocol/command.ts'
 import type { UniqueIdMaker } from '../protocol/message-id.ts'
 import { REPLY_MESSAGE_TYPE, SystemTopic } from '../protocol/names.ts'
 import { PropertyName } from '../protocol/properties.ts'
+import type { TracedType } from '../protocol/trace-record.ts'
 import { type SendHeader, readSendResponse, sendFieldsV2 } from '../protocol/send-header.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
@@ -30,11 +31,14 @@ import {
   type OutgoingMessage,
   type PreparedMessage,
   checkGroup,
+  checkTopic,
   illegal,
+  keysText,
   prepareMessage,
 } from './outgoing-message.ts'
 import { RoundRobin, queueOfOrderKey } from './queue-choice.ts'
 import { QUEUES_OF_NEW_TOPIC, type TopicRoute } from './routes.ts'
+import { DEFAULT_REGION, TRACE_GROUP, Tracer } from './tracer.ts'
 
 export interface ProducerOptions extends ClientOptions {
   /** Default `MQCTL_PRODUCER`. */
@@ -51,6 +55,8 @@ export interface ProducerOptions extends ClientOptions {
   readonly compressAboveBytes?: number | null
   /** By what; default zlib, which consumers of any age understand. See `bodyCompressor`. */
   readonly compressor?: BodyCompressor
+  /** Whether traces tell what was sent: true, or a topic of their own for them; default false. */
+  readonly trace?: boolean | string
 }
 
 /**
@@ -110,6 +116,12 @@ interface Sending {
 }
 
 interface Stored {
+  readonly address: string
+  /** When the attempt that succeeded began, ms since 1970, and how long it took. */
+  readonly sentAtMs: number
+  readonly tookMs: number
+  /** Null: the broker wants no traces. */
+  readonly region: string | null
   readonly ids: readonly string[]
   readonly queue: MessageQueue
   readonly queueOffset: number
@@ -119,6 +131,8 @@ interface Stored {
 
 export class Producer {
   readonly group: string
+  /** Null: nothing is traced. */
+  readonly tracer: Tracer | null
   readonly #client: MqClient
   readonly #ownsClient: boolean
   readonly #member: GroupMember
@@ -148,6 +162,7 @@ export class Producer {
     const { compressAboveBytes = null, compressor = zlibCompressor } = options
     this.#compression =
       compressAboveBytes === null ? null : { aboveBytes: compressAboveBytes, by: compressor }
+    this.tracer = Producer.tracerOver(client, options.trace)
     this.#member = {
       producerGroup: this.group,
       consumerData: () => null,
@@ -176,6 +191,14 @@ export class Producer {
     return new Producer(client, false, { nameServers: client.nameServers.addresses, ...options })
   }
 
+  /** What tells of messages, over connections that others use as well; null when nothing is to be told. */
+  static tracerOver(client: MqClient, trace: boolean | string = false): Tracer | null {
+    if (trace === false) return null
+    const topic = trace === true ? SystemTopic.trace : trace
+    checkTopic(topic)
+    return new Tracer(client, Producer.over(client, { group: TRACE_GROUP }), topic)
+  }
+
   get clientId(): string {
     return this.#client.clientId
   }
@@ -192,6 +215,7 @@ export class Producer {
       orderKey: message.orderKey ?? null,
       queue: message.queue ?? null,
     })
+    this.#tellSent(stored, [message], [prepared])
     return receipt(stored, prepared.messageId, 0)
   }
 
@@ -233,6 +257,7 @@ export class Producer {
       orderKey: first.orderKey ?? null,
       queue: first.queue ?? null,
     })
+    this.#tellSent(stored, messages, prepared)
     return prepared.map((item, index) => receipt(stored, item.messageId, index))
   }
 
@@ -256,6 +281,7 @@ export class Producer {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await this.tracer?.close()
     this.#client.leave(this.#member)
     if (this.#introduced.size > 0) await this.#client.unregister({ producerGroup: this.group })
     if (this.#ownsClient) this.#client.close()
@@ -333,6 +359,7 @@ export class Producer {
     const { clock } = this.#client.world
     const address = addressOf(route, queue)
     const startMs = clock.monotonicMs()
+    const sentAtMs = clock.wallMs()
     let response: Command
     try {
       response = await this.#client.remoting.invoke(address, commandFor(sending, queue), timeoutMs)
@@ -349,12 +376,46 @@ export class Producer {
     if (status === undefined || header === null) {
       throw refusalOf(address, sending.code, response, { topic: sending.topic })
     }
+    const { MSG_REGION: region, TRACE_ON: traceOn } = response.ext
     return {
+      address,
+      sentAtMs,
+      tookMs: clock.monotonicMs() - startMs,
+      region: traceOn === 'false' ? null : (region ?? DEFAULT_REGION),
       ids: header.msgId.split(','),
       queue: { ...queue, queueId: header.queueId },
       queueOffset: header.queueOffset,
       status,
       recallHandle: header.recallHandle ?? null,
+    }
+  }
+
+  #tellSent(
+    stored: Stored,
+    messages: readonly OutgoingMessage[],
+    prepared: readonly PreparedMessage[],
+  ): void {
+    const { tracer } = this
+    if (tracer === null || stored.region === null) return
+    for (const [index, message] of messages.entries()) {
+      if (message.topic === tracer.topic) continue
+      tracer.add({
+        kind: 'Pub',
+        timeMs: stored.sentAtMs,
+        region: stored.region,
+        group: this.group,
+        topic: message.topic,
+        messageId: prepared[index]?.messageId ?? '',
+        tags: message.tags ?? '',
+        keys: keysText(message),
+        storeHost: stored.address,
+        bodyBytes: Buffer.byteLength(message.body),
+        tookMs: Math.round(stored.tookMs),
+        type: tracedTypeOf(message),
+        offsetMessageId: stored.ids[index] ?? stored.ids[0] ?? '',
+        ok: stored.status === 'SEND_OK',
+        clientHost: '',
+      })
     }
   }
 
@@ -413,6 +474,16 @@ function commandFor(sending: Sending, queue: MessageQueue): Command {
   return command
 }
 
+function tracedTypeOf(message: OutgoingMessage): TracedType {
+  if (message.properties?.[PropertyName.transactionPrepared] === 'true') return 'half'
+  if (isDelayed(message)) return 'delayed'
+  return message.orderKey === undefined ? 'normal' : 'ordered'
+}
+
+function isDelayed({ delayLevel = 0, delayMs, deliverAtMs }: OutgoingMessage): boolean {
+  return delayLevel !== 0 || delayMs !== undefined || deliverAtMs !== undefined
+}
+
 function receipt(stored: Stored, messageId: string, index: number): SendReceipt {
   return {
     messageId,
@@ -437,11 +508,7 @@ function checkFitsBatch(first: OutgoingMessage, message: OutgoingMessage): void 
   ) {
     throw differs('their queue')
   }
-  if (
-    (message.delayLevel ?? 0) !== 0 ||
-    message.delayMs !== undefined ||
-    message.deliverAtMs !== undefined
-  ) {
+  if (isDelayed(message)) {
     throw illegal('a delayed message cannot be part of a batch', 'send it by itself')
   }
 }

@@ -23,11 +23,13 @@ import type { Command } from '../protocol/command.ts'
 import { decodeOffsetId } from '../protocol/message-id.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
+import type { EndTransactionTrace } from '../protocol/trace-record.ts'
 import type { World } from '../world/world.ts'
 import { type ClientOptions, MqClient } from './client.ts'
-import { type OutgoingMessage, illegal } from './outgoing-message.ts'
+import { type OutgoingMessage, illegal, keysText } from './outgoing-message.ts'
 import { Producer, type ProducerOptions, type SendReceipt } from './producer.ts'
 import { type ReceivedMessage, receivedMessages } from './received-message.ts'
+import { DEFAULT_REGION } from './tracer.ts'
 
 /** `unknown`: not decided yet; the broker asks again. */
 export type TransactionDecision = 'commit' | 'rollback' | 'unknown'
@@ -48,6 +50,10 @@ export interface TransactionProducerOptions extends ProducerOptions {
 export interface TransactionReceipt extends SendReceipt {
   readonly decision: TransactionDecision
   /** Whether the broker has taken the decision; if not, it will ask. */
+  readonly ended: boolean
+}
+
+type Decided = Omit<EndTransactionTrace, 'kind' | 'timeMs' | 'group' | 'type' | 'transactionId'> & {
   readonly ended: boolean
 }
 
@@ -132,6 +138,11 @@ export class TransactionProducer {
       transactionId: receipt.messageId,
       fromTransactionCheck: false,
     })
+    const { topic, tags = '' } = message
+    this.#tellDecided({
+      ...{ topic, tags, keys: keysText(message), messageId: receipt.messageId },
+      ...{ region: DEFAULT_REGION, storeHost: master, decision, ended, asked: false },
+    })
     return { ...receipt, decision, ended }
   }
 
@@ -164,7 +175,26 @@ export class TransactionProducer {
       transactionId,
       fromTransactionCheck: true,
     })
+    const { topic, tags, keys, messageId, properties } = message
+    const region = properties[PropertyName.region] ?? DEFAULT_REGION
+    this.#tellDecided({
+      ...{ topic, tags, keys, messageId, region },
+      ...{ storeHost: master, decision, ended, asked: true },
+    })
     if (ended || decision === 'unknown') this.#options.onAnswered?.(message, decision)
+  }
+
+  /** A decision that was not taken is not one yet: the broker will ask. */
+  #tellDecided({ ended, ...decided }: Decided): void {
+    if (!ended && decided.decision !== 'unknown') return
+    this.#producer.tracer?.add({
+      kind: 'EndTransaction',
+      timeMs: this.#client.world.clock.wallMs(),
+      group: this.group,
+      type: 'transaction',
+      transactionId: decided.messageId,
+      ...decided,
+    })
   }
 
   /** False when nothing was decided or the broker did not take it. */
