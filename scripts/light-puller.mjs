@@ -11,7 +11,7 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-function pullFrame(topic, queueId, offset, opaque, batch) {
+function pullFrame(topic, queueId, offset, opaque, { batch, subscription, expressionType }) {
   const header = Buffer.from(
     JSON.stringify({
       code: 11,
@@ -25,9 +25,9 @@ function pullFrame(topic, queueId, offset, opaque, batch) {
         sysFlag: '4',
         commitOffset: '0',
         suspendTimeoutMillis: '0',
-        subscription: '*',
+        subscription,
         subVersion: '0',
-        expressionType: 'TAG',
+        expressionType,
       },
       flag: 0,
       language: 'JAVA',
@@ -43,9 +43,13 @@ function pullFrame(topic, queueId, offset, opaque, batch) {
   return frame
 }
 
-/** Options: host, port, topic, queues (8), batch (32), messagesMax (all). */
+/**
+ * Options: host, port, topic, queues (8), batch (32), messagesMax (all), subscription (`*`) with its
+ * expressionType (TAG). `messages` is how far the positions came, also past what a filter left out.
+ */
 export function pullAll(options) {
-  const { host, port, topic, queues = 8, batch = 32, messagesMax = Infinity } = options
+  const { host, port, topic, queues = 8, messagesMax = Infinity } = options
+  const { batch = 32, subscription = '*', expressionType = 'TAG' } = options
   return new Promise((resolve, reject) => {
     const offsets = new Array(queues).fill(0)
     const socket = connect({ host, port, noDelay: true })
@@ -56,7 +60,13 @@ export function pullAll(options) {
     let startMs = 0
 
     const pull = (queueId) => {
-      socket.write(pullFrame(topic, queueId, offsets[queueId], queueId, batch))
+      socket.write(
+        pullFrame(topic, queueId, offsets[queueId], queueId, {
+          batch,
+          subscription,
+          expressionType,
+        }),
+      )
     }
     const onAnswer = (buffer, start, end) => {
       const headerEnd = start + 8 + (buffer.readUInt32BE(start + 4) & 0xffffff)
@@ -70,10 +80,18 @@ export function pullAll(options) {
         pull(queueId)
         return
       }
-      // 19: the end. 21: the position was corrected, such as when old files are gone.
-      if (answer.code === 21) {
-        offsets[queueId] = Number(answer.extFields.nextBeginOffset)
+      // 19: the end. 21: the position was corrected, such as when old files are gone. 20: none of the
+      // messages up to the next position was wanted.
+      if (answer.code === 21 || answer.code === 20) {
+        const next = Number(answer.extFields.nextBeginOffset)
+        if (answer.code === 20) messages += next - offsets[queueId]
+        offsets[queueId] = next
         pull(queueId)
+        return
+      }
+      if (answer.code !== 0 && answer.code !== 19) {
+        reject(new Error(`pull: code ${answer.code}: ${answer.remark}`))
+        socket.destroy()
         return
       }
       open--

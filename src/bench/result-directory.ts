@@ -1,7 +1,8 @@
 /** Where a run's files go. The directory is tried before the run: nobody wants to learn at the end that it is read-only. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { MqError, messageOf } from '../base/errors.ts'
+import { makeDirectorySync } from '../world/make-directory.ts'
 
 export class ResultDirectory {
   readonly path: string
@@ -10,7 +11,7 @@ export class ResultDirectory {
   constructor(directory: string) {
     this.path = path.resolve(directory)
     this.#attempt(() => {
-      mkdirSync(this.path, { recursive: true })
+      makeDirectorySync(this.path)
       const probe = path.join(this.path, `.mqctl-probe-${process.pid}`)
       writeFileSync(probe, '')
       rmSync(probe)

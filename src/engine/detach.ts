@@ -3,7 +3,7 @@
  * which started it has ended.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MqError } from '../base/errors.ts'
@@ -11,6 +11,7 @@ import { fromWire, type WireError } from './role-channel.ts'
 import type { InstanceStatus } from './instance.ts'
 import { roleScripts } from './roles/scripts.ts'
 import type { InstancePlan } from './topology.ts'
+import { makeDirectorySync } from '../world/make-directory.ts'
 
 /** Command → background supervisor, once. */
 export interface DetachRequest {
@@ -28,7 +29,7 @@ export async function startDetached(
   request: DetachRequest,
   signal: AbortSignal,
 ): Promise<InstanceStatus> {
-  mkdirSync(request.stateDir, { recursive: true })
+  makeDirectorySync(request.stateDir)
   const logFile = path.join(request.stateDir, 'supervisor.log')
   const log = openSync(logFile, 'a', 0o644)
   const child = spawn(

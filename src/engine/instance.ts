@@ -3,19 +3,12 @@
  * true. `run.json` exists while the instance runs; at a clean stop it becomes `last.json`, from
  * which `restart` takes the options.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { stateHome } from './directories.ts'
 import { isAlive, residentBytes, type ProcessIdentity } from './process-identity.ts'
 import type { InstancePlan } from './topology.ts'
+import { makeDirectorySync } from '../world/make-directory.ts'
 
 export interface RoleFacts {
   readonly name: string
@@ -82,7 +75,7 @@ export function readLastRun(stateDir: string): RunFile | null {
 
 /** Written whole or not at all. */
 export function writeRunFile(stateDir: string, run: RunFile): void {
-  mkdirSync(stateDir, { recursive: true })
+  makeDirectorySync(stateDir)
   const temporary = path.join(stateDir, `.run.json.${process.pid}`)
   writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`)
   renameSync(temporary, runPath(stateDir))

@@ -6,7 +6,7 @@
  * channel closes, also when the supervisor was killed with -9.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
+import { closeSync, openSync, renameSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MqError } from '../base/errors.ts'
@@ -14,6 +14,7 @@ import type { World } from '../world/world.ts'
 import { identityOf, type ProcessIdentity } from './process-identity.ts'
 import { fromWire, type RoleAnswer, type StartRole } from './role-channel.ts'
 import type { RoleConfig } from './topology.ts'
+import { makeDirectorySync } from '../world/make-directory.ts'
 
 /** Four threads, libuv's default, carry all file work: cold reads would starve fdatasync. */
 const THREADS = '16'
@@ -55,7 +56,7 @@ export class Supervisor {
   constructor(world: World, options: SupervisorOptions) {
     this.#world = world
     this.#options = options
-    mkdirSync(options.logDir, { recursive: true })
+    makeDirectorySync(options.logDir)
   }
 
   /** Starts a process that loads while others are being configured; call `start` on it next. */

@@ -10,6 +10,7 @@ import type {
   FileFacts,
   OpenMode,
 } from './disk.ts'
+import { makeDirectory } from './make-directory.ts'
 
 class NodeFile implements DiskFile {
   readonly path: string
@@ -135,7 +136,7 @@ export const nodeDisk: Disk = {
     }
   },
   async makeDirectory(path) {
-    await fsp.mkdir(path, { recursive: true })
+    await makeDirectory(path)
   },
   rename: (from, to) => fsp.rename(from, to),
   remove: (path) => fsp.rm(path, { force: true }),
