@@ -72,6 +72,9 @@ const apacheWorld: JavaWorld = {
   sources: 'java',
 }
 
+/** Fetching and compiling take a fraction of this. */
+const LOCK_OLD_MS = 360_000
+
 function pomOf(artifacts: readonly string[]): string {
   const dependencies = artifacts.map((artifact) => {
     const [group = '', name = '', version = '', classifier] = artifact.split(':')
@@ -134,15 +137,39 @@ async function compilePrograms(world: JavaWorld, jars: string): Promise<string> 
   return classes
 }
 
+/** One test process at a time fills the cache. A lock that was left behind by a killed one grows old. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  const lock = join(peerCache, 'lock')
+  fs.mkdirSync(peerCache, { recursive: true })
+  const take = () => {
+    try {
+      fs.mkdirSync(lock)
+      return true
+    } catch (error) {
+      const age = Date.now() - (fs.statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+      if (age > LOCK_OLD_MS) fs.rmSync(lock, { recursive: true, force: true })
+      throw error
+    }
+  }
+  await until('the cache of peers', take, LOCK_OLD_MS)
+  try {
+    return await work()
+  } finally {
+    fs.rmSync(lock, { recursive: true, force: true })
+  }
+}
+
 /** Makes Java programs runnable (Apache RocketMQ and the test programs, by default), or says why that cannot be. */
 export async function apacheClassPath(world = apacheWorld): Promise<ApachePeers | NoPeers> {
   try {
     for (const command of ['java', 'javac']) {
       if (!isRunnable(command, '-version')) throw new Error(`${command} is not installed`)
     }
-    const jars = await fetchJars(world)
-    const classes = await compilePrograms(world, jars)
-    return { classPath: `${classes}:${join(jars, '*')}`, missing: null }
+    return await alone(async () => {
+      const jars = await fetchJars(world)
+      const classes = await compilePrograms(world, jars)
+      return { classPath: `${classes}:${join(jars, '*')}`, missing: null }
+    })
   } catch (error) {
     return { classPath: null, missing: error instanceof Error ? error.message : String(error) }
   }
