@@ -142,6 +142,11 @@ member of the group processed is not known here.`
       dependsOn: ['dedupe'],
       helpGroup: 'GROUP',
     }),
+    trace: Flags.boolean({
+      summary: 'Tell the trace topic of each try; see mqctl message trace.',
+      dependsOn: ['group'],
+      helpGroup: 'GROUP',
+    }),
     'fail-rate': shareFlag({
       summary: 'Let this share of messages fail, as in 20%, to see retries at work.',
       dependsOn: ['group'],
@@ -252,6 +257,7 @@ member of the group processed is not known here.`
           retryLevel,
           orderly: flags.orderly ? { suspendMs: retryDelay } : null,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
+          trace: flags.trace,
           broadcastFile: flags.broadcast
             ? await broadcastFileOf(this.world.disk, flags.group, servers, flags['offsets-file'])
             : null,
@@ -272,7 +278,8 @@ member of the group processed is not known here.`
   }
 
   #remarkOnOutcome(outcome: GroupOutcome | null, printed: number, orderly: boolean): void {
-    const { done, failed } = outcome ?? { done: printed, failed: 0 }
+    const { done, failed, lostTraces } = outcome ?? { done: printed, failed: 0, lostTraces: 0 }
+    this.remarkOnTraces(lostTraces)
     if (done + failed === 0) this.remark('no messages')
     else if (failed > 0) {
       const what = orderly ? 'times a try failed' : 'failed and given back'

@@ -104,6 +104,10 @@ exit code is 1 (3 when nobody answered).`
       summary: 'Compress bodies; older consumers understand zlib only.',
       options: compressionKinds,
     })(),
+    trace: Flags.boolean({
+      summary: 'Tell the trace topic what was sent; see mqctl message trace.',
+      exclusive: ['oneway'],
+    }),
     oneway: Flags.boolean({ summary: 'Do not wait for acknowledgements.' }),
     delay: durationFlag({
       summary:
@@ -204,6 +208,7 @@ exit code is 1 (3 when nobody answered).`
       const group = flags.group === undefined ? {} : { group: flags.group }
       const sending = {
         sendTimeoutMs: flags.timeout,
+        trace: flags.trace,
         ...group,
         ...(flags.compress === undefined
           ? {}
@@ -271,6 +276,7 @@ exit code is 1 (3 when nobody answered).`
       checkExec?.stop()
       await producer.close()
       checkExec?.close()
+      this.remarkOnTraces(producer.tracer?.lost ?? 0)
       this.#remarkOn(feed, outcome)
       if (outcome.failed > 0 && delay.delayMs !== undefined) {
         const hint = nearestHint(delay.delayMs, '--delay')

@@ -101,6 +101,7 @@ requests, and requests whose sender has stopped waiting, are left out. Ends on C
           retriesMax: null,
           retryLevel: 0,
           orderly: null,
+          trace: false,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
         },
         (message) => idle.during(() => replying.handle(message)),

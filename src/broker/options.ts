@@ -77,6 +77,11 @@ export const brokerOptions = optionTable({
     rocketmq: 'traceOn',
     summary: 'tells clients that they may trace messages',
   }),
+  traceTopicEnable: toggle({
+    default: false,
+    rocketmq: 'traceTopicEnable',
+    summary: 'has the topic of message traces from the start; else the first trace makes it',
+  }),
   brokerPermission: whole({
     default: 6,
     min: 0,

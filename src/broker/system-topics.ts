@@ -11,6 +11,7 @@ export interface SystemTopicFacts {
   readonly brokerName: string
   readonly autoCreateTopic: boolean
   readonly defaultTopicQueueNums: number
+  readonly traceTopicEnable: boolean
 }
 
 export function systemTopics(facts: SystemTopicFacts): TopicConfig[] {
@@ -29,6 +30,7 @@ export function systemTopics(facts: SystemTopicFacts): TopicConfig[] {
     [SystemTopic.transactionOp, 1, Perm.readWrite],
     [SystemTopic.timer, 1, Perm.readWrite],
   ]
+  if (facts.traceTopicEnable) rows.push([SystemTopic.trace, 1, Perm.readWrite])
   if (facts.autoCreateTopic) {
     rows.push([SystemTopic.autoCreate, facts.defaultTopicQueueNums, Perm.all])
   }

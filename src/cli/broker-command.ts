@@ -1,4 +1,5 @@
 /** The base of commands that talk to a broker, embedded or Apache's. */
+import { formatCount } from '../base/units.ts'
 import type { Admin } from '../client/admin.ts'
 import { MqctlCommand } from './command.ts'
 import { chooseNameServers, withAdmin } from './connection.ts'
@@ -15,5 +16,10 @@ export abstract class BrokerCommand<Result = unknown> extends MqctlCommand<Resul
     const { addresses, source } = chooseNameServers(flags.namesrv, process.env)
     this.detail(`name servers ${addresses.join(';')} (${source})`)
     return withAdmin(this.world, addresses, flags.timeout, use)
+  }
+
+  /** The work itself is done: traces that no broker took are worth a line and no more. */
+  protected remarkOnTraces(lost: number): void {
+    if (lost > 0) this.remark(`traces not stored: ${formatCount(lost)}; --verbose says why`)
   }
 }

@@ -36,6 +36,8 @@ export interface GroupConsumerOptions {
    * in the library's growing pauses.
    */
   readonly orderly: { readonly suspendMs: number | null } | null
+  /** Whether the trace topic is told of each try. */
+  readonly trace: boolean
   /** How long handlers that run may go on after the signal. */
   readonly closeTimeoutMs: number
 }
@@ -46,6 +48,8 @@ export type Handled = 'done' | 'failed' | 'left'
 export interface GroupOutcome {
   readonly done: number
   readonly failed: number
+  /** Traces that no broker took. */
+  readonly lostTraces: number
 }
 
 /** How often a member looks whether it has reached the end. */
@@ -82,6 +86,7 @@ export async function consumeAsGroup(
     concurrency: options.parallel,
     ...orderedOptions(options),
     closeTimeoutMs: options.closeTimeoutMs,
+    trace: options.trace,
     retryLevel: () => options.retryLevel,
     ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
     ...(options.from === null ? {} : { from: startPosition(options.from) }),
@@ -112,7 +117,7 @@ export async function consumeAsGroup(
   stopLooking()
   await consumer.close()
   throwIfAny(failure)
-  return { done: counts.done, failed: counts.failed }
+  return { done: counts.done, failed: counts.failed, lostTraces: consumer.lostTraces }
 }
 
 function orderedOptions({ orderly }: GroupConsumerOptions) {

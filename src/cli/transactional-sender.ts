@@ -9,6 +9,7 @@ import type { MqClient } from '../client/client.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { SendReceipt } from '../client/producer.ts'
+import type { Tracer } from '../client/tracer.ts'
 import type { TransactionAdmin } from '../client/transaction-admin.ts'
 import {
   type TransactionDecision,
@@ -28,6 +29,7 @@ export interface TransactionalSenderOptions {
   /** Default `MQCTL_TRANSACTIONS`. */
   readonly group?: string
   readonly sendTimeoutMs: number
+  readonly trace: boolean
   readonly decision: TransactionDecision
   /** Answers for messages that are not known here; null: nothing is known of them. */
   readonly checkExec: ExecCommand | null
@@ -51,6 +53,7 @@ export class TransactionalSender {
     this.#producer = TransactionProducer.over(client, {
       group: options.group ?? DEFAULT_GROUP,
       sendTimeoutMs: options.sendTimeoutMs,
+      trace: options.trace,
       check: (message) => this.#check(message),
       onAnswered: (message, decision) => {
         options.onRemark(`${message.messageId}: asked by ${message.broker}, answered ${decision}`)
@@ -102,6 +105,10 @@ export class TransactionalSender {
     if (decision === undefined) return receipt
     const decided: TransactionReceipt = { ...receipt, decision, ended: true }
     return decided
+  }
+
+  get tracer(): Tracer | null {
+    return this.#producer.tracer
   }
 
   close(): Promise<void> {

@@ -11,6 +11,7 @@ import { MessageAdmin } from './message-admin.ts'
 import { ProgressAdmin } from './progress-admin.ts'
 import { QueueAccess } from './queue-access.ts'
 import { TopicAdmin } from './topic-admin.ts'
+import { TraceAdmin } from './trace-admin.ts'
 import { TransactionAdmin } from './transaction-admin.ts'
 
 export class Admin {
@@ -20,6 +21,7 @@ export class Admin {
   readonly groups: GroupAdmin
   readonly progress: ProgressAdmin
   readonly messages: MessageAdmin
+  readonly traces: TraceAdmin
   readonly brokers: BrokerAdmin
   readonly queues: QueueAccess
   readonly transactions: TransactionAdmin
@@ -32,6 +34,7 @@ export class Admin {
     this.groups = new GroupAdmin(client, this.cluster, this.topics, this.queues)
     this.progress = new ProgressAdmin(client, this.groups, this.topics, this.queues)
     this.messages = new MessageAdmin(client, this.cluster, this.topics, this.queues)
+    this.traces = new TraceAdmin(this.messages)
     this.transactions = new TransactionAdmin(client, this.queues)
     this.brokers = new BrokerAdmin(client, this.cluster)
   }

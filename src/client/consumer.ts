@@ -216,6 +216,11 @@ export class Consumer {
     return [...this.#assignment.queues].map((assigned) => assigned.queue)
   }
 
+  /** Traces that no broker took. */
+  get lostTraces(): number {
+    return this.#tracer?.lost ?? 0
+  }
+
   /** True when every queue that this member has was processed to its end. */
   get isCaughtUp(): boolean {
     return [...this.#assignment.queues].every((assigned) => assigned.isCaughtUp)

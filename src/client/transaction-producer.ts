@@ -29,7 +29,7 @@ import { type ClientOptions, MqClient } from './client.ts'
 import { type OutgoingMessage, illegal, keysText } from './outgoing-message.ts'
 import { Producer, type ProducerOptions, type SendReceipt } from './producer.ts'
 import { type ReceivedMessage, receivedMessages } from './received-message.ts'
-import { DEFAULT_REGION } from './tracer.ts'
+import { DEFAULT_REGION, type Tracer } from './tracer.ts'
 
 /** `unknown`: not decided yet; the broker asks again. */
 export type TransactionDecision = 'commit' | 'rollback' | 'unknown'
@@ -104,6 +104,11 @@ export class TransactionProducer {
     options: Omit<TransactionProducerOptions, keyof ClientOptions>,
   ): TransactionProducer {
     return new TransactionProducer(client, false, options)
+  }
+
+  /** Null: nothing is traced. */
+  get tracer(): Tracer | null {
+    return this.#producer.tracer
   }
 
   /**
