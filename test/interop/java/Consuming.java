@@ -87,6 +87,7 @@ final class Consuming {
         consumer.setNamesrvAddr(request.getString("namesrv"));
         consumer.setInstanceName(request.getString("name"));
         consumer.setVipChannelEnabled(false);
+        consumer.setEnableTrace(request.getBooleanValue("trace", false));
         consumer.setConsumeThreadMin(2);
         consumer.setConsumeThreadMax(2);
         String from = request.getString("from");

@@ -66,6 +66,7 @@ final class Producing {
         producer.setInstanceName(request.getString("name"));
         producer.setVipChannelEnabled(request.getBooleanValue("vip", false));
         producer.setSendMsgTimeout(request.getIntValue("timeoutMs", 5000));
+        producer.setEnableTrace(request.getBooleanValue("trace", false));
         producer.setRetryTimesWhenSendFailed(request.getIntValue("retries", 2));
         producer.setCompressMsgBodyOverHowmuch(request.getIntValue("compressOver", 4096));
         if (request.getString("compressType") != null) {
@@ -204,6 +205,7 @@ final class Producing {
         Transacting one = new Transacting(request);
         one.producer.setNamesrvAddr(request.getString("namesrv"));
         one.producer.setInstanceName(request.getString("name"));
+        one.producer.setEnableTrace(request.getBooleanValue("trace", false));
         one.producer.setTransactionListener(one);
         one.producer.start();
         TRANSACTING.put(request.getString("name"), one);
