@@ -278,8 +278,8 @@ member of the group processed is not known here.`
   }
 
   #remarkOnOutcome(outcome: GroupOutcome | null, printed: number, orderly: boolean): void {
-    const { done, failed, lostTraces } = outcome ?? { done: printed, failed: 0, lostTraces: 0 }
-    this.remarkOnTraces(lostTraces)
+    const { done, failed } = outcome ?? { done: printed, failed: 0 }
+    this.remarkOnTraces(outcome?.traces ?? null)
     if (done + failed === 0) this.remark('no messages')
     else if (failed > 0) {
       const what = orderly ? 'times a try failed' : 'failed and given back'

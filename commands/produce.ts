@@ -276,7 +276,7 @@ exit code is 1 (3 when nobody answered).`
       checkExec?.stop()
       await producer.close()
       checkExec?.close()
-      this.remarkOnTraces(producer.tracer?.lost ?? 0)
+      this.remarkOnTraces(producer.tracer)
       this.#remarkOn(feed, outcome)
       if (outcome.failed > 0 && delay.delayMs !== undefined) {
         const hint = nearestHint(delay.delayMs, '--delay')

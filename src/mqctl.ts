@@ -42,6 +42,15 @@ export type { StartPosition } from './client/assignment.ts'
 export type { ConsumerOptions, Subscription } from './client/consumer.ts'
 export type { HandlerResult, MessageHandler } from './client/handler-loop.ts'
 export type { KeptMessage } from './client/outbox.ts'
+export type {
+  DecidedEvent,
+  MessageStory,
+  RecalledEvent,
+  SentEvent,
+  StoredEvent,
+  StoryEvent,
+  TriedEvent,
+} from './client/message-story.ts'
 export type { OutgoingMessage } from './client/outgoing-message.ts'
 export type { ProducerOptions, SendReceipt, SendStatus } from './client/producer.ts'
 export type { QueuePosition } from './client/queue-position.ts'

@@ -1,6 +1,7 @@
 /** The base of commands that talk to a broker, embedded or Apache's. */
 import { formatCount } from '../base/units.ts'
 import type { Admin } from '../client/admin.ts'
+import type { TraceLoss } from '../client/tracer.ts'
 import { MqctlCommand } from './command.ts'
 import { chooseNameServers, withAdmin } from './connection.ts'
 import { connectionFlags, globalFlags } from './flags.ts'
@@ -19,7 +20,8 @@ export abstract class BrokerCommand<Result = unknown> extends MqctlCommand<Resul
   }
 
   /** The work itself is done: traces that no broker took are worth a line and no more. */
-  protected remarkOnTraces(lost: number): void {
-    if (lost > 0) this.remark(`traces not stored: ${formatCount(lost)}; --verbose says why`)
+  protected remarkOnTraces(loss: TraceLoss | null): void {
+    if (loss === null || loss.lost === 0) return
+    this.remark(`traces not stored: ${formatCount(loss.lost)} (${loss.whyLost})`)
   }
 }

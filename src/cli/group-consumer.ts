@@ -7,6 +7,7 @@ import type { Logger } from '../base/logger.ts'
 import type { StartPosition } from '../client/assignment.ts'
 import { Consumer } from '../client/consumer.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
+import type { TraceLoss } from '../client/tracer.ts'
 import type { World } from '../world/world.ts'
 import type { Position } from './position.ts'
 
@@ -48,8 +49,8 @@ export type Handled = 'done' | 'failed' | 'left'
 export interface GroupOutcome {
   readonly done: number
   readonly failed: number
-  /** Traces that no broker took. */
-  readonly lostTraces: number
+  /** Null: nothing was traced. */
+  readonly traces: TraceLoss | null
 }
 
 /** How often a member looks whether it has reached the end. */
@@ -117,7 +118,7 @@ export async function consumeAsGroup(
   stopLooking()
   await consumer.close()
   throwIfAny(failure)
-  return { done: counts.done, failed: counts.failed, lostTraces: consumer.lostTraces }
+  return { done: counts.done, failed: counts.failed, traces: consumer.tracer }
 }
 
 function orderedOptions({ orderly }: GroupConsumerOptions) {

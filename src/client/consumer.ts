@@ -99,13 +99,14 @@ const REPORT_PERIOD_MS = 5_000
 
 export class Consumer {
   readonly group: string
+  /** Null: nothing is traced. */
+  readonly tracer: Tracer | null
   readonly #client: MqClient
   readonly #options: ConsumerOptions
   readonly #subscriptions: ReadonlyMap<string, SubscriptionData>
   readonly #assignment: Assignment
   readonly #locks: OrderLocks | null
   readonly #sendBack: SendBack | null
-  readonly #tracer: Tracer | null
   readonly #loop: HandlerLoop
   readonly #member: GroupMember
   readonly #startedMs: number
@@ -155,10 +156,10 @@ export class Consumer {
           retriesMax: options.retriesMax ?? RETRIES_MAX,
           levelOf: options.retryLevel ?? (() => 0),
         })
-    this.#tracer = Producer.tracerOver(client, options.trace)
+    this.tracer = Producer.tracerOver(client, options.trace)
     this.#loop = new HandlerLoop(client, {
       group: options.group,
-      tracer: this.#tracer,
+      tracer: this.tracer,
       handler: options.handler,
       concurrency: options.concurrency ?? CONCURRENCY,
       ordered,
@@ -216,11 +217,6 @@ export class Consumer {
     return [...this.#assignment.queues].map((assigned) => assigned.queue)
   }
 
-  /** Traces that no broker took. */
-  get lostTraces(): number {
-    return this.#tracer?.lost ?? 0
-  }
-
   /** True when every queue that this member has was processed to its end. */
   get isCaughtUp(): boolean {
     return [...this.#assignment.queues].every((assigned) => assigned.isCaughtUp)
@@ -267,7 +263,7 @@ export class Consumer {
     this.#locks?.stop()
     await this.#assignment.unlock()
     await this.#sendBack?.close()
-    await this.#tracer?.close()
+    await this.tracer?.close()
     this.#client.leave(this.#member)
     await this.#client.unregister({ consumerGroup: this.group })
     this.#client.close()

@@ -28,6 +28,9 @@ export interface TraceSender {
   close(): Promise<void>
 }
 
+/** What became of traces that were not stored. */
+export type TraceLoss = Pick<Tracer, 'lost' | 'whyLost'>
+
 /** The producer group of trace messages; Java's have it as a prefix. */
 export const TRACE_GROUP = '_INNER_TRACE_PRODUCER'
 /** Of brokers and messages that name none. */
@@ -53,6 +56,7 @@ export class Tracer {
   #pending: TraceRecord[] = []
   #underWay = 0
   #lost = 0
+  #whyLost: string | null = null
   #failing = false
   #flushScheduled = false
   #closing: Promise<void> | null = null
@@ -71,6 +75,11 @@ export class Tracer {
   /** Records that were not sent, for want of room or of a broker that takes them. */
   get lost(): number {
     return this.#lost
+  }
+
+  /** The last reason; null when nothing was lost. */
+  get whyLost(): string | null {
+    return this.#whyLost
   }
 
   /** Never throws and never waits. */
@@ -214,6 +223,7 @@ export class Tracer {
 
   #lose(records: number, why: string): void {
     this.#lost += records
+    this.#whyLost = why
     if (this.#failing) return
     this.#failing = true
     this.#client.logger.warn('traces are not stored', { topic: this.topic, why })

@@ -199,7 +199,7 @@ describe('a tracer', () => {
     const { tracer, warnings } = aTracer(() => Promise.reject(new Error('no room')))
     for (let i = 0; i < 45; i++) tracer.add(record)
     await tracer.close()
-    expect(tracer.lost).toBe(45)
+    expect([tracer.lost, tracer.whyLost]).toEqual([45, 'no room'])
     expect(warnings).toEqual(['traces are not stored', 'traces were lost'])
   })
 

@@ -16,6 +16,7 @@ import {
   skipBecause,
   startApache,
   temporaryFolder,
+  until,
 } from './peers.ts'
 
 const peers = await apacheClassPath()
@@ -283,6 +284,21 @@ describe.skipIf(skipBecause('mqctl on Apache', peers.missing))('mqctl on an Apac
     const found = await run(['message', 'find', '--topic', 'Found', '--key', 'hay', '--json'])
     expect(found.code).toBe(0)
     expect(found.stdout).toContain(message?.messageId)
+  })
+
+  it('tells the story of a message', async () => {
+    await createTopic('Traced')
+    await json(['produce', 'Traced', 'x', '--key', 'T-1', '--trace', '--group', 'PG_traced'])
+    const consume = ['consume', 'Traced', '-g', 'CG_traced', '--trace', '--from', 'start']
+    expect((await run([...consume, '-c', '1'])).stdout).toBe('x\n')
+    const traced = ['message', 'trace', '--topic', 'Traced', '--key', 'T-1']
+    const story = await until('the story', async () => {
+      const { code, stdout } = await run(traced)
+      return code === 0 && stdout.includes('CG_traced') ? stdout : null
+    })
+    expect(story).toMatch(/ sent \(1 B\) +PG_traced .* ok$/m)
+    expect(story).toMatch(/ stored .* queue \d+, offset 0 /)
+    expect(story).toMatch(/ processed +CG_traced .* success$/m)
   })
 
   it('describes the cluster and its broker', async () => {
