@@ -30,6 +30,8 @@ export interface Produced {
   readonly topic: string
   readonly sent: number
   readonly failed: number
+  /** Which message of the input failed first, counted from 1; null when none did. */
+  readonly firstFailed: number | null
   readonly tookMs: number
   readonly messages: readonly (SendReceipt | TransactionReceipt)[]
   /** Receipts beyond the first 100,000. */
@@ -318,17 +320,22 @@ exit code is 1 (3 when nobody answered).`
   }
 
   #showOutcome(topic: string, outcome: SendOutcome, tookMs: number): Promise<Produced> {
-    const { sent, failed, receipts, error, sourceError } = outcome
+    const { sent, failed, firstFailed, gaveUp, receipts, error, sourceError } = outcome
     if (sourceError !== null) throw afterSome(sourceError, sent)
     if (sent === 0 && failed > 0) throw error
     if (failed > 0) {
-      this.warn(`${failed} messages failed, the first one: ${messageOf(error)}`)
+      const end = gaveUp ? '; the rest of the input was not read' : ''
+      this.warn(
+        `${failed} messages failed, the first one was number ${firstFailed} of the input: ${messageOf(error)}${end}`,
+      )
+      if (gaveUp) this.remark('with --outbox, what cannot be sent is kept and sent by the next run')
       this.exitWith(ExitCode.failed)
     }
     const result = {
       topic,
       sent,
       failed,
+      firstFailed,
       tookMs: Math.round(tookMs),
       messages: receipts,
       ...(sent > RECEIPTS_MAX ? { messagesOmitted: sent - RECEIPTS_MAX } : {}),

@@ -3,11 +3,11 @@ import { ExitCode } from '../src/base/exit-codes.ts'
 import { MqctlCommand } from '../src/cli/command.ts'
 import { instanceArgument, statusText } from '../src/cli/instances.ts'
 import { logText } from '../src/cli/log-view.ts'
-import { planOf, startFlags } from '../src/cli/start-flags.ts'
+import { keptText, leftOutText, planOf, startFlags } from '../src/cli/start-flags.ts'
 import { startDetached } from '../src/engine/detach.ts'
 import { directoriesOf } from '../src/engine/directories.ts'
 import { Instance } from '../src/engine/engine.ts'
-import type { InstanceStatus } from '../src/engine/instance.ts'
+import { type InstanceStatus, readLastRun } from '../src/engine/instance.ts'
 import { followLogs } from '../src/engine/log-reader.ts'
 import type { InstancePlan } from '../src/engine/topology.ts'
 
@@ -35,21 +35,26 @@ is on disk in Apache RocketMQ's own format.`
 
   async run(): Promise<InstanceStatus> {
     const { args, flags } = await this.parse(Start)
-    const plan = planOf(args.name, flags)
     const { stateDir } = directoriesOf(process.env, args.name)
+    const last = readLastRun(stateDir)?.plan ?? null
+    const plan = planOf(args.name, flags, last)
     const interrupted = this.claimInterrupts()
     if (flags['insecure-expose'] && flags.bind !== '127.0.0.1') {
       this.warn(
         `anybody who reaches ${flags.bind} can read, write and delete: there is no access control`,
       )
     }
+    const leftOut = leftOutText(plan, last)
+    if (leftOut !== null) this.warn(leftOut)
+    const kept = keptText(plan, flags)
+    if (kept !== null) this.remark(kept)
     const looked = this.#lookAtHost(plan.dataDir)
     if (!flags.detach) {
       await looked
       return this.#foreground(plan, stateDir, interrupted)
     }
     const [status] = await Promise.all([startDetached({ plan, stateDir }, interrupted), looked])
-    return this.#showStarted(status)
+    return this.#showStarted(status, plan)
   }
 
   /** Warns of what would keep a broker from working here, while the processes start. */
@@ -88,7 +93,7 @@ is on disk in Apache RocketMQ's own format.`
           if (instance?.living === 0) over.abort()
         },
       })
-      const status = await this.#showStarted(instance.status)
+      const status = await this.#showStarted(instance.status, plan)
       await either(interrupted, over.signal)
       this.remark('stopping …')
       await instance.stop()
@@ -99,13 +104,14 @@ is on disk in Apache RocketMQ's own format.`
     }
   }
 
-  #showStarted(status: InstanceStatus): Promise<InstanceStatus> {
+  #showStarted(status: InstanceStatus, plan: InstancePlan): Promise<InstanceStatus> {
+    const topic = plan.topics[0]?.name ?? 'orders'
     return this.show(status, {
       text: (_, terminal) => {
         const other = status.name === 'local' ? '' : ` -n ${quoted(status.namesrv.join(';'))}`
         const next = [
-          `mqctl produce orders "hello"${other}`,
-          `mqctl consume orders --from start${other}`,
+          `mqctl produce ${topic} "hello"${other}`,
+          `mqctl consume ${topic} --from start${other}`,
           `mqctl bench`,
         ]
         const text = statusText(status, terminal, this.world.clock.wallMs())

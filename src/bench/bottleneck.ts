@@ -40,6 +40,9 @@ const OTHERS_SHARE = 0.25
 const BUSY_NAMES = ['SYSTEM_BUSY', 'FLOW_CONTROL']
 
 export function findBottleneck(input: BottleneckInput): Bottleneck {
+  if (input.sent === 0 && input.receivedPerSecond === 0) {
+    return verdict('none', 'low', 'nothing was measured, so nothing can be said of a limit', [])
+  }
   return (
     flowControl(input) ??
     network(input) ??

@@ -178,7 +178,7 @@ class Broker implements RunningBroker {
       logger.scope('store'),
     )
     this.#store = store
-    const file = (name: string) => new ConfigFile(world.disk, dir, name)
+    const file = (name: string) => new ConfigFile(world.disk, dir, name, logger.scope('config'))
     const topics = await TopicTable.load(
       {
         clock: world.clock,

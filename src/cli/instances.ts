@@ -126,6 +126,8 @@ export function statusText(
     ],
     rows,
   )
-  const head = `${bold(status.name)} ${color(status.state)}\n${facts}`
+  const name = status.name === 'local' ? '' : ` ${status.name}`
+  const next = status.state === 'partial' ? `, mqctl restart${name} brings the rest back` : ''
+  const head = `${bold(status.name)} ${color(status.state)}${next}\n${facts}`
   return rows.length === 0 ? head : `${head}\n\n${table}`
 }

@@ -31,9 +31,16 @@ export interface SendOutcome extends SendTotals {
   readonly receipts: readonly SendReceipt[]
   /** The first failure, of `failed`. */
   readonly error: unknown
+  /** Which message of the input failed first, counted from 1; null when none did. */
+  readonly firstFailed: number | null
+  /** Sending was given up after so many failures in a row; the rest of the input was not read. */
+  readonly gaveUp: boolean
   /** Why the source of messages ended early; null when it did not. */
   readonly sourceError: unknown
 }
+
+/** Failures in a row, of messages that were each tried as often as the producer does, that end it. */
+const FAILURES_IN_A_ROW_MAX = 256
 
 /** A report of more than this would be larger than most of what it reports. */
 export const RECEIPTS_MAX = 100_000
@@ -50,6 +57,9 @@ export async function sendAll(
   let sent = 0
   let failed = 0
   let error: unknown = null
+  let firstFailed: number | null = null
+  let failedInARow = 0
+  let gaveUp = false
   let sourceError: unknown = null
 
   const send = async (message: OutgoingMessage, at: number) => {
@@ -60,8 +70,11 @@ export async function sendAll(
         if (at < RECEIPTS_MAX) receipts[at] = receipt
       }
       sent += 1
+      failedInARow = 0
     } catch (reason) {
       failed += 1
+      failedInARow += 1
+      firstFailed = Math.min(firstFailed ?? Infinity, at + 1)
       error ??= reason
     }
     options.onProgress({ sent, failed })
@@ -91,11 +104,17 @@ export async function sendAll(
       index += 1
       if (underWay.size >= options.window) await Promise.race(underWay)
       // The first failure of all means that the rest will hardly do better.
-      if (failed > 0 && sent === 0 && options.takesAll !== true) break
+      if (options.takesAll === true) continue
+      if (failed > 0 && sent === 0) break
+      if (failedInARow >= FAILURES_IN_A_ROW_MAX) {
+        gaveUp = true
+        break
+      }
     }
   } catch (reason) {
     sourceError = reason
   }
   await Promise.all(underWay)
-  return { sent, failed, receipts: receipts.filter(Boolean), error, sourceError }
+  const totals = { sent, failed, firstFailed, gaveUp }
+  return { ...totals, receipts: receipts.filter(Boolean), error, sourceError }
 }

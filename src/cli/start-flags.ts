@@ -1,4 +1,8 @@
-/** The flags of `start` and the plan that they make; `restart` uses the plan of the last run. */
+/**
+ * The flags of `start` and the plan that they make. What belongs to the stored messages (where they are,
+ * how many brokers have them, how they are flushed) is as in the last run unless a flag says otherwise;
+ * `restart` uses all of the last run's plan.
+ */
 import { Flags } from '@oclif/core'
 import { MqError } from '../base/errors.ts'
 import { parseWhole } from '../base/units.ts'
@@ -43,12 +47,12 @@ export const startFlags = {
     multipleNonGreedy: true,
   }),
   flush: Flags.option({
-    summary: 'When a message counts as stored: in the kernel (async) or on the disk (sync).',
+    summary:
+      'When a message counts as stored: in the kernel (async) or on the disk (sync); default: as before, async.',
     options: ['async', 'sync'] as const,
-    default: 'async' as const,
   })(),
   'data-dir': Flags.string({
-    summary: 'Where messages are kept.',
+    summary: 'Where messages are kept; default: as before.',
     helpValue: '<dir>',
   }),
   set: Flags.string({
@@ -58,17 +62,16 @@ export const startFlags = {
     multipleNonGreedy: true,
   }),
   brokers: wholeFlag({
-    summary: 'Number of brokers (masters); topics spread over them.',
+    summary: 'Number of brokers (masters), topics spread over them; default: as before, 1.',
     min: 1,
     max: ROLES_MAX,
     helpGroup: NODES,
     exclusive: ['topology'],
   }),
   namesrvs: wholeFlag({
-    summary: 'Number of name servers.',
+    summary: 'Number of name servers; default: as before, 1.',
     min: 1,
     max: ROLES_MAX,
-    default: 1,
     helpGroup: NODES,
   }),
   topology: Flags.option({
@@ -115,11 +118,11 @@ export const startFlags = {
 
 export interface StartFlags {
   readonly topic?: readonly PlannedTopic[] | undefined
-  readonly flush: 'async' | 'sync'
+  readonly flush?: 'async' | 'sync' | undefined
   readonly 'data-dir'?: string | undefined
   readonly set?: readonly string[] | undefined
   readonly brokers?: number | undefined
-  readonly namesrvs: number
+  readonly namesrvs?: number | undefined
   readonly topology?: string | undefined
   readonly engine: 'embedded' | 'apache'
   readonly port: number
@@ -131,7 +134,7 @@ export interface StartFlags {
 }
 
 /** Checks what can be checked before anything runs; throws NOT_BUILT, EXPOSED_WITHOUT_CONSENT … */
-export function planOf(name: string, flags: StartFlags): InstancePlan {
+export function planOf(name: string, flags: StartFlags, last: InstancePlan | null): InstancePlan {
   if (flags.engine === 'apache') {
     throw new MqError('NOT_BUILT', {
       what: '--engine apache',
@@ -150,16 +153,39 @@ export function planOf(name: string, flags: StartFlags): InstancePlan {
   }
   return {
     name,
-    dataDir: directoriesOf(process.env, name, flags['data-dir']).dataDir,
-    nameServers: flags.namesrvs,
-    brokers: flags.brokers ?? brokersOf(flags.topology ?? 'single'),
-    flush: flags.flush,
+    dataDir: directoriesOf(process.env, name, flags['data-dir'] ?? last?.dataDir).dataDir,
+    nameServers: flags.namesrvs ?? last?.nameServers ?? 1,
+    brokers: brokersWanted(flags) ?? last?.brokers ?? 1,
+    flush: flags.flush ?? last?.flush ?? 'async',
     bind: flags.bind,
     advertise,
     anyPort: flags['any-port'],
     port: flags.port,
     nameServerPort: flags['namesrv-port'],
     topics: flags.topic ?? [],
-    settings: flags.set ?? [],
+    settings: flags.set ?? last?.settings ?? [],
   }
+}
+
+function brokersWanted({ brokers, topology }: StartFlags): number | undefined {
+  return brokers ?? (topology === undefined ? undefined : brokersOf(topology))
+}
+
+/** What the plan takes from the last run and no flag named, for people; null when that is the usual. */
+export function keptText(plan: InstancePlan, flags: StartFlags): string | null {
+  const kept = [
+    ...(flags.brokers === undefined && plan.brokers > 1 ? [`${plan.brokers} brokers`] : []),
+    ...(flags.namesrvs === undefined && plan.nameServers > 1
+      ? [`${plan.nameServers} name servers`]
+      : []),
+    ...(flags.flush === undefined && plan.flush === 'sync' ? ['flush sync'] : []),
+    ...(flags.set === undefined ? plan.settings : []),
+  ]
+  return kept.length === 0 ? null : `as before: ${kept.join(', ')}`
+}
+
+/** Brokers that have messages of the last run and will not run; null when there is none. */
+export function leftOutText(plan: InstancePlan, last: InstancePlan | null): string | null {
+  if (last === null || last.dataDir !== plan.dataDir || plan.brokers >= last.brokers) return null
+  return `there were ${last.brokers} brokers: messages of the others stay stored and are not served now`
 }

@@ -5,29 +5,53 @@
  * Source: apache/rocketmq common/…/ConfigManager.java (load, persist).
  */
 import path from 'node:path'
+import { MqError, messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { parseLenientJson } from '../protocol/lenient-json.ts'
 import type { Disk } from '../world/disk.ts'
 import { syncFile, writeAll } from '../world/disk.ts'
+
+const MISSING = 'missing'
 
 export class ConfigFile {
   readonly path: string
   readonly #disk: Disk
   readonly #dir: string
+  readonly #logger: Logger
   /** The main copy is known to be whole, so that it may take the place of the one before. */
   #mainIsWhole = false
 
   /** @param storeDir root of the store @param name such as `topics.json` */
-  constructor(disk: Disk, storeDir: string, name: string) {
+  constructor(disk: Disk, storeDir: string, name: string, logger: Logger) {
     this.#disk = disk
+    this.#logger = logger
     this.#dir = path.join(storeDir, 'config')
     this.path = path.join(this.#dir, name)
   }
 
-  /** The main copy when it is whole, else the one before; null when neither is. */
+  /**
+   * The main copy when it is whole, else the one before; null when there is neither. Throws
+   * STORE_DAMAGED when what is there cannot be read: to begin with nothing would lose what it says,
+   * and Apache's broker does not start either.
+   */
   async load(): Promise<Buffer | null> {
-    const main = await this.#whole(this.path)
-    this.#mainIsWhole = main !== null
-    return main ?? (await this.#whole(`${this.path}.bak`))
+    const main = await this.#read(this.path)
+    this.#mainIsWhole = main.whole !== null
+    if (main.whole !== null) return main.whole
+    const before = await this.#read(`${this.path}.bak`)
+    if (before.whole !== null) {
+      this.#logger.warn('a file is missing or damaged; the copy before it is used', {
+        file: this.path,
+        why: main.why,
+      })
+      return before.whole
+    }
+    if (main.why === MISSING && before.why === MISSING) return null
+    throw new MqError('STORE_DAMAGED', {
+      path: path.dirname(this.#dir),
+      what: `${this.path} is ${main.why}, and its copy .bak is ${before.why}`,
+      hint: 'put a good copy in its place; moved away, both of them, what they say is forgotten',
+    })
   }
 
   /** Durable when it resolves. When it rejects, the content before is still there. */
@@ -51,14 +75,14 @@ export class ConfigFile {
     await disk.syncDirectory(this.#dir)
   }
 
-  async #whole(at: string): Promise<Buffer | null> {
-    if ((await this.#disk.facts(at)) === null) return null
+  async #read(at: string): Promise<{ readonly whole: Buffer | null; readonly why: string }> {
+    if ((await this.#disk.facts(at)) === null) return { whole: null, why: MISSING }
     const content = await this.#disk.readFile(at)
     try {
       parseLenientJson(content.toString('utf8'))
-      return content
-    } catch {
-      return null
+      return { whole: content, why: 'whole' }
+    } catch (error) {
+      return { whole: null, why: `no JSON (${messageOf(error)})` }
     }
   }
 }

@@ -152,6 +152,33 @@ describe('what runs', () => {
     expect((await home.run(['produce', 'orders', 'still here'])).exitCode).toBe(0)
   })
 
+  it('starts with the brokers and the durability that it had, unless told otherwise', async () => {
+    const args = ['start', 'kept', '--detach', '--any-port', '--json']
+    await home.run([...args, '--brokers', '2', '--flush', 'sync'])
+    await home.run(['stop', 'kept'])
+    const again = await home.run(args)
+    expect(JSON.parse(again.stdout).brokers).toHaveLength(2)
+    expect(again.stderr).toContain('as before: 2 brokers, flush sync')
+    await home.run(['stop', 'kept'])
+    const fewer = await home.json(['start', 'kept', '--detach', '--any-port', '--brokers', '1'])
+    expect(fewer.document.brokers).toHaveLength(1)
+    expect(fewer.document.warnings.join()).toContain('there were 2 brokers')
+    await home.run(['stop', 'kept'])
+  })
+
+  it('does not start without what it knew of groups and topics', async () => {
+    const args = ['start', 'hurt', '--detach', '--any-port', '--topic', 't:1']
+    const { document } = await home.json(args)
+    await home.run(['stop', 'hurt'])
+    const config = path.join(document.dataDir, 'broker-a', 'config')
+    for (const name of ['topics.json', 'topics.json.bak']) {
+      await writeFile(path.join(config, name), '{broken')
+    }
+    const start = await home.json(['start', 'hurt', '--detach', '--any-port'])
+    expect([start.exitCode, start.document.error.code]).toEqual([1, 'STORE_DAMAGED'])
+    expect(start.document.error.message).toContain('topics.json')
+  })
+
   it('keeps its messages over restart and kill -9', async () => {
     await start('--topic', 'kept:1')
     await home.run(['produce', 'kept', 'before'])

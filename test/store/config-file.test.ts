@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { silentLogger } from '../../src/base/logger.ts'
 import { ConfigFile } from '../../src/store/config-file.ts'
 import { nodeDisk } from '../../src/world/node-disk.ts'
 
@@ -11,7 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-const aFile = (disk = nodeDisk) => new ConfigFile(disk, dir, 'topics.json')
+const aFile = (disk = nodeDisk) => new ConfigFile(disk, dir, 'topics.json', silentLogger)
 const main = () => path.join(dir, 'config', 'topics.json')
 const text = async (file: ConfigFile) => (await file.load())?.toString() ?? null
 
@@ -49,6 +50,20 @@ describe('a config file', () => {
     expect(await text(aFile())).toBe('{"n":1}')
   })
 
+  test.each([
+    ['without a copy', null],
+    ['with a copy that is damaged too', '{broken'],
+  ])('that is damaged, %s, is not taken for nothing', async (_name, copy) => {
+    await saved('{"n":1}')
+    await writeFile(main(), '{"n":')
+    if (copy !== null) await writeFile(`${main()}.bak`, copy)
+    await expect(text(aFile())).rejects.toMatchObject({
+      code: 'STORE_DAMAGED',
+      message: expect.stringContaining('topics.json'),
+    })
+    expect(await readFile(main(), 'utf8')).toBe('{"n":')
+  })
+
   test('Apache’s bare integer keys are read', async () => {
     await saved('{"offsetTable":{"T@G":{0:12,1:9}}}')
     expect(await text(aFile())).toBe('{"offsetTable":{"T@G":{0:12,1:9}}}')
@@ -60,7 +75,7 @@ describe('a config file', () => {
     const file = aFile()
     await file.load()
     const failing = { ...nodeDisk, rename: () => Promise.reject(new Error('EIO')) }
-    const broken = new ConfigFile(failing, dir, 'topics.json')
+    const broken = new ConfigFile(failing, dir, 'topics.json', silentLogger)
     await broken.load()
     await expect(broken.save(Buffer.from('{"n":3}'))).rejects.toThrow('EIO')
     expect(await text(aFile())).toBe('{"n":1}')
@@ -75,7 +90,9 @@ describe('a config file', () => {
       ...nodeDisk,
       open: () => Promise.reject(new Error('ENOSPC')),
     }
-    await expect(new ConfigFile(full, dir, 'topics.json').save(Buffer.from('{}'))).rejects.toThrow()
+    await expect(
+      new ConfigFile(full, dir, 'topics.json', silentLogger).save(Buffer.from('{}')),
+    ).rejects.toThrow()
     expect(await text(aFile())).toBe('{"n":1}')
   })
 })

@@ -1,3 +1,4 @@
+import { silentLogger } from '../../../src/base/logger.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { decodeResetOffsetBody } from '../../../src/protocol/bodies/queue-offsets.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
@@ -87,7 +88,7 @@ describe('resetting a group', () => {
     const { broker, dir, reset } = await aScene()
     await reset({ queueId: 0, offset: 1 })
     const { ConfigFile } = await import('../../../src/store/config-file.ts')
-    const file = new ConfigFile(broker.context.world.disk, dir, 'consumerOffset.json')
+    const file = new ConfigFile(broker.context.world.disk, dir, 'consumerOffset.json', silentLogger)
     expect((await file.load())?.toString()).toContain('"T@G":{0:1}')
   })
 

@@ -1,3 +1,4 @@
+import { silentLogger } from '../../../src/base/logger.ts'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   decodeTopicConfig,
@@ -48,7 +49,12 @@ describe('creating a topic', () => {
     await createTopic(connect(), 'T')
     // As after a kill: nothing is saved at a stop, the file is what counts.
     const { ConfigFile } = await import('../../../src/store/config-file.ts')
-    const content = await new ConfigFile(broker.context.world.disk, dir, 'topics.json').load()
+    const content = await new ConfigFile(
+      broker.context.world.disk,
+      dir,
+      'topics.json',
+      silentLogger,
+    ).load()
     expect(decodeTopicConfigTable(content).topics.some((one) => one.topicName === 'T')).toBe(true)
   })
 
