@@ -2,6 +2,8 @@
  * Message traces of official Java clients, read by us, and ours, read by Apache's `mqadmin`: on our broker,
  * and with MQCTL_INTEROP_TARGET=apache on Apache's.
  */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Admin } from '../../src/client/admin.ts'
 import { Consumer } from '../../src/client/consumer.ts'
@@ -9,6 +11,7 @@ import type { MessageStory } from '../../src/client/message-story.ts'
 import { Producer } from '../../src/client/producer.ts'
 import { decodeTraceRecords, encodeTraceRecord } from '../../src/protocol/trace-record.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { mqctlBinary } from './embedded.ts'
 import { apacheClassPath, type Cluster, JavaPeer, type Sent, skipBecause, until } from './peers.ts'
 import { startTarget, targetKind } from './target.ts'
 
@@ -86,6 +89,11 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
       ])
       const byKey = await admin.traces.storiesOfKey(topic, 'J-2')
       expect(byKey).toEqual([told])
+      const command = ['message', 'trace', told.messageId, '--namesrv', namesrv]
+      const { stdout } = await promisify(execFile)(process.execPath, [mqctlBinary, ...command])
+      expect(stdout).toMatch(/ sent \(5 B\) +PG_Trace_java .* ok$/m)
+      expect(stdout).toMatch(/ processed +CG_Trace_java_a .* \d+ ms +success$/m)
+      expect(stdout).toMatch(/ processed +CG_Trace_java_b .* failed$/m)
 
       // What Java wrote is what we would write, byte for byte.
       const bodies = (await admin.messages.byKey(TRACES, 'J-1')).map(({ body }) => body)
