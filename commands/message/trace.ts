@@ -8,7 +8,8 @@ export default class MessageTrace extends BrokerCommand<{ stories: StoryJson[] }
   static override summary = 'What became of a message: sent, stored, processed by whom and how.'
   static override description = `Clients tell it who trace: mqctl produce and consume with --trace, official clients with
 enableMsgTrace. A try that failed, or that began and has not ended, is shown as well. Times are those of
-the clients' clocks. What is told arrives a second later, from official clients up to five.`
+the clients' clocks. What is told arrives a second later, from official clients up to five. A batch of
+the Java client is told as one, and found only by the id that its send returned: all ids, with commas.`
   static override args = { id: argument({ description: 'Message id, or offset message id.' }) }
   static override flags = {
     key: Flags.string({

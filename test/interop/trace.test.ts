@@ -105,6 +105,18 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
       }
     })
 
+    it('of a Java batch are found by the id that its send returned', async () => {
+      const topic = await aTopic('Trace_java_batch')
+      const call = { name: topic, namesrv: cluster.namesrv, topic }
+      await java.call('producer.start', { ...call, group: `PG_${topic}`, trace: true })
+      const messages = [{ body: 'b1' }, { body: 'b2' }]
+      const sent = await java.call<Sent>('producer.send', { ...call, mode: 'batch', messages })
+      await java.call('producer.stop', call)
+      expect(sent.messageId).toMatch(/^[0-9A-F]+,[0-9A-F]+$/)
+      const { events } = await story(sent.messageId, 1)
+      expect(events).toMatchObject([{ kind: 'sent', group: `PG_${topic}`, ok: true }])
+    })
+
     it('of a Java transaction tell how it ended', async () => {
       const topic = await aTopic('Trace_java_txn')
       const { namesrv } = cluster
