@@ -6,6 +6,7 @@ import { FrameError, decodeFrame } from '../../src/protocol/frame.ts'
 import { LenientJsonError, parseLenientJson } from '../../src/protocol/lenient-json.ts'
 import { PropertyScan, parseProperties } from '../../src/protocol/properties.ts'
 import { RecordParts, decodeRecords, encodeRecord, recordBytes } from '../../src/protocol/record.ts'
+import { decodeTraceRecords } from '../../src/protocol/trace-record.ts'
 import { SendRequest } from '../../src/protocol/send-request.ts'
 import { frameCorpus } from './corpus.ts'
 import { Mutator, fuzzMs, fuzzSeed } from './mutator.ts'
@@ -43,6 +44,11 @@ const batchBody = encodeBatch([
   { flag: 0, body: Buffer.from('one'), properties: Buffer.from('a\u0001b\u0002') },
   { flag: 1, body: Buffer.from('two'), properties: Buffer.alloc(0) },
 ])
+const traces = Buffer.from(
+  'Pub 5 r g t ID null k h:1 3 4 0 OID true;SubBefore 5 r g q ID 0 k;SubAfter q ID 4 true k 0 9 g;'
+    .replaceAll(' ', '\u0001')
+    .replaceAll(';', '\u0002'),
+)
 const json = Buffer.from('{"a":[1,2.5,-3e4,"x\\u0041"],0:{"k":null},{"q":1}:{"$ref":"$.a"},"big":9223372036854775807}') // prettier-ignore
 
 const decoders: [name: string, corpus: readonly Buffer[], decode: (bytes: Buffer) => unknown][] = [
@@ -76,6 +82,7 @@ const decoders: [name: string, corpus: readonly Buffer[], decode: (bytes: Buffer
       return parseProperties(bytes.toString('utf8'))
     },
   ],
+  ['message traces', [traces], decodeTraceRecords],
   ['JSON of fastjson', [json], (bytes) => parseLenientJson(bytes.toString('utf8'))],
   [
     'heart-beats',
