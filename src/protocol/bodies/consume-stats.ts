@@ -88,17 +88,3 @@ export function decodeBrokerConsumeStats(body: Buffer | null): BrokerConsumeStat
     totalInflightDiff: integerOf(object['totalInflightDiff']),
   }
 }
-
-export function encodeBrokerConsumeStats(stats: BrokerConsumeStats): Buffer {
-  return jsonBody(
-    {
-      brokerAddr: stats.brokerAddr,
-      consumeStatsList: stats.groups.map(([group, rows]) => ({
-        [group]: rows.map(consumeStatsToJson),
-      })),
-      totalDiff: stats.totalDiff,
-      totalInflightDiff: stats.totalInflightDiff,
-    },
-    { bareObjectKeys: true },
-  )
-}

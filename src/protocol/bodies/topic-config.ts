@@ -130,10 +130,6 @@ export function decodeTopicConfigTable(body: Buffer | null): TopicConfigTable {
   return topicConfigTableFromJson(parseBody(body))
 }
 
-export function encodeTopicConfigTable(table: TopicConfigTable): Buffer {
-  return jsonBody(topicConfigTableToJson(table))
-}
-
 /** Body of UPDATE_AND_CREATE_TOPIC_LIST. */
 export function decodeTopicConfigList(body: Buffer | null): TopicConfig[] {
   const list = parseBody(body)['topicConfigList']

@@ -248,6 +248,7 @@ describe('a wall clock that is set', () => {
   test('forward delivers within about a second what is due by it', async () => {
     const broker = await aClockedBroker()
     await broker.client.send('T1', 'x', 0, 'DELAY\u000118\u0002')
+    expect(queueOf(broker, 'T1').maxOffset).toBe(0)
     broker.clock.setWall(7_200_000)
     await until(() => queueOf(broker, 'T1').maxOffset === 1)
   })
