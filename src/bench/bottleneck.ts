@@ -238,9 +238,9 @@ function latencyBound(input: BottleneckInput): Bottleneck {
   return verdict(
     'latency-bound',
     'medium',
-    'nothing is full: the senders wait for answers, and more of them would send more',
+    'nothing that is watched is full: all senders wait for answers; whether more of them would send more was not tried',
     [
-      `${senders} senders ÷ ${meanServiceMs.toFixed(2)} ms mean service time = ${((senders * 1000) / meanServiceMs).toFixed(0)} messages a second; measured ${ackedPerSecond.toFixed(0)}`,
+      `on average ${Math.min(senders, waiting).toFixed(0)} of ${senders} senders were waiting, ${meanServiceMs.toFixed(2)} ms for each answer`,
       ...(input.brokersAreLocal ? [] : ['brokers on other machines are not watched']),
     ],
   )

@@ -29,9 +29,7 @@ describe('the bottleneck', () => {
   it('is the wait for answers when nothing is full, and the sum of Little’s law is shown', () => {
     const { resource, evidence } = found({})
     expect(resource).toBe('latency-bound')
-    expect(evidence[0]).toBe(
-      '160 senders ÷ 1.60 ms mean service time = 100000 messages a second; measured 100000',
-    )
+    expect(evidence[0]).toBe('on average 160 of 160 senders were waiting, 1.60 ms for each answer')
   })
 
   it('is nothing that is watched when the senders do not wait either', () => {
