@@ -209,13 +209,19 @@ member of the group processed is not known here.`
             timeoutMs: flags['exec-timeout'] ?? null,
             outputTo: format === null ? 'stderr' : 'stdout',
           })
-    const seen =
+    const dedupe =
       flags.dedupe === undefined
         ? null
-        : await SeenMessages.open(flags['dedupe-max'] ?? SEEN_MAX, flags['dedupe-file'] ?? null)
+        : {
+            by: flags.dedupe,
+            seen: await SeenMessages.open(
+              flags['dedupe-max'] ?? SEEN_MAX,
+              flags['dedupe-file'] ?? null,
+            ),
+          }
     const handling = new MessageHandling({
       world: this.world,
-      dedupe: flags.dedupe === undefined || seen === null ? null : { by: flags.dedupe, seen },
+      dedupe,
       exec,
       execTimeoutMs: flags['exec-timeout'] ?? null,
       failRate: flags['fail-rate'] ?? 0,
@@ -269,7 +275,7 @@ member of the group processed is not known here.`
     }).finally(async () => {
       idle.stop()
       handling.close()
-      await seen?.close()
+      await dedupe?.seen.close()
     })
     this.#remarkOnOutcome(outcome, printer.printed, flags.orderly)
     if (handling.skipped > 0) {

@@ -7,7 +7,7 @@ import { BatchingSender } from '../src/cli/batching-sender.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { checkBrokersHaveTimers, delayOf, nearestHint } from '../src/cli/delay.ts'
 import { ExecCommand } from '../src/cli/exec-command.ts'
-import { argument, durationFlag, pairFlag, rateFlag, wholeFlag } from '../src/cli/flags.ts'
+import { argument, durationFlag, messageFlags, rateFlag, wholeFlag } from '../src/cli/flags.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
 import type { OutgoingMessage as Incoming } from '../src/cli/message-json.ts'
 import { checkFiles, inputKinds, readsStdin } from '../src/cli/message-source.ts'
@@ -74,18 +74,7 @@ exit code is 1 (3 when nobody answered).`
       summary: 'Read fields by a format, as in "%k %v\\n"; see mqctl help formats.',
       helpValue: '<format>',
     }),
-    key: Flags.string({
-      summary: 'A key that the message can be found by; repeatable.',
-      multiple: true,
-      multipleNonGreedy: true,
-    }),
-    tag: Flags.string({ summary: 'The tag that consumers filter by.' }),
-    header: pairFlag({
-      char: 'H',
-      summary: 'A property; repeatable.',
-      multiple: true,
-      multipleNonGreedy: true,
-    }),
+    ...messageFlags,
     'order-key': Flags.string({ summary: 'Messages with the same key go to one queue, in order.' }),
     queue: wholeFlag({ summary: 'Send to this queue.', dependsOn: ['broker'], max: 65_535 }),
     broker: Flags.string({ summary: 'Send to this broker.', dependsOn: ['queue'] }),

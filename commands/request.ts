@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core'
 import { formatDurationMs } from '../src/base/units.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
-import { argument, pairFlag } from '../src/cli/flags.ts'
+import { argument, messageFlags } from '../src/cli/flags.ts'
 import { bodyJson } from '../src/cli/message-json.ts'
 import { checkFiles, messagesFrom, readsStdin } from '../src/cli/message-source.ts'
 import { Requester } from '../src/client/request-reply.ts'
@@ -31,18 +31,7 @@ official clients.`
       helpValue: '<path>',
       exclusive: ['body'],
     }),
-    key: Flags.string({
-      summary: 'A key that the message can be found by; repeatable.',
-      multiple: true,
-      multipleNonGreedy: true,
-    }),
-    tag: Flags.string({ summary: 'The tag that consumers filter by.' }),
-    header: pairFlag({
-      char: 'H',
-      summary: 'A property; repeatable.',
-      multiple: true,
-      multipleNonGreedy: true,
-    }),
+    ...messageFlags,
     group: Flags.string({ char: 'g', summary: 'Producer group.' }),
   }
   static override examples = [

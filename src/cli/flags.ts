@@ -150,3 +150,19 @@ export const connectionFlags = {
     defaultHelp: async () => '5s',
   }),
 } as const
+
+/** What a message that is sent carries beside its body. */
+export const messageFlags = {
+  key: Flags.string({
+    summary: 'A key that the message can be found by; repeatable.',
+    multiple: true,
+    multipleNonGreedy: true,
+  }),
+  tag: Flags.string({ summary: 'The tag that consumers filter by.' }),
+  header: pairFlag({
+    char: 'H',
+    summary: 'A property; repeatable.',
+    multiple: true,
+    multipleNonGreedy: true,
+  }),
+}
