@@ -1,6 +1,7 @@
 // add-up.mjs DIRECTORY: says what failed in the parts of a run, then adds them up. A part is
 // NAME.exit (its exit code), NAME.json (vitest's report, if it is a suite) and NAME.log (its output).
-// The failures stand right before the sums, so that they survive where only the last lines are kept.
+// The failures stand right before the sums, so that they survive where only the last lines are kept;
+// before them what passed only when it was tried again.
 import { readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
@@ -12,6 +13,7 @@ const directory = process.argv[2]
 const total = { passed: 0, failed: 0, skipped: 0 }
 const sums = []
 const failures = []
+const unsteady = []
 
 for (const file of readdirSync(directory).filter((name) => name.endsWith('.exit'))) {
   const part = path.basename(file, '.exit')
@@ -24,10 +26,12 @@ for (const file of readdirSync(directory).filter((name) => name.endsWith('.exit'
   else if (exitCode === 0 && counts.passed + counts.skipped === 0) counts.passed = 1
   if (exitCode !== 0 && failed.length === 0) failed.push(failureOf(part, exitCode))
   failures.push(...failed)
+  if (report !== null) unsteady.push(...unsteadyOf(part, report))
   sums.push(`${part}: ${text(counts)}`)
   for (const key of Object.keys(total)) total[key] += counts[key]
 }
 
+for (const test of unsteady.slice(0, FAILURES_MAX)) console.log(`${test}\n`)
 for (const failure of failures.slice(0, FAILURES_MAX)) console.log(`${failure}\n`)
 if (failures.length > FAILURES_MAX) console.log(`… and ${failures.length - FAILURES_MAX} more\n`)
 for (const line of sums) console.log(line)
@@ -46,6 +50,20 @@ function failuresOf(part, { testResults }) {
       block(`FAILED ${part} ${file} > ${fullName}`, first(failureMessages.join('\n'))),
     )
   })
+}
+
+/** Each test that failed at first and passed at the second try: a race, in the test or in mqctl. */
+function unsteadyOf(part, { testResults }) {
+  return testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter((test) => test.status === 'passed' && test.failureMessages.length > 0)
+      .map(({ fullName, failureMessages }) =>
+        block(
+          `UNSTEADY ${part} ${path.relative(process.cwd(), name)} > ${fullName}`,
+          first(failureMessages.join('\n')),
+        ),
+      ),
+  )
 }
 
 /** A part whose failure no test tells: its exit code, and how its output ended. */

@@ -157,7 +157,8 @@ describe('mqctl bench', () => {
     const { exitCode, stdout, stderr } = await ended
     expect(exitCode).toBe(3)
     expect(stdout).toMatch(/^TARGET LOST · /)
-    expect(stdout).toContain('CONNECTION_LOST 8')
+    // Up to eight were under way; a sender that had its answer just then lost nothing.
+    expect(stdout).toMatch(/CONNECTION_LOST [1-8]\b/)
     expect(stderr).toContain(`kept for a look: ${path.join(root, 'data')}`)
     expect(existsSync(path.join(root, 'data', 'broker-a', 'commitlog'))).toBe(true)
   })
