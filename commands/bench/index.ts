@@ -102,6 +102,9 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       toolVersion: this.config.version,
       ceiling: flags.ceiling,
       interrupted,
+      onPrediction: (text: string) => {
+        this.remark(`predicted: ${text}`)
+      },
       onProgress: (progress: Progress) => {
         const { phase, totalMs } = progress
         view.show(phase, liveLine(progress, view.widthColumns), totalMs)

@@ -138,6 +138,7 @@ export const errorTable = {
   ),
   INSTANCE_NOT_FOUND: row(ExitCode.failed, false, 'there is no instance {name} here', '{hint}'),
   START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
+  LAB_IMPOSSIBLE: row(ExitCode.failed, false, 'no laboratory can be built here: {why}', '{hint}'),
   OUTPUT_UNWRITABLE: row(
     ExitCode.failed,
     false,

@@ -5,6 +5,8 @@
  * - duration: `250ms`, `5s`, `10m`, `2h`, `1d`, `1h30m`; a unit is needed except for `0`
  * - size: `128` (bytes), `1k` or `1kB` = 1,000, `64KiB` or `64Ki` = 65,536, up to TB and TiB
  * - rate: `5000/s`, `20k/s`, `100/m`, `1/h`; a bare number means per second
+ * - link: `1gbit`, `100mbit`, `2.5gbit/s`; bits a second
+ * - throughput: `500MB/s`, `120MiB/s`; bytes a second, and `/s` is needed
  */
 import { MqError } from './errors.ts'
 
@@ -89,6 +91,28 @@ export function parseRateHz(text: string): number {
     throw invalid(`${quote(text)} is not a rate`, 'write 5000/s, 20k/s, 100/m or 1/h')
   }
   return hz
+}
+
+const bitsOf: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 }
+
+/** Bits a second of a link, above 0. */
+export function parseLinkBits(text: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)bit(?:\/s|ps)?$/i.exec(text.trim())
+  const bits = Number(match?.[1]) * (bitsOf[(match?.[2] ?? '').toLowerCase()] ?? Number.NaN)
+  if (!(bits > 0)) {
+    throw invalid(`${quote(text)} is not the speed of a link`, 'write 1gbit, 100mbit or 2.5gbit')
+  }
+  return bits
+}
+
+/** Bytes a second, above 0. */
+export function parseBytesPerSecond(text: string): number {
+  const hint = 'write a size a second: 500MB/s, 120MiB/s'
+  const [size, per, ...rest] = text.trim().split('/')
+  if (per !== 's' || rest.length > 0) throw invalid(`${quote(text)} is not a throughput`, hint)
+  const bytes = parseSizeBytes(size ?? '')
+  if (!(bytes > 0)) throw invalid(`${quote(text)} is not a throughput`, hint)
+  return bytes
 }
 
 /** A whole number; `1_000` and `1,000` are fine. */

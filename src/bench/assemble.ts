@@ -16,12 +16,14 @@ import {
 } from './phase-figures.ts'
 import {
   type BenchResult,
+  type Bottleneck,
   type HostResult,
   type PhaseFigures,
   type ProcessResult,
   RESULT_SCHEMA_VERSION,
   type ValidityCheck,
 } from './result.ts'
+import { type PredictionMeasured, judgePrediction } from './prediction.ts'
 import { peakHz } from './rate-shape.ts'
 import type { PhaseOfRun, RunRecord } from './run.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
@@ -78,7 +80,17 @@ export function assembleResult(run: RunRecord): BenchResult {
     unsent: sums.unsent,
   })
   const senders = scenario.producers.instances * slotsOf(scenario)
-  const bottleneck = findBottleneck({
+  const prediction = predictionOf(run, {
+    host,
+    processes,
+    acked: sums.acked,
+    ackedPerSecond: acked.meanPerSecond,
+    receivedPerSecond: received.meanPerSecond,
+    sent: sums.sent,
+    wireBytesSent,
+    windowMs,
+  })
+  const found = findBottleneck({
     host,
     processes,
     windowMs,
@@ -213,7 +225,8 @@ export function assembleResult(run: RunRecord): BenchResult {
       strayAnswers: reports.reduce((sum, report) => sum + report.strayAnswers, 0),
       senders: sendersText(scenario),
     },
-    bottleneck,
+    bottleneck: withPrediction(found, prediction),
+    prediction,
     efficiency: {
       brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, acked.meanPerSecond),
       wireBytesPerMessage: sums.sent > 0 ? wireBytesSent / sums.sent : null,
@@ -230,6 +243,25 @@ export function assembleResult(run: RunRecord): BenchResult {
     artifacts: [],
   }
   return withThresholds(result, thresholdsOf(scenario))
+}
+
+function predictionOf(
+  { prediction }: RunRecord,
+  measured: PredictionMeasured,
+): BenchResult['prediction'] {
+  return prediction === null ? null : judgePrediction(prediction, measured)
+}
+
+/** The ceiling that was predicted; its error only where that very resource was the limit. */
+function withPrediction(found: Bottleneck, prediction: BenchResult['prediction']): Bottleneck {
+  if (prediction === null || prediction.ceilingPerSecond === null) return found
+  const { ceilingPerSecond, carriedPerSecond, first } = prediction
+  const isTested = found.resource === first && (carriedPerSecond ?? 0) > 0
+  return {
+    ...found,
+    predictedCeiling: ceilingPerSecond,
+    predictionError: isTested ? ceilingPerSecond / (carriedPerSecond ?? 1) - 1 : null,
+  }
 }
 
 /** A result that is otherwise good is judged by its thresholds; one that is not keeps its verdict. */

@@ -280,6 +280,35 @@ const figuresSchema = z.object({
   }),
 })
 
+const predictionSchema = z.object({
+  text: text,
+  assumptions: z.object({
+    bodyBytes: number,
+    /** Hosts of brokers. */
+    machines: number,
+    followers: number,
+    groups: number,
+    messagesPerPull: number,
+    messagesPerWrite: number,
+    /** Bytes of a stream in one segment. */
+    segmentBytes: number,
+    linkBitsPerSecond: nullable(number),
+  }),
+  /** Of one message that reaches every group and follower, as counters of the broker's machine show it. */
+  perMessage: z.object({ inBytes: number, outBytes: number, diskBytes: number }),
+  /** The lowest first; a resource of unknown capacity is not among them. */
+  limits: z.array(z.object({ resource: text, perSecond: number })),
+  /** What would be full first; null when no capacity is known. */
+  first: nullable(text),
+  ceilingPerSecond: nullable(number),
+  /** Messages a second that would have reached every group with what the first resource carried. */
+  carriedPerSecond: nullable(number),
+  /** Bytes a message, predicted for the rates that there were, and measured; error is predicted over measured − 1. */
+  checks: z.array(
+    z.object({ what: text, predictedBytes: number, measuredBytes: number, error: number }),
+  ),
+})
+
 export const resultSchema = z.object({
   schemaVersion: z.literal(RESULT_SCHEMA_VERSION),
   kind: z.literal('run'),
@@ -427,6 +456,8 @@ export const resultSchema = z.object({
     predictedCeiling: nullable(number),
     predictionError: nullable(number),
   }),
+  /** What was said of cost and ceiling before the run, and how far off it was; null when nothing was. */
+  prediction: predictionSchema.nullable().default(null),
   efficiency: z.object({
     brokerCpuUsPerMessage: nullable(number),
     wireBytesPerMessage: nullable(number),

@@ -13,6 +13,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
+import { frameSizesOf } from '../drivers/frame-sizes.ts'
 import { openDriver } from '../drivers/open-driver.ts'
 import { type HostWarning, checkBefore } from '../host/checks.ts'
 import { hostComplaints } from '../host/tuning/tuning.ts'
@@ -26,6 +27,7 @@ import { assembleResult } from './assemble.ts'
 import { type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
 import { loadHistograms } from './histogram.ts'
+import { type Prediction, predict, predictionText } from './prediction.ts'
 import { type Load, LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
 import { PhaseRunner } from './phase-runner.ts'
@@ -61,6 +63,8 @@ export interface BenchOptions {
   /** Ctrl-C: stop, and report what there is. */
   readonly interrupted: AbortSignal
   readonly onProgress: (progress: Progress) => void
+  /** What the run will cost and where its ceiling should be, before it begins. */
+  readonly onPrediction?: (text: string) => void
 }
 
 export type PhaseName = 'prepare' | 'ceiling' | 'warmup' | 'measure' | 'drain'
@@ -88,6 +92,7 @@ export interface RunRecord {
   readonly watch: TargetWatch
   readonly exclusive: boolean
   readonly ceiling: Ceiling | null
+  readonly prediction: Prediction | null
   readonly series: Series
   readonly phases: readonly PhaseOfRun[]
   readonly startedMs: number
@@ -235,6 +240,7 @@ class BenchRun {
       ...(await hostComplaints(clock, watch.brokers, hostFacts.disk?.path ?? null)),
     ]
 
+    const prediction = this.#predict(plan, lanes, watch)
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {
       this.#progress('ceiling', null, null)
@@ -321,6 +327,7 @@ class BenchRun {
       watch,
       exclusive: isNew,
       ceiling,
+      prediction,
       series,
       phases: this.#phases,
       startedMs,
@@ -441,6 +448,24 @@ class BenchRun {
     }
     sampler.watch(process.pid)
     return sampler
+  }
+
+  /** Before anything is sent; null for a target that keeps nothing. */
+  #predict(plan: Plan, lanes: readonly Lane[], watch: TargetWatch): Prediction | null {
+    const { scenario } = this.#options.loaded
+    const [broker] = watch.brokers
+    if (scenario.target.driver === 'null' || broker === undefined) return null
+    const { topic, group } = plan
+    const prediction = predict({
+      scenario,
+      sizes: frameSizesOf({ topic, group, broker: broker.name, tag: scenario.message.tag }),
+      lanes: lanes.length,
+      brokers: watch.brokers.length,
+      machines: watch.machineCount,
+      link: watch.link(scenario.metrics.linkSpeed),
+    })
+    this.#options.onPrediction?.(predictionText(prediction))
+    return prediction
   }
 
   /** Where the brokers' data is on this host; null when it is elsewhere or unknown. */

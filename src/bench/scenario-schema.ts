@@ -5,7 +5,13 @@
  */
 import { z } from 'zod'
 import { MqError, messageOf } from '../base/errors.ts'
-import { parseDurationMs, parseRateHz, parseSizeBytes } from '../base/units.ts'
+import {
+  parseBytesPerSecond,
+  parseDurationMs,
+  parseLinkBits,
+  parseRateHz,
+  parseSizeBytes,
+} from '../base/units.ts'
 import { driverNames } from '../drivers/open-driver.ts'
 
 /** A text with a unit that becomes a number; what the parser throws becomes the issue. */
@@ -33,6 +39,8 @@ const DAY_MS = 86_400_000
 const size = withUnit(parseSizeBytes, 1, MAX_SIZE_BYTES, 'a size from 1B to 4MiB, such as 500B')
 const duration = (minMs: number, range: string) => withUnit(parseDurationMs, minMs, DAY_MS, range)
 const rate = withUnit(parseRateHz, 0.001, 10_000_000, 'a rate such as 5000/s or 20k/s')
+const linkSpeed = withUnit(parseLinkBits, 1e3, 1e13, 'the speed of a link, such as 1gbit')
+const diskSpeed = withUnit(parseBytesPerSecond, 1e3, 1e12, 'a throughput such as 500MB/s')
 const share = withUnit(parseShare, 0, 1, 'a share from 0% to 100%')
 const count = (min: number, max: number) =>
   z
@@ -195,7 +203,13 @@ export const scenarioSchema = z.strictObject({
     })
     .prefault({}),
   metrics: z
-    .strictObject({ interval: duration(100, 'a duration of at least 100ms').default(1_000) })
+    .strictObject({
+      interval: duration(100, 'a duration of at least 100ms').default(1_000),
+      /** Bits a second of the brokers' link, where the machine does not know it or it is limited elsewhere. */
+      linkSpeed: linkSpeed.nullable().default(null),
+      /** Bytes a second that the brokers' disk can write, for the prediction. */
+      diskSpeed: diskSpeed.nullable().default(null),
+    })
     .prefault({}),
   validity: z
     .strictObject({
@@ -280,7 +294,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'verify.sampleRate',
   'metrics.hosts',
   'metrics.collect',
-  'metrics.linkSpeed',
   'validity.maxNegativeE2e',
   'output.formats',
   'output.interval',

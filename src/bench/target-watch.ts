@@ -4,6 +4,7 @@
  */
 import type { BrokerFacts, Driver } from '../drivers/driver.ts'
 import { type JvmGc, readJvmGc } from '../host/jvm-perfdata.ts'
+import type { Link } from './prediction.ts'
 import { isLocalHost, listenerPid, processName } from '../host/listener-process.ts'
 
 /** A process that the caller has started and knows. */
@@ -47,6 +48,22 @@ export class TargetWatch {
 
   get allLocal(): boolean {
     return this.brokers.length > 0 && this.brokers.every((broker) => broker.isLocal)
+  }
+
+  /** Hosts that brokers run on. */
+  get machineCount(): number {
+    const hosts = new Set(
+      this.brokers.map(({ address }) => address.slice(0, address.lastIndexOf(':'))),
+    )
+    return this.allLocal ? 1 : Math.max(1, hosts.size)
+  }
+
+  /**
+   * What lies between the load and the brokers.
+   * @param linkBitsPerSecond what the scenario says of it
+   */
+  link(linkBitsPerSecond: number | null): Link {
+    return { isLoopback: this.allLocal, watchedAt: 'load', bitsPerSecond: linkBitsPerSecond }
   }
 
   /** By address; empty when the brokers do not answer. */

@@ -424,6 +424,7 @@ export function limitLines(result: BenchResult): [label: string, text: string][]
       'cost',
       `CPU a message: ${known.join(', ')}${efficiency.wireBytesPerMessage === null ? '' : `; ${grouped(efficiency.wireBytesPerMessage)} bytes on the wire`}`,
     ])
+  lines.push(...predictionLines(result))
   if (client.ceiling !== null) {
     lines.push([
       'generator',
@@ -431,6 +432,32 @@ export function limitLines(result: BenchResult): [label: string, text: string][]
     ])
   }
   return lines
+}
+
+/** What was said before the run, and how far off it was. */
+function predictionLines({ prediction, bottleneck }: BenchResult): [string, string][] {
+  if (prediction === null) return []
+  const lines: [string, string][] = [['predicted', prediction.text]]
+  const { ceilingPerSecond, carriedPerSecond } = prediction
+  if (bottleneck.predictionError !== null && ceilingPerSecond !== null) {
+    lines.push([
+      '',
+      `ceiling ${grouped(ceilingPerSecond)} msg/s, carried ${grouped(carriedPerSecond ?? 0)}: ${errorText(bottleneck.predictionError)}`,
+    ])
+  }
+  const checks = prediction.checks.map(
+    ({ what, predictedBytes, measuredBytes, error }) =>
+      `${what} ${grouped(predictedBytes)} B, was ${grouped(measuredBytes)} (${errorText(error)})`,
+  )
+  if (checks.length > 0) lines.push(['', checks.join('; ')])
+  return lines
+}
+
+/** How far a prediction was off: `1.2 % too high`. */
+function errorText(error: number): string {
+  const size = `${(Math.abs(error) * 100).toFixed(1)} %`
+  if (size === '0.0 %') return 'exact'
+  return `${size} too ${error > 0 ? 'high' : 'low'}`
 }
 
 /** Failed checks first, then what the machine gives to think about. */

@@ -4,6 +4,8 @@ import {
   formatCount,
   formatDurationMs,
   parseDurationMs,
+  parseBytesPerSecond,
+  parseLinkBits,
   parseRateHz,
   parseSizeBytes,
   parseSwitch,
@@ -103,5 +105,30 @@ describe('rates and counts', () => {
       '12.3 k',
       '7 M',
     ])
+  })
+})
+
+describe('links and disks', () => {
+  it.each([
+    ['1gbit', 1e9],
+    ['100mbit', 1e8],
+    ['2.5Gbit/s', 2.5e9],
+    ['10 Gbit', 1e10],
+    ['64kbit', 64_000],
+  ])('%j is the speed of a link', (text, bits) => {
+    expect(parseLinkBits(text)).toBe(bits)
+  })
+
+  it.each(['1g', '1GB/s', '0mbit', 'fast', '1000'])('%j is refused as a link', (text) => {
+    expect(() => parseLinkBits(text)).toThrow(/is not the speed of a link/)
+  })
+
+  it('takes bytes a second with their unit, and nothing else', () => {
+    expect([parseBytesPerSecond('500MB/s'), parseBytesPerSecond('1 MiB/s')]).toEqual([
+      500e6, 1_048_576,
+    ])
+    for (const text of ['500MB', '500MB/m', '0MB/s', '/s']) {
+      expect(() => parseBytesPerSecond(text)).toThrow(/is not a (throughput|size)/)
+    }
   })
 })

@@ -296,6 +296,7 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
       predictedCeiling: null,
       predictionError: null,
     },
+    prediction: null,
     efficiency: {
       brokerCpuUsPerMessage: 4.5,
       wireBytesPerMessage: 870,

@@ -1,0 +1,251 @@
+/**
+ * What a run should cost and where its ceiling should be, said before it begins; and how far that
+ * was off, said after it. Pure.
+ *
+ * How many messages share an answer to a pull, or a write, depends on how many are under way. The
+ * two rules below were found by measuring on a loopback and on a shaped link; a message more or less
+ * moves the prediction by a percent.
+ */
+import type { FrameSizes } from '../drivers/frame-sizes.ts'
+import {
+  type Carried,
+  type CapacityLimit,
+  type Flow,
+  type MessageCost,
+  costOf,
+  limitsOf,
+  oneMessage,
+  ourCpuCost,
+  wireBytes,
+} from './capacity.ts'
+import { ethernet, loopback } from './framing.ts'
+import type { BenchResult, HostResult, ProcessResult } from './result.ts'
+import { type Scenario, meanSizeBytes, slotsOf } from './scenario-schema.ts'
+import { plannedPeakHz } from './stages.ts'
+
+/** The way between load and brokers. */
+export interface Link {
+  /** Both on one host, without a link between them. */
+  readonly isLoopback: boolean
+  /** Whose interface is watched: when it is the load's, its "in" is the brokers' "out". */
+  readonly watchedAt: 'broker' | 'load'
+  readonly bitsPerSecond: number | null
+}
+
+export interface Prediction {
+  readonly flow: Flow
+  readonly cost: MessageCost
+  readonly limits: readonly CapacityLimit[]
+  readonly link: Link
+  /** Hosts of brokers: each has a link and a disk of its own. */
+  readonly machines: number
+}
+
+export interface PredictionInput {
+  readonly scenario: Scenario
+  readonly sizes: FrameSizes
+  readonly lanes: number
+  readonly brokers: number
+  /** Hosts of brokers: each has a link and a disk of its own. */
+  readonly machines: number
+  readonly link: Link
+}
+
+/** How long an answer to a pull is under way when nothing is full, for the batches of an open load. */
+const PULL_MS = 0.5
+
+/** Messages in one answer to a pull, when `underWay` messages at all brokers wait for their answers. */
+export function messagesPerPull(underWay: number, lanes: number, prefetch: number): number {
+  return Math.min(prefetch, 2 + (0.3 * underWay) / Math.max(1, lanes))
+}
+
+/** Messages in one write of a connection that has `underWay` messages waiting. */
+export function messagesPerWrite(underWay: number): number {
+  return Math.max(1, underWay / 4)
+}
+
+/** The flow of a scenario through one of its brokers. */
+export function flowOf(
+  scenario: Scenario,
+  sizes: FrameSizes,
+  lanes: number,
+  brokers: number,
+  isLoopback: boolean,
+): Flow {
+  const { producers, consumers, target } = scenario
+  const senders = producers.instances * slotsOf(scenario)
+  const peakHz = plannedPeakHz(scenario)
+  const underWay = peakHz === null ? senders : Math.min(senders, (peakHz * PULL_MS) / 1000)
+  return {
+    sizes,
+    bodyBytes: meanSizeBytes(scenario),
+    followers: target.topology.slaves,
+    groups: consumers.instances === 0 ? 0 : consumers.groups,
+    framing: isLoopback ? loopback : ethernet,
+    perWrite: messagesPerWrite(underWay / producers.instances / brokers),
+    perPull: messagesPerPull(underWay, lanes, consumers.prefetch),
+  }
+}
+
+export function predict(input: PredictionInput): Prediction {
+  const { scenario, sizes, lanes, brokers, machines, link } = input
+  const flow = flowOf(scenario, sizes, lanes, brokers, link.isLoopback)
+  const cost = costOf(flow)
+  const limits = limitsOf(
+    cost,
+    flow,
+    {
+      linkBitsPerSecond: link.isLoopback ? null : link.bitsPerSecond,
+      diskBytesPerSecond: scenario.metrics.diskSpeed,
+      flushMs: null,
+      senders: scenario.producers.instances * slotsOf(scenario),
+      cores: null,
+      coresOfBroker: 1,
+      cpu: ourCpuCost,
+    },
+    machines,
+  )
+  return { flow, cost, limits, link, machines }
+}
+
+type PredictionResult = NonNullable<BenchResult['prediction']>
+
+/** One sentence, for before the run. */
+export function predictionText({ flow, cost, limits, link }: Prediction): string {
+  const whole = oneMessage(flow)
+  const bytes = (direction: 'in' | 'out') =>
+    `${Math.round(wireBytes(cost, whole, direction, 'counted'))} B ${direction}`
+  const each = `a message costs a broker ${bytes('in')}, ${bytes('out')} and ${Math.round(cost.diskBytes)} B on disk`
+  const [first] = limits
+  if (first !== undefined) {
+    return `${first.resource} is full at ${Math.round(first.perSecond)} msg/s: ${each}`
+  }
+  return link.isLoopback
+    ? `${each}; on the loopback no link can be full`
+    : `${each}; the speed of the link is not known (metrics.linkSpeed says it)`
+}
+
+/** What the run measured, as far as it bears on the prediction. */
+export interface PredictionMeasured {
+  readonly host: HostResult
+  readonly processes: readonly ProcessResult[]
+  readonly acked: number
+  readonly ackedPerSecond: number
+  readonly receivedPerSecond: number
+  readonly sent: number
+  readonly wireBytesSent: number
+  readonly windowMs: number
+}
+
+export function judgePrediction(
+  prediction: Prediction,
+  measured: PredictionMeasured,
+): PredictionResult {
+  const { flow, cost, limits, link, machines } = prediction
+  const [first] = limits
+  const whole = oneMessage(flow)
+  const checks = [
+    ...networkChecks(prediction, measured),
+    ...requestCheck(prediction, measured),
+    ...diskCheck(prediction, measured),
+  ]
+  const carriedPerSecond =
+    first === undefined || measured.acked === 0 ? null : carriedOf(prediction, measured, first)
+  return {
+    text: predictionText(prediction),
+    assumptions: {
+      bodyBytes: flow.bodyBytes,
+      machines,
+      followers: flow.followers,
+      groups: flow.groups,
+      messagesPerPull: flow.perPull,
+      messagesPerWrite: flow.perWrite,
+      segmentBytes: flow.framing.segmentBytes,
+      linkBitsPerSecond: link.bitsPerSecond,
+    },
+    perMessage: {
+      inBytes: wireBytes(cost, whole, 'in', 'counted'),
+      outBytes: wireBytes(cost, whole, 'out', 'counted'),
+      diskBytes: cost.diskBytes,
+    },
+    limits: limits.map(({ resource, perSecond }) => ({ resource, perSecond })),
+    first: first?.resource ?? null,
+    ceilingPerSecond: first?.perSecond ?? null,
+    carriedPerSecond,
+    checks,
+  }
+}
+
+/**
+ * The rate at which every message would have reached every group with what the resource carried.
+ * When consumers fall behind, the acknowledged rate alone would say too much and the received rate
+ * too little; each counts by what it costs.
+ */
+function carriedOf(
+  { flow, cost }: Prediction,
+  measured: PredictionMeasured,
+  { resource }: CapacityLimit,
+): number {
+  if (resource !== 'nic-tx' && resource !== 'nic-rx') return measured.ackedPerSecond
+  const direction = resource === 'nic-tx' ? 'out' : 'in'
+  const of = (carried: Carried) => wireBytes(cost, carried, direction, 'link')
+  return of(carriedBy(flow, measured)) / of(oneMessage(flow))
+}
+
+/** What was carried a second. */
+function carriedBy({ followers }: Flow, measured: PredictionMeasured): Carried {
+  return {
+    acked: measured.ackedPerSecond,
+    delivered: measured.receivedPerSecond,
+    copied: measured.ackedPerSecond * followers,
+  }
+}
+
+type Check = PredictionResult['checks'][number]
+
+function checkOf(what: string, predicted: number, measured: number): Check[] {
+  if (!(measured > 0)) return []
+  return [
+    { what, predictedBytes: predicted, measuredBytes: measured, error: predicted / measured - 1 },
+  ]
+}
+
+/** Bytes of an interface for each acknowledged message, at the rates that there were. */
+function networkChecks({ flow, cost, link }: Prediction, measured: PredictionMeasured): Check[] {
+  const { ackedPerSecond, host } = measured
+  if (!(ackedPerSecond > 0)) return []
+  const nics = host.nics.filter(({ isLoopback }) => isLoopback === link.isLoopback)
+  nics.sort((a, b) => b.txBytesPerSecond - a.txBytesPerSecond)
+  const [nic] = nics
+  if (nic === undefined) return []
+  const carried = carriedBy(flow, measured)
+  const each = (direction: 'in' | 'out') =>
+    wireBytes(cost, carried, direction, 'counted') / ackedPerSecond
+  if (link.isLoopback) {
+    const both = each('in') + each('out')
+    return checkOf(`${nic.name}, both ways`, both, nic.txBytesPerSecond / ackedPerSecond)
+  }
+  const [outBytes, inBytes] =
+    link.watchedAt === 'broker'
+      ? [nic.txBytesPerSecond, nic.rxBytesPerSecond]
+      : [nic.rxBytesPerSecond, nic.txBytesPerSecond]
+  return [
+    ...checkOf(`${nic.name}, out of the brokers`, each('out'), outBytes / ackedPerSecond),
+    ...checkOf(`${nic.name}, into the brokers`, each('in'), inBytes / ackedPerSecond),
+  ]
+}
+
+function requestCheck({ flow }: Prediction, { sent, wireBytesSent }: PredictionMeasured): Check[] {
+  if (sent === 0) return []
+  const predicted = flow.sizes.sendHeadBytes + flow.bodyBytes
+  return checkOf('a send request', predicted, wireBytesSent / sent)
+}
+
+function diskCheck({ cost }: Prediction, { processes, acked }: PredictionMeasured): Check[] {
+  const written = processes
+    .filter(({ role }) => role === 'broker')
+    .map(({ diskWrittenBytes }) => diskWrittenBytes)
+  if (acked === 0 || written.length === 0 || written.includes(null)) return []
+  const bytes = written.reduce<number>((sum, one) => sum + (one ?? 0), 0)
+  return checkOf('written to disk', cost.diskBytes, bytes / acked)
+}

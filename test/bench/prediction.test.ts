@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest'
+import { oneMessage, wireBytes } from '../../src/bench/capacity.ts'
+import {
+  type Link,
+  type PredictionMeasured,
+  judgePrediction,
+  predict,
+  predictionText,
+} from '../../src/bench/prediction.ts'
+import { readScenario } from '../../src/bench/scenario.ts'
+import { frameSizesOf } from '../../src/drivers/frame-sizes.ts'
+import { aHost, aNic, aProcess } from './a-result.ts'
+
+const sizes = frameSizesOf({ topic: 'T', group: 'G', broker: 'broker-a', tag: null })
+const gigabit: Link = { isLoopback: false, watchedAt: 'broker', bitsPerSecond: 1e9 }
+const noLink: Link = { isLoopback: true, watchedAt: 'load', bitsPerSecond: null }
+
+function predicted(link: Link, more = '') {
+  const { scenario } = readScenario(`version: 1\nname: x\n${more}`, 'x.yaml')
+  return predict({ scenario, sizes, lanes: 8, brokers: 1, machines: 1, link })
+}
+
+/** A run that carried exactly what was predicted, at these rates. */
+function asPredicted(
+  prediction: ReturnType<typeof predicted>,
+  acked: number,
+  received: number,
+): PredictionMeasured {
+  const carried = { acked, delivered: received, copied: 0 }
+  const bytes = (way: 'in' | 'out') => wireBytes(prediction.cost, carried, way, 'counted')
+  const isLoopback = prediction.link.isLoopback
+  const nic = isLoopback
+    ? aNic({ name: 'lo', isLoopback, txBytesPerSecond: bytes('in') + bytes('out') })
+    : aNic({ txBytesPerSecond: bytes('out'), rxBytesPerSecond: bytes('in') })
+  return {
+    host: aHost({ nics: [nic] }),
+    processes: [aProcess({ diskWrittenBytes: prediction.cost.diskBytes * acked * 10 })],
+    acked: acked * 10,
+    ackedPerSecond: acked,
+    receivedPerSecond: received,
+    sent: acked * 10,
+    wireBytesSent: (sizes.sendHeadBytes + 500) * acked * 10,
+    windowMs: 10_000,
+  }
+}
+
+describe('the prediction', () => {
+  it('names the resource that is full first, with its ceiling', () => {
+    const prediction = predicted(gigabit)
+    expect(predictionText(prediction)).toMatch(/^nic-tx is full at \d+ msg\/s: a message costs/)
+    expect(prediction.limits.map(({ resource }) => resource)).toEqual(['nic-tx', 'nic-rx'])
+  })
+
+  it('knows of no ceiling on a loopback, and says so', () => {
+    expect(predicted(noLink).limits).toEqual([])
+    expect(predictionText(predicted(noLink))).toContain('on the loopback no link can be full')
+  })
+
+  it('takes the disk into account when its speed is told', () => {
+    const [first] = predicted(noLink, 'metrics: {diskSpeed: 10MB/s}').limits
+    expect(first?.resource).toBe('disk-bandwidth')
+  })
+
+  it('has no error when the run cost what was predicted', () => {
+    for (const link of [gigabit, noLink]) {
+      const prediction = predicted(link)
+      const { checks } = judgePrediction(prediction, asPredicted(prediction, 50_000, 50_000))
+      expect(checks.length).toBe(link.isLoopback ? 3 : 4)
+      for (const { error } of checks) expect(error).toBeCloseTo(0, 10)
+    }
+  })
+
+  it('sees the brokers’ traffic mirrored at the load’s interface', () => {
+    const at = (watchedAt: Link['watchedAt']) => predicted({ ...gigabit, watchedAt })
+    const measured = asPredicted(at('broker'), 1000, 1000)
+    const errors = (watchedAt: Link['watchedAt']) =>
+      judgePrediction(at(watchedAt), measured).checks.map(({ error }) => Math.abs(error) < 1e-9)
+    expect(errors('broker')).toEqual([true, true, true, true])
+    expect(errors('load')).toEqual([false, false, true, true])
+  })
+
+  it('holds a run whose consumers fell behind against what the link carried', () => {
+    const prediction = predicted(gigabit, 'consumers: {instances: 2}')
+    const { flow, cost } = prediction
+    const even = judgePrediction(prediction, asPredicted(prediction, 60_000, 60_000))
+    expect(even.carriedPerSecond).toBeCloseTo(60_000)
+    const behind = judgePrediction(prediction, asPredicted(prediction, 60_000, 30_000))
+    const share = (received: number) =>
+      wireBytes(cost, { acked: 60_000, delivered: received, copied: 0 }, 'out', 'link') /
+      wireBytes(cost, oneMessage(flow), 'out', 'link')
+    expect(behind.carriedPerSecond).toBeCloseTo(share(30_000))
+    expect(behind.carriedPerSecond).toBeLessThan(60_000)
+  })
+
+  it('says nothing of a run in which nothing was acknowledged', () => {
+    const prediction = predicted(gigabit)
+    const { checks, carriedPerSecond } = judgePrediction(prediction, asPredicted(prediction, 0, 0))
+    expect([checks, carriedPerSecond]).toEqual([[], null])
+  })
+})
