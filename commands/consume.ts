@@ -16,7 +16,7 @@ import {
 } from '../src/cli/message-handling.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
 import { parsePosition, parseSpan, type Span } from '../src/cli/position.ts'
-import { readMerged } from '../src/cli/merged-reader.ts'
+import { type MissingMessages, readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
 import { SeenMessages } from '../src/cli/seen-messages.ts'
 import type { MqClient } from '../src/client/client.ts'
@@ -295,7 +295,7 @@ member of the group processed is not known here.`
 
   async #read(
     client: MqClient,
-    options: Omit<Parameters<typeof readMerged>[1], 'onRetry'> & {
+    options: Omit<Parameters<typeof readMerged>[1], 'onRetry' | 'onMissing'> & {
       readonly countMax: number | null
     },
     print: (message: Parameters<MessagePrinter['print']>[0]) => Promise<void>,
@@ -306,8 +306,15 @@ member of the group processed is not known here.`
     const onRetry = (error: MqError) => {
       this.remark(`${error.message}; trying again`)
     }
+    const onMissing = ({ broker, queueId, offset, count: missing }: MissingMessages) => {
+      const what = missing === 1 ? 'a message is' : `${missing} messages are`
+      const place = `from offset ${offset} on of queue ${queueId} on ${broker}`
+      this.warn(
+        `${what} missing ${place}: damaged records are counted by mqctl status and named in the broker’s log`,
+      )
+    }
     let count = 0
-    for await (const message of readMerged(client, { ...options, onRetry })) {
+    for await (const message of readMerged(client, { ...options, onRetry, onMissing })) {
       await print(message)
       count += 1
       if (count === options.countMax) return

@@ -268,7 +268,7 @@ exit code is 1 (3 when nobody answered).`
       await producer.close()
       checkExec?.close()
       this.remarkOnTraces(producer.tracer)
-      this.#remarkOn(feed, outcome)
+      if (!signal.aborted) this.#remarkOn(feed, outcome)
       if (outcome.failed > 0 && delay.delayMs !== undefined) {
         const hint = nearestHint(delay.delayMs, '--delay')
         this.warn(`perhaps the broker has no delays but the levels: ${hint}`)

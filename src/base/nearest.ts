@@ -17,6 +17,16 @@ export function nearest(text: string, candidates: Iterable<string>): string | nu
   return best
 }
 
+/** The `count` candidates with the most letters in common with `text`, the closest first. */
+export function closest(text: string, candidates: Iterable<string>, count: number): string[] {
+  const wanted = text.toLowerCase()
+  return [...candidates]
+    .map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))
+    .sort((one, other) => one.distance - other.distance)
+    .slice(0, count)
+    .map(({ name }) => name)
+}
+
 /** Insertions, deletions, replacements and swaps of neighbours that turn one word into the other. */
 export function editDistance(from: string, to: string): number {
   let beforeLast: number[] = []

@@ -12,7 +12,7 @@
  *     const options = resolveOptions(brokerOptions, { flush: 'sync' })
  */
 import { MqError, messageOf } from './errors.ts'
-import { nearest } from './nearest.ts'
+import { closest, nearest } from './nearest.ts'
 import {
   formatBytes,
   formatDurationMs,
@@ -22,6 +22,9 @@ import {
   parseSwitch,
   parseWhole,
 } from './units.ts'
+
+/** More names than this make a hint that nobody reads. */
+const HINT_NAMES_MAX = 6
 
 interface RowFacts<Value> {
   /** Used when nothing else is said. */
@@ -233,11 +236,17 @@ export function parseOption<Table extends OptionTable, Name extends keyof Table 
 export function findOption(table: OptionTable, key: string, where = 'options'): string {
   if (Object.hasOwn(table, key)) return key
   for (const [name, row] of Object.entries(table)) if (row.rocketmq === key) return name
-  const close = nearest(key, Object.keys(table))
+  const names = Object.keys(table)
+  const close = nearest(key, names)
   throw new MqError('CONFIG_INVALID', {
     where,
     what: `unknown option ${JSON.stringify(key)}`,
-    hint: close === null ? `there are: ${Object.keys(table).join(', ')}` : `did you mean ${close}?`,
+    hint:
+      close !== null
+        ? `did you mean ${close}?`
+        : names.length <= HINT_NAMES_MAX
+          ? `there are: ${names.join(', ')}`
+          : `closest of ${names.length} names: ${closest(key, names, HINT_NAMES_MAX).join(', ')}; mqctl broker get shows those of a running broker`,
   })
 }
 

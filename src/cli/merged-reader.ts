@@ -9,7 +9,7 @@
 import { MqError } from '../base/errors.ts'
 import type { MqClient } from '../client/client.ts'
 import { TOOLS_GROUP } from '../client/group-admin.ts'
-import { QueueAccess } from '../client/queue-access.ts'
+import { missingCount, QueueAccess } from '../client/queue-access.ts'
 import { locate } from '../client/queue-position.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
@@ -33,8 +33,17 @@ export interface ReadOptions {
   /** Told once where reading begins, queue by queue. */
   readonly onOpen?: (starts: ReadonlyMap<string, number>) => void
   readonly signal: AbortSignal
+  /** Without a filter: `count` messages from `offset` on that the broker could not hand out. */
+  readonly onMissing?: (missing: MissingMessages) => void
   /** A broker did not answer and is asked again. */
   readonly onRetry?: (error: MqError) => void
+}
+
+export interface MissingMessages {
+  readonly broker: string
+  readonly queueId: number
+  readonly offset: number
+  readonly count: number
 }
 
 const HOLD_MS = 10_000
@@ -163,7 +172,7 @@ async function fill(
 async function pullOnce(
   access: QueueAccess,
   lane: Lane,
-  { tags, sql = null }: ReadOptions,
+  { tags, sql = null, onMissing }: ReadOptions,
 ): Promise<void> {
   const result = await access.pull(lane.queue, {
     group: TOOLS_GROUP,
@@ -172,6 +181,11 @@ async function pullOnce(
     sql,
     holdMs: lane.atEnd ? HOLD_MS : 0,
   })
+  const count = sql === null && tags === '*' ? missingCount(result, lane.offset) : 0
+  if (count > 0) {
+    const { brokerName: broker, queueId } = lane.queue
+    onMissing?.({ broker, queueId, offset: firstMissing(result.messages, lane.offset), count })
+  }
   for (const message of result.messages) {
     if (lane.end === null || message.queueOffset < lane.end) lane.buffer.push(message)
   }
@@ -179,6 +193,12 @@ async function pullOnce(
     result.status === 'none' ? Math.max(lane.offset, result.nextOffset) : result.nextOffset
   lane.atEnd = result.status === 'none' || lane.offset >= result.maxOffset
   if (lane.end !== null && lane.offset >= lane.end) lane.finished = true
+}
+
+/** The first offset from `offset` on that has no message. */
+function firstMissing(messages: readonly ReceivedMessage[], offset: number): number {
+  const gap = messages.findIndex((message, index) => message.queueOffset !== offset + index)
+  return offset + (gap < 0 ? messages.length : gap)
 }
 
 /** Brokers compare hashes of tags; this compares the tags. */

@@ -12,7 +12,7 @@ import { ResponseCode } from '../protocol/codes.ts'
 import type { Clock } from '../world/clock.ts'
 import { responseCodeOf } from './answers.ts'
 import { Pauses } from './pause.ts'
-import type { PullResult, QueueAccess } from './queue-access.ts'
+import { missingCount, type PullResult, type QueueAccess } from './queue-access.ts'
 import { QueueProgress } from './queue-progress.ts'
 import type { ReceivedMessage } from './received-message.ts'
 
@@ -216,6 +216,16 @@ export class AssignedQueue {
   }
 
   #take(result: PullResult): void {
+    const unfiltered = this.#tags.size === 0 && this.#options.subscription.expressionType === 'TAG'
+    const missing = unfiltered ? missingCount(result, this.#nextOffset) : 0
+    if (missing > 0) {
+      this.#options.logger.warn('messages are missing: damaged on the broker, or just taken away', {
+        topic: this.queue.topic,
+        queueId: this.queue.queueId,
+        from: this.#nextOffset,
+        missing,
+      })
+    }
     for (const message of result.messages) {
       // The broker compares hashes of tags; two tags can share one.
       if (this.#tags.size > 0 && !this.#tags.has(message.tags)) continue

@@ -23,6 +23,15 @@ export interface PullResult {
   readonly suggestedBrokerId: number
 }
 
+/**
+ * Messages that the broker passed over: their records are damaged, or were taken away just now. Only
+ * meaningful for a pull of everything from `offset` on; with a filter, what did not match is counted.
+ */
+export function missingCount(result: PullResult, offset: number): number {
+  const passes = result.status === 'found' || result.status === 'filtered'
+  return passes ? Math.max(0, result.nextOffset - offset - result.messages.length) : 0
+}
+
 export interface PullOptions {
   readonly group: string
   readonly offset: number

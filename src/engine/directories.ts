@@ -2,7 +2,7 @@
  * Where an instance lives: messages and offsets under the XDG data directory, run.json, lock and
  * logs under the XDG state directory. Source: XDG Base Directory Specification 0.8.
  */
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { MqError, messageOf } from '../base/errors.ts'
@@ -76,7 +76,11 @@ export function makeDataDirectory(directory: string): void {
 }
 
 function makeLevel(directory: string): void {
-  if (existsSync(directory) || path.dirname(directory) === directory) return
+  if (existsSync(directory)) {
+    if (!statSync(directory).isDirectory()) throw new Error(`${directory} is a file`)
+    return
+  }
+  if (path.dirname(directory) === directory) return
   makeLevel(path.dirname(directory))
   try {
     mkdirSync(directory)

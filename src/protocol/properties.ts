@@ -149,6 +149,19 @@ function isWord(bytes: Buffer, start: number, end: number, text: Buffer): boolea
 
 const TRUE = nameBytes('true')
 
+/** Where the next byte below 0x03 is, among them both separators: in [from, end), or `end`. */
+export function nextSeparator(bytes: Buffer, from: number, end: number): number {
+  const words = wordsOf(bytes)
+  let at = from
+  while (at + 4 <= end) {
+    const word = words.getInt32(at)
+    if (((word - 0x03030303) & ~word & HIGH_BITS) !== 0) break
+    at += 4
+  }
+  while (at < end && (bytes[at] ?? 0) >= 0x03) at += 1
+  return at
+}
+
 /**
  * Finds the properties that decide what happens to a message, in one pass over their bytes and
  * without making anything. Fields are byte positions in the scanned buffer; start −1 says absent.

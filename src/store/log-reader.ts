@@ -56,6 +56,8 @@ export class LogReader {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #view = new RecordView()
+  /** Records that were read one by one, by their position, for pulls that want few of many. */
+  readonly #loose = new Map<number, Buffer>()
   #complainedMs = -Infinity
 
   constructor(
@@ -104,6 +106,14 @@ export class LogReader {
       }
       target.length = start
       return CopyResult.bad
+    }
+    const loose = this.#loose.size === 0 ? undefined : this.#loose.get(physicalOffset)
+    if (loose?.length === size) {
+      if (!this.#isRecord(loose, 0, physicalOffset, size, queueId, queueOffset))
+        return CopyResult.bad
+      const at = target.reserve(size)
+      target.length = copyBytes(loose, 0, size, target.bytes, at)
+      return CopyResult.ok
     }
     const segment = this.#segments.find(physicalOffset)
     const end = physicalOffset + size
@@ -188,6 +198,23 @@ export class LogReader {
     }
     this.readAhead(physicalOffset + size - 1)
     await Promise.all(loads)
+  }
+
+  /**
+   * Reads each of these records by itself for as long as `use` takes, which finds them in memory.
+   * What could not be read whole is left to `load`.
+   */
+  async withEach<Value>(
+    places: readonly (readonly [number, number])[],
+    use: () => Value,
+  ): Promise<Value> {
+    const all = await Promise.all(places.map(([at, size]) => this.readBytes(at, size)))
+    try {
+      places.forEach(([at], index) => this.#loose.set(at, all[index] ?? Buffer.alloc(0)))
+      return use()
+    } finally {
+      for (const [at] of places) this.#loose.delete(at)
+    }
   }
 
   /** Starts to read the two blocks behind the one of `physicalOffset` when the one before it was read too. */

@@ -60,12 +60,20 @@ export function outsideOf(queue: Queue, offset: number): PullOutcome | null {
   return null
 }
 
+/** Records that lie further apart than this are read one by one, and not with all that is between them. */
+const SPARSE_BYTES = 32 * 1024
+
+/** Places of records in the log: [physicalOffset, size]. */
+export type RecordPlace = readonly [number, number]
+
 export class PullScan {
   /** After `scan` returned null: the queue offset whose unit is missing, or −1. */
   missingUnit = -1
   /** … or the record that is missing. */
   missingRecord = -1
   missingSize = 0
+  /** … whose unit has this queue offset. */
+  missingOffset = -1
   /** … or the queue offset whose unit does not lead to its record, and has to be looked into. */
   suspectUnit = -1
   readonly #queues: ConsumeQueues
@@ -141,6 +149,7 @@ export class PullScan {
           if (copied === CopyResult.absent) {
             this.missingRecord = physicalOffset
             this.missingSize = size
+            this.missingOffset = next
             break
           }
           if (copied === CopyResult.bad) {
@@ -176,5 +185,40 @@ export class PullScan {
     if (this.#log.coldOffset >= 0) this.#log.readAhead(this.#log.coldOffset)
     const status = count > 0 ? 'FOUND' : removed ? 'MESSAGE_WAS_REMOVING' : 'NO_MATCHED_MESSAGE'
     return { status, nextBeginOffset: next, minOffset, maxOffset, count, bytes }
+  }
+  /**
+   * After `scan` missed a record, and `accept` chooses: the records that this pull will want from
+   * queue offset `from` on, as far as their units are in memory, when they lie so far apart that
+   * reading all between them costs more than reading each; else null.
+   */
+  sparse(
+    queue: Queue,
+    from: number,
+    messagesMax: number,
+    bytesMax: number,
+    accept: Accept,
+  ): RecordPlace[] | null {
+    if (accept === null) return null
+    const cursor = this.#cursor
+    const places: RecordPlace[] = []
+    const last = Math.min(queue.maxOffset, from + this.#unitsMax)
+    let bytes = 0
+    let unitsLeft = 0
+    for (let next = from; next < last && places.length < messagesMax; next++) {
+      if (unitsLeft === 0) {
+        if (!this.#queues.locate(queue, next, cursor)) break
+        unitsLeft = cursor.count
+      }
+      const size = readI32(cursor.bytes, cursor.at + 8)
+      if (size > 0 && accept(readI32(cursor.bytes, cursor.at + 16))) {
+        bytes += size
+        if (bytes > bytesMax || !fitsI64(cursor.bytes, cursor.at)) break
+        places.push([readI64(cursor.bytes, cursor.at), size])
+      }
+      cursor.at += UNIT_BYTES
+      unitsLeft--
+    }
+    const span = (places.at(-1)?.[0] ?? 0) - (places[0]?.[0] ?? 0)
+    return places.length > 1 && span / (places.length - 1) > SPARSE_BYTES ? places : null
   }
 }

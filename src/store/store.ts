@@ -534,17 +534,15 @@ export class Store {
     const scan = this.#scan
     for (let round = 0; round < PULL_ROUNDS_MAX; round++) {
       const partial = round === 0 || round > PULL_LOADS_MAX
-      const outcome = scan.scan(
-        queue,
-        offset,
-        messagesMax,
-        bytesMax,
-        accept,
-        target,
-        partial,
-        select,
-      )
+      const scanned = () =>
+        scan.scan(queue, offset, messagesMax, bytesMax, accept, target, partial, select)
+      let outcome = scanned()
       if (outcome) return outcome
+      if (scan.missingRecord >= 0) {
+        const places = scan.sparse(queue, scan.missingOffset, messagesMax, bytesMax, accept)
+        if (places !== null) outcome = await this.#reader.withEach(places, scanned)
+        if (outcome) return outcome
+      }
       const { missingUnit, missingRecord, missingSize, suspectUnit } = scan
       if (suspectUnit >= 0) await this.#repair(queue, suspectUnit)
       else if (missingUnit >= 0) await this.#queues.readUnits(queue, missingUnit)

@@ -36,6 +36,8 @@ export interface ReadBack {
   readonly corrupt: string[]
   /** Messages that came more than once. */
   readonly repeated: number
+  /** What the command said beside the messages. */
+  readonly remarks: string
 }
 
 interface ConsumedLine {
@@ -60,13 +62,15 @@ export async function readByMqctl(
   const args = ['consume', topic, '-n', cluster.namesrv, '--from', 'start', '--exit-at-end']
   const child = spawn(process.execPath, [mqctlBinary, ...args, '-o', 'ndjson'], {
     env: cluster.environment,
-    stdio: ['ignore', out, 'inherit'],
+    stdio: ['ignore', out, 'pipe'],
   })
   fs.closeSync(out)
+  let remarks = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (remarks += text))
   const code = await new Promise<number | null>((resolve) => {
-    child.on('exit', resolve)
+    child.on('close', resolve)
   })
-  if (code !== 0) throw new Error(`mqctl consume ended with ${code}`)
+  if (code !== 0) throw new Error(`mqctl consume ended with ${code}: ${remarks}`)
   const places: Places = new Map()
   const corrupt: string[] = []
   let repeated = 0
@@ -79,7 +83,7 @@ export async function readByMqctl(
     places.set(place, md5(body))
     if (md5(body.subarray(32)) !== body.toString('latin1', 0, 32)) corrupt.push(place)
   }
-  return { places, corrupt, repeated }
+  return { places, corrupt, repeated, remarks }
 }
 
 /** The same by the official Java pull consumer; null, with the reason printed, where it cannot run. */

@@ -2,7 +2,12 @@
  * SQL92 filters over stored records: the wanted properties are found in the record's bytes, nothing
  * else of it is decoded.
  */
-import { NAME_VALUE_SEPARATOR, type Properties, PROPERTY_SEPARATOR } from '../properties.ts'
+import {
+  NAME_VALUE_SEPARATOR,
+  nextSeparator,
+  type Properties,
+  PROPERTY_SEPARATOR,
+} from '../properties.ts'
 import { parseSql } from './sql-parser.ts'
 import { SqlEvaluator, type SqlOutcome } from './sql-evaluator.ts'
 
@@ -23,13 +28,14 @@ export class SqlFilter {
     this.#texts.fill(null)
     let pairStart = start
     let separator = -1
-    for (let at = start; at < end; at += 1) {
+    for (let at = nextSeparator(bytes, start, end); at < end;) {
       const byte = bytes[at]
       if (byte === PROPERTY_SEPARATOR) {
         if (separator > pairStart && at - 1 > separator) this.#note(bytes, pairStart, separator, at)
         pairStart = at + 1
         separator = -1
       } else if (byte === NAME_VALUE_SEPARATOR && separator < 0) separator = at
+      at = nextSeparator(bytes, at + 1, end)
     }
     if (separator > pairStart && end - 1 > separator) this.#note(bytes, pairStart, separator, end)
     return this.#evaluator.matches(this.#texts)

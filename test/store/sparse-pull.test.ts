@@ -1,0 +1,86 @@
+/** A pull that wants few of many records reads those, and not all that lies between them. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { javaHash } from '../../src/protocol/java-hash.ts'
+import { Subject, tempDir } from './a-store.ts'
+import { FailingDisk, worldWith } from './failing-disk.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+const every = 50
+const count = 1_000
+const rare = javaHash('rare')
+
+/** 1,000 messages of 2,000 bytes, every 50th with the tag `rare`, none of them in memory. */
+async function stored(): Promise<{ subject: Subject; disk: FailingDisk }> {
+  const dir = await tempDir(cleanups)
+  const given = { segmentBytes: 1 << 20, queueFileBytes: 20 * 100_000, filterUnitsMax: 10_000 }
+  const writer = await Subject.open(dir, given)
+  await writer.bulk(
+    'T',
+    count,
+    () => 0,
+    (n) => ({ body: `${n}-`.padEnd(2_000, 'x'), tag: n % every === 0 ? 'rare' : 'usual' }),
+  )
+  await writer.store.close()
+  const disk = new FailingDisk()
+  const subject = await Subject.open(dir, given, worldWith(disk))
+  cleanups.push(() => subject.store.close())
+  return { subject, disk }
+}
+
+const bytesOf = (disk: FailingDisk, skip: number) =>
+  disk.callsOf('read', 'commitlog', skip).reduce((sum, call) => sum + call.bytes, 0)
+
+describe('a pull by a tag that few messages have', () => {
+  it('gives each of them once, in order, across segments', async () => {
+    const { subject } = await stored()
+    const found: [number, string][] = []
+    for (let offset = 0; offset < count;) {
+      const { outcome, messages } = await subject.pull(
+        'T',
+        0,
+        offset,
+        8,
+        1e6,
+        (code) => code === rare,
+      )
+      for (const { queueOffset, body } of messages) found.push([queueOffset, body.toString()])
+      expect(outcome.nextBeginOffset).toBeGreaterThan(offset)
+      offset = outcome.nextBeginOffset
+    }
+    expect(found).toEqual(
+      Array.from({ length: count / every }, (_, i) => [
+        i * every,
+        `${i * every}-`.padEnd(2_000, 'x'),
+      ]),
+    )
+  })
+
+  it('reads them, and little else', async () => {
+    const { subject, disk } = await stored()
+    const skip = disk.calls.length
+    const { outcome } = await subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)
+    expect(outcome.count).toBe(8)
+    expect(bytesOf(disk, skip)).toBeLessThan(8 * 2_300)
+  })
+
+  it('reads whole blocks when most are wanted', async () => {
+    const { subject, disk } = await stored()
+    const skip = disk.calls.length
+    const { outcome } = await subject.pull('T', 0, 1, 8, 1e6, (code) => code !== rare)
+    expect(outcome.count).toBe(8)
+    expect(bytesOf(disk, skip)).toBeGreaterThanOrEqual(256 * 1024)
+  })
+
+  it('says what the disk says, and gives them when it can be read again', async () => {
+    const { subject, disk } = await stored()
+    const lift = disk.fail('read', 'commitlog', 'EIO')
+    await expect(subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)).rejects.toThrow(/EIO/)
+    lift()
+    const { outcome } = await subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)
+    expect(outcome.count).toBe(8)
+  })
+})
