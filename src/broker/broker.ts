@@ -26,8 +26,14 @@ import { Dispatch } from './dispatch.ts'
 import { GroupTable } from './groups.ts'
 import { QueueLocks } from './locks.ts'
 import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
+import { ConsumerOrder } from './pop/consumer-order.ts'
+import { Pops } from './pop/pops.ts'
+import { RequestModes } from './pop/request-modes.ts'
+import { ReviveLog } from './pop/revive-log.ts'
+import { Reviver } from './pop/reviver.ts'
 import { ReadPath } from './read-path.ts'
 import { Registration } from './registration.ts'
+import { RouteView } from './route-view.ts'
 import type { RuntimeProbe } from './runtime-probe.ts'
 import { BrokerStats } from './stats.ts'
 import { Timers } from './timer/timers.ts'
@@ -132,6 +138,8 @@ class Broker implements RunningBroker {
     context.locks.start()
     context.transactions.start()
     context.checker.start()
+    context.order.start()
+    context.reviver.start()
     context.stats.start()
     this.#stopRetry = this.#world.clock.every(TABLE_RETRY_MS, () => {
       context.topics.tick()
@@ -241,6 +249,30 @@ class Broker implements RunningBroker {
     }
     const transactions = await Transactions.load(transactionParts)
     const checker = new Checker({ ...transactionParts, clients, confirmations }, transactions)
+    const order = await ConsumerOrder.load({
+      clock: world.clock,
+      file: file('consumerOrderInfo.json'),
+      logger: logger.scope('pop'),
+      flushMs: settings.flushConsumerOffsetMs,
+      isKnown: (topic, group, queueId) =>
+        queueId < (topics.get(topic)?.readQueueNums ?? 0) && groups.get(group) !== null,
+    })
+    const requestModes = await RequestModes.load(
+      file('messageRequestMode.json'),
+      logger.scope('pop'),
+    )
+    const popParts = { world, settings, store, topics, offsets, confirmations }
+    const reviveLog = new ReviveLog({ store, clock: world.clock, settings, bornHost: storeHost })
+    const popLogger = logger.scope('pop')
+    const pops = new Pops({ ...popParts, order, reviveLog, logger: popLogger })
+    const reviver = new Reviver({
+      ...popParts,
+      groups,
+      timers,
+      stats,
+      logger: popLogger,
+      topic: reviveLog.topic,
+    })
     const context: BrokerContext = {
       world,
       settings,
@@ -254,6 +286,12 @@ class Broker implements RunningBroker {
       transactions,
       checker,
       confirmations,
+      order,
+      reviveLog,
+      pops,
+      reviver,
+      requestModes,
+      routes: new RouteView({ world, settings, topics }),
       clients,
       registration,
       stats,
@@ -271,6 +309,7 @@ class Broker implements RunningBroker {
     }
     offsets.onReset = (topic, queueId) => {
       readPath.onDispatched(store.queue(topic, queueId))
+      pops.onDispatched(store.queue(topic, queueId))
     }
     return context
   }
@@ -290,11 +329,16 @@ class Broker implements RunningBroker {
         this.#context?.timers.onLost(fromOffset)
         this.#context?.transactions.onLost(fromOffset)
         this.#context?.confirmations.onLost(fromOffset)
+        this.#context?.reviver.onLost()
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)
-        if (queue.delayMs > 0) this.#context?.delay.onDispatched(queue)
-        else if (queue === this.#context?.timers.queue) this.#context.timers.onDispatched()
+        const context = this.#context
+        if (context === null) return
+        context.pops.onDispatched(queue)
+        if (queue.delayMs > 0) context.delay.onDispatched(queue)
+        else if (queue === context.timers.queue) context.timers.onDispatched()
+        else if (queue.topic === context.reviver.topic) context.reviver.onDispatched()
       },
     }
   }
@@ -304,6 +348,7 @@ class Broker implements RunningBroker {
     this.#writePath?.tick(nowMs)
     this.#readPath?.tick(nowMs)
     this.#context?.confirmations.tick(nowMs)
+    this.#context?.pops.tick(nowMs)
   }
 
   async #close(): Promise<void> {
@@ -311,6 +356,8 @@ class Broker implements RunningBroker {
     await context?.registration.close()
     this.#gate.shut()
     this.#readPath?.close()
+    context?.pops.close()
+    await context?.reviver.stop()
     await context?.delay.stop()
     await context?.timers.stop()
     await context?.checker.stop()
@@ -320,10 +367,12 @@ class Broker implements RunningBroker {
     await Promise.all([this.#server?.close(), this.#fastServer?.close()])
     context?.clients.stop()
     context?.locks.stop()
+    context?.routes.close()
     context?.stats.stop()
     try {
       await context?.transactions.stop()
       await context?.offsets.close()
+      await context?.order.close()
       await context?.topics.save()
       await context?.groups.save()
       // What the levels delivered must be on the disk before it is noted as delivered.

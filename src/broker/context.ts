@@ -11,7 +11,13 @@ import type { DelayedDelivery } from './delay/delayed-delivery.ts'
 import type { GroupTable } from './groups.ts'
 import type { QueueLocks } from './locks.ts'
 import type { BrokerSettings } from './options.ts'
+import type { ConsumerOrder } from './pop/consumer-order.ts'
+import type { Pops } from './pop/pops.ts'
+import type { RequestModes } from './pop/request-modes.ts'
+import type { ReviveLog } from './pop/revive-log.ts'
+import type { Reviver } from './pop/reviver.ts'
 import type { Registration } from './registration.ts'
+import type { RouteView } from './route-view.ts'
 import type { BrokerStats } from './stats.ts'
 import type { Timers } from './timer/timers.ts'
 import type { TopicTable } from './topics.ts'
@@ -31,6 +37,12 @@ export interface BrokerContext {
   readonly transactions: Transactions
   readonly checker: Checker
   readonly confirmations: Confirmations
+  readonly order: ConsumerOrder
+  readonly reviveLog: ReviveLog
+  readonly pops: Pops
+  readonly reviver: Reviver
+  readonly requestModes: RequestModes
+  readonly routes: RouteView
   readonly clients: ClientRegistry
   readonly registration: Registration
   readonly stats: BrokerStats

@@ -50,6 +50,7 @@ export class Dispatch implements ConnectionHandler {
   onClose(connection: Connection): void {
     this.#writePath.onClose(connection)
     this.#readPath.onClose(connection)
+    this.#context.pops.onClose(connection)
     this.#context.clients.onClose(connection)
   }
 

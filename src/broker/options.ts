@@ -4,6 +4,7 @@
 import { MqError } from '../base/errors.ts'
 import {
   type OptionValues,
+  choice,
   duration,
   optionTable,
   resolveOptions,
@@ -236,6 +237,39 @@ export const brokerOptions = optionTable({
     rocketmq: 'recallMessageEnable',
     mutable: true,
     summary: 'lets senders take back messages that wait; RocketMQ’s own default is false',
+  }),
+  enableRetryTopicV2: toggle({
+    default: false,
+    rocketmq: 'enableRetryTopicV2',
+    mutable: true,
+    summary:
+      'retry topics of POP consumption are named %RETRY%GROUP+TOPIC instead of %RETRY%GROUP_TOPIC',
+  }),
+  popFromRetryProbability: whole({
+    default: 20,
+    max: 100,
+    rocketmq: 'popFromRetryProbability',
+    mutable: true,
+    summary: 'of 100 takes by POP, how many look at the retry topic first',
+  }),
+  priorityOrderAsc: toggle({
+    default: true,
+    rocketmq: 'priorityOrderAsc',
+    mutable: true,
+    summary: 'in topics of type PRIORITY the largest number comes first',
+  }),
+  defaultMessageRequestMode: choice({
+    values: ['PULL', 'POP'],
+    default: 'PULL',
+    rocketmq: 'defaultMessageRequestMode',
+    summary: 'how groups get messages for which nobody has set it, when they let the broker divide',
+  }),
+  defaultPopShareQueueNum: whole({
+    default: -1,
+    min: -1,
+    max: 100_000,
+    rocketmq: 'defaultPopShareQueueNum',
+    summary: 'with how many other members one shares its queues in POP mode; -1 or 0: with all',
   }),
   lockLiveMs: duration({
     default: 60_000,

@@ -49,6 +49,8 @@ export const systemGroups: readonly string[] = [
 ]
 
 const legalLetters = /^[%|a-zA-Z0-9_-]+$/
+/** The newer retry topics of POP consumption have a plus between group and topic; only a broker makes them. */
+const legalRetryLetters = /^[%|a-zA-Z0-9_+-]+$/
 
 export function isRetryTopic(topic: string): boolean {
   return topic.startsWith(RETRY_PREFIX)
@@ -67,15 +69,15 @@ export function dlqTopicOf(group: string): string {
   return DLQ_PREFIX + group
 }
 
-function faultOfLetters(name: string): string | null {
+function faultOfLetters(name: string, letters = legalLetters): string | null {
   if (name.trim() === '') return 'it is empty'
-  if (!legalLetters.test(name)) return 'only letters, digits, %, |, - and _ are allowed'
+  if (!letters.test(name)) return 'only letters, digits, %, |, - and _ are allowed'
   return null
 }
 
 /** Says why a topic name is illegal at a broker; null when it is legal. */
 export function faultOfTopic(topic: string): string | null {
-  const fault = faultOfLetters(topic)
+  const fault = faultOfLetters(topic, isRetryTopic(topic) ? legalRetryLetters : legalLetters)
   if (fault !== null) return fault
   const max = isRetryTopic(topic) || isDlqTopic(topic) ? RETRY_TOPIC_LENGTH_MAX : TOPIC_LENGTH_MAX
   return topic.length > max ? `it has ${topic.length} characters, at most ${max} are allowed` : null
@@ -95,9 +97,9 @@ export function faultOfGroup(group: string): string | null {
  * it is legal. Source: apache/rocketmq common/…/topic/TopicValidator.java validateTopic().
  */
 export function remarkOnTopic(topic: string): string | null {
-  if (faultOfTopic(topic) === null) return null
   const letters = remarkOnLetters('topic', topic)
   if (letters !== null) return letters
+  if (faultOfTopic(topic) === null) return null
   return isRetryTopic(topic) || isDlqTopic(topic)
     ? `The specified topic is DLQ or Retry topic: ${clip(topic)}, and it's longer than topic max length: ${RETRY_TOPIC_LENGTH_MAX}`
     : `The specified topic: ${clip(topic)}, is longer than topic max length: ${TOPIC_LENGTH_MAX}`

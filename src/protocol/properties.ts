@@ -45,6 +45,8 @@ export const PropertyName = {
   timerRollTimes: 'TIMER_ROLL_TIMES',
   timerDeleteKey: 'TIMER_DEL_UNIQKEY',
   popCheck: 'POP_CK',
+  firstPopTime: '1ST_POP_TIME',
+  priority: '_SYS_MSG_PRIORITY_',
   bornTimestamp: 'BORN_TIMESTAMP',
   correlationId: 'CORRELATION_ID',
   replyToClient: 'REPLY_TO_CLIENT',

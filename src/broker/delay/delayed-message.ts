@@ -10,7 +10,7 @@ import { fitsI64, readI64 } from '../../base/i64.ts'
 import { DELAY_LEVEL_MAX } from '../../protocol/delay-levels.ts'
 import { SystemTopic, faultOfTopic } from '../../protocol/names.ts'
 import { PropertyName, parseProperties } from '../../protocol/properties.ts'
-import type { RecordView } from '../../protocol/record.ts'
+import type { RecordParts, RecordView } from '../../protocol/record.ts'
 import type { AppendRequest } from '../../store/append.ts'
 import type { Queue } from '../../store/queue.ts'
 
@@ -107,17 +107,27 @@ export function fillFromRecord(
   start: number,
   view: RecordView,
 ): void {
+  fillParts(append, bytes, start, view)
+  append.setProperties(bytes, view.propertiesStart, view.propertiesEnd)
+}
+
+/** The same for the parts of a record, without topic, queue and properties. */
+export function fillParts(
+  parts: RecordParts,
+  bytes: Buffer,
+  start: number,
+  view: RecordView,
+): void {
   const reconsumeAt = view.storeHostAt + view.storeHostBytes
-  append.flag = bytes.readInt32BE(start + 16)
-  append.sysFlag = view.sysFlag
-  append.bornTimestamp = fitsI64(bytes, start + 40) ? readI64(bytes, start + 40) : 0
-  append.bornHost = bytes.subarray(view.bornHostAt, view.bornHostAt + view.bornHostBytes)
-  append.reconsumeTimes = bytes.readInt32BE(reconsumeAt)
-  append.preparedTransactionOffset = fitsI64(bytes, reconsumeAt + 4)
+  parts.flag = bytes.readInt32BE(start + 16)
+  parts.sysFlag = view.sysFlag
+  parts.bornTimestamp = fitsI64(bytes, start + 40) ? readI64(bytes, start + 40) : 0
+  parts.bornHost = bytes.subarray(view.bornHostAt, view.bornHostAt + view.bornHostBytes)
+  parts.reconsumeTimes = bytes.readInt32BE(reconsumeAt)
+  parts.preparedTransactionOffset = fitsI64(bytes, reconsumeAt + 4)
     ? readI64(bytes, reconsumeAt + 4)
     : 0
-  append.body = bytes
-  append.bodyStart = view.bodyStart
-  append.bodyEnd = view.bodyEnd
-  append.setProperties(bytes, view.propertiesStart, view.propertiesEnd)
+  parts.body = bytes
+  parts.bodyStart = view.bodyStart
+  parts.bodyEnd = view.bodyEnd
 }

@@ -1,10 +1,9 @@
 /**
  * UPDATE_AND_CREATE_SUBSCRIPTIONGROUP (and the list of them), GET_ALL_SUBSCRIPTIONGROUP_CONFIG,
- * GET_SUBSCRIPTIONGROUP_CONFIG, DELETE_SUBSCRIPTIONGROUP, UPDATE_AND_GET_GROUP_FORBIDDEN,
- * SET_MESSAGE_REQUEST_MODE.
+ * GET_SUBSCRIPTIONGROUP_CONFIG, DELETE_SUBSCRIPTIONGROUP, UPDATE_AND_GET_GROUP_FORBIDDEN.
  * Source: apache/rocketmq broker/…/processor/AdminBrokerProcessor.java.
  */
-import { listOf, parseBody, textOf } from '../../protocol/bodies/fields.ts'
+import { listOf, parseBody } from '../../protocol/bodies/fields.ts'
 import {
   type SubscriptionGroupConfig,
   decodeSubscriptionGroupConfig,
@@ -14,17 +13,9 @@ import {
 import { ResponseCode } from '../../protocol/codes.ts'
 import { respond } from '../../protocol/command.ts'
 import { jsonBody } from '../../protocol/lenient-json.ts'
-import { isRetryTopic } from '../../protocol/names.ts'
 import type { RequestHandler } from '../context.ts'
 import { Refusal } from '../refusal.ts'
-import {
-  flagField,
-  groupField,
-  jsonField,
-  objectField,
-  optionalText,
-  topicField,
-} from './fields.ts'
+import { flagField, groupField, jsonField, optionalText, topicField } from './fields.ts'
 
 /** Groups in one UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST. */
 const LIST_MAX = 1_000
@@ -91,31 +82,4 @@ export const groupForbidden: RequestHandler = async (context, _connection, comma
   }
   const body = jsonBody({ group, readable: context.groups.mayRead(group, topic), topic })
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
-}
-
-/** How a group gets messages of a topic: PULL is how all of them do; POP is not available yet. */
-export const setRequestMode: RequestHandler = (context, _connection, command) => {
-  const body = objectField(command)
-  const topic = textOf(body['topic'])
-  const group = textOf(body['consumerGroup'])
-  const mode = textOf(body['mode'])
-  if (isRetryTopic(topic)) {
-    throw new Refusal(ResponseCode.NO_PERMISSION, 'retry topic is not allowed to set mode')
-  }
-  if (context.topics.get(topic) === null) {
-    throw new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic.slice(0, 255)}] not exist`)
-  }
-  if (context.groups.get(group) === null) {
-    throw new Refusal(
-      ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-      `subscription group [${group.slice(0, 150)}] does not exist`,
-    )
-  }
-  if (mode === 'PULL') return respond(command, ResponseCode.SUCCESS)
-  throw new Refusal(
-    mode === 'POP' ? ResponseCode.REQUEST_CODE_NOT_SUPPORTED : ResponseCode.INVALID_PARAMETER,
-    mode === 'POP'
-      ? 'POP consumption is not available on this broker yet; leave the mode at PULL'
-      : `the mode must be PULL or POP, not ${JSON.stringify(mode.slice(0, 50))}`,
-  )
 }

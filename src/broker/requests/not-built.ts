@@ -16,10 +16,6 @@ function notBuilt(what: string): RequestHandler {
     )
 }
 
-export const popConsumption = notBuilt(
-  'POP consumption is not available on this broker yet; leave clientRebalance=true',
-)
-
 export const followers = notBuilt('followers are not available on this broker yet')
 
 export const accessControl = notBuilt('access control is not available on this broker yet')

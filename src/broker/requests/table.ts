@@ -4,6 +4,8 @@
  */
 import { RequestCode } from '../../protocol/codes.ts'
 import type { RequestHandler } from '../context.ts'
+import { ackMessage, batchAckMessage, changeInvisibleTime } from './ack-requests.ts'
+import { allRequestModes, queryAssignment, setRequestMode } from './assignment-requests.ts'
 import { cleanUnusedTopics, deleteExpired } from './cleaning.ts'
 import { checkClientConfig, consumerList, heartBeat, unregisterClient } from './client-requests.ts'
 import {
@@ -20,7 +22,6 @@ import {
   deleteGroup,
   groupForbidden,
   oneGroupConfig,
-  setRequestMode,
   updateGroup,
   updateGroupList,
 } from './group-requests.ts'
@@ -33,10 +34,11 @@ import {
   searchOffset,
   viewMessage,
 } from './message-requests.ts'
-import { accessControl, followers, popConsumption, staticTopics } from './not-built.ts'
+import { accessControl, followers, staticTopics } from './not-built.ts'
 import { recall } from './recall.ts'
 import { lockQueues, unlockQueues } from './lock-requests.ts'
 import { maxOffset, minOffset, queryOffset, updateOffset } from './offset-requests.ts'
+import { notification, peekMessage, pollingInfo, popMessage } from './pop-requests.ts'
 import { cloneOffsets, resetOffset } from './reset-requests.ts'
 import { sendBack } from './send-back.ts'
 import { sendReply } from './send-reply.ts'
@@ -116,15 +118,15 @@ export const requestTable: ReadonlyMap<number, RequestHandler> = new Map<number,
   [RequestCode.SEND_REPLY_MESSAGE, sendReply],
   [RequestCode.SEND_REPLY_MESSAGE_V2, sendReply],
   [RequestCode.RECALL_MESSAGE, recall],
-  [RequestCode.QUERY_ASSIGNMENT, popConsumption],
-  [RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, popConsumption],
-  [RequestCode.POP_MESSAGE, popConsumption],
-  [RequestCode.ACK_MESSAGE, popConsumption],
-  [RequestCode.BATCH_ACK_MESSAGE, popConsumption],
-  [RequestCode.PEEK_MESSAGE, popConsumption],
-  [RequestCode.CHANGE_MESSAGE_INVISIBLETIME, popConsumption],
-  [RequestCode.NOTIFICATION, popConsumption],
-  [RequestCode.POLLING_INFO, popConsumption],
+  [RequestCode.QUERY_ASSIGNMENT, queryAssignment],
+  [RequestCode.GET_ALL_MESSAGE_REQUEST_MODE, allRequestModes],
+  [RequestCode.POP_MESSAGE, popMessage],
+  [RequestCode.ACK_MESSAGE, ackMessage],
+  [RequestCode.BATCH_ACK_MESSAGE, batchAckMessage],
+  [RequestCode.PEEK_MESSAGE, peekMessage],
+  [RequestCode.CHANGE_MESSAGE_INVISIBLETIME, changeInvisibleTime],
+  [RequestCode.NOTIFICATION, notification],
+  [RequestCode.POLLING_INFO, pollingInfo],
   [RequestCode.UPDATE_AND_CREATE_STATIC_TOPIC, staticTopics],
   [RequestCode.EXCHANGE_BROKER_HA_INFO, followers],
   [RequestCode.AUTH_CREATE_USER, accessControl],

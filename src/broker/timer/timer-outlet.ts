@@ -86,6 +86,11 @@ export class TimerOutlet {
     return this.#nextMs
   }
 
+  /** Every second before it was delivered: appended, perhaps not on the disk yet. */
+  get deliveredBeforeMs(): number {
+    return this.#currentMs < 0 ? this.#nextMs : this.#currentMs
+  }
+
   /** Every second before it was delivered, on the disk. */
   get durableMs(): number {
     this.#settle()
@@ -138,7 +143,7 @@ export class TimerOutlet {
     this.#delivered.splice(0, count)
     // Seconds without messages are done with as soon as they have passed.
     if (this.#delivered.length === 0) {
-      this.#durableMs = this.#currentMs < 0 ? this.#nextMs : this.#currentMs
+      this.#durableMs = this.deliveredBeforeMs
     }
   }
 

@@ -88,6 +88,26 @@ export class Timers {
     return this.queue.maxOffset - this.#intake.next
   }
 
+  /** Messages that have come, those included that nobody may see yet. */
+  get comeOffset(): number {
+    return this.queue.nextOffset
+  }
+
+  /** Messages before this one have their unit. */
+  get takenOffset(): number {
+    return this.#intake.next
+  }
+
+  /** The first second that has not begun to be delivered, ms since 1970: what comes late goes into it. */
+  get nextMs(): number {
+    return this.#outlet.nextMs
+  }
+
+  /** Everything that was due in a second before this one is appended to its own queue. */
+  get deliveredBeforeMs(): number {
+    return this.#outlet.deliveredBeforeMs
+  }
+
   /** How late the outlet is, ms; a second and a bit when it is not. */
   get lateMs(): number {
     return Math.max(0, Math.floor(this.#parts.world.clock.wallMs()) - this.#outlet.nextMs)

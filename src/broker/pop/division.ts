@@ -1,0 +1,88 @@
+/**
+ * How queues are divided among the members of a group when a broker does it for them.
+ * Source: apache/rocketmq client/…/rebalance/{AllocateMessageQueueAveragely,AllocateMessageQueueAveragelyByCircle}.java,
+ * broker/…/processor/QueryAssignmentProcessor.java (allocate4Pop).
+ */
+import { type MessageQueue, compareMessageQueues } from '../../protocol/bodies/message-queue.ts'
+
+/** Members and queues in the order that all must use. */
+export interface Division {
+  readonly clientId: string
+  readonly clientIds: readonly string[]
+  readonly queues: readonly MessageQueue[]
+}
+
+/** In POP mode this queue id means all queues of the broker. */
+export const ANY_QUEUE = -1
+
+/** Sorts both lists, and leaves out repetitions. */
+export function division(
+  clientId: string,
+  clientIds: readonly string[],
+  queues: readonly MessageQueue[],
+): Division {
+  return {
+    clientId,
+    clientIds: [...new Set(clientIds)].sort(),
+    queues: [...queues].sort(compareMessageQueues),
+  }
+}
+
+/** The queues that the strategy gives the member; null when there is no such strategy. */
+export function divide(strategyName: string, whole: Division): MessageQueue[] | null {
+  const index = whole.clientIds.indexOf(whole.clientId)
+  switch (strategyName) {
+    case 'AVG':
+      return index < 0 ? [] : neighbours(whole, index)
+    case 'AVG_BY_CIRCLE':
+      return index < 0 ? [] : byCircle(whole, index)
+    default:
+      return null
+  }
+}
+
+/**
+ * The same in POP mode, where members share: each takes from its own queues and those of the
+ * `shareQueueNum` members behind it, or from all when that is 0 or less, or as many as there are others.
+ */
+export function divideForPop(
+  strategyName: string,
+  whole: Division,
+  shareQueueNum: number,
+): MessageQueue[] | null {
+  const { clientId, clientIds, queues } = whole
+  const own = divide(strategyName, whole)
+  if (own === null) return null
+  if (shareQueueNum <= 0 || shareQueueNum >= clientIds.length - 1) {
+    const brokers = [...new Set(queues.map(({ brokerName }) => brokerName))]
+    const topic = queues[0]?.topic ?? ''
+    return brokers.map((brokerName) => ({ topic, brokerName, queueId: ANY_QUEUE }))
+  }
+  const index = clientIds.indexOf(clientId)
+  if (index < 0) return []
+  if (clientIds.length > queues.length) {
+    // More members than queues: several have the same, nobody none.
+    const shared = queues[index % queues.length]
+    return shared === undefined ? [] : [shared]
+  }
+  const all = [...own]
+  for (let i = 1; i <= shareQueueNum; i++) {
+    const neighbour = clientIds[(index + i) % clientIds.length] ?? ''
+    all.push(...(divide(strategyName, { ...whole, clientId: neighbour }) ?? []))
+  }
+  return all
+}
+
+/** Neighbours, as evenly as can be; the first members take one more when it does not come out even. */
+function neighbours({ clientIds, queues }: Division, index: number): MessageQueue[] {
+  const rest = queues.length % clientIds.length
+  const even = Math.floor(queues.length / clientIds.length)
+  const size = index < rest ? even + 1 : even
+  const start = index < rest ? index * size : index * size + rest
+  return queues.slice(start, start + size)
+}
+
+/** One after the other, round the members. */
+function byCircle({ clientIds, queues }: Division, index: number): MessageQueue[] {
+  return queues.filter((_, place) => place % clientIds.length === index)
+}

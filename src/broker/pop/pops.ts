@@ -1,0 +1,481 @@
+/**
+ * POP consumption: a member of a group takes messages from queues that belong to nobody. They are out
+ * of sight of the group until they are acknowledged or their time is over; what is not acknowledged
+ * comes again through the group's retry topic (`reviver.ts`).
+ *
+ *   take    queue after queue from a random one on → a checkpoint each → answer once they are on their place
+ *   hold    nothing there: until something comes, or the request's time is over
+ *   ack     an acknowledgement beside the checkpoint; in order: the group's progress
+ *
+ * While everything is in memory a take happens in one piece, so that of many requests that wait only as
+ * many are woken as there is something for.
+ * Source of the behaviour: apache/rocketmq broker/…/processor/PopMessageProcessor.java.
+ */
+import type { Logger } from '../../base/logger.ts'
+import { ResponseCode } from '../../protocol/codes.ts'
+import { isRetryTopic } from '../../protocol/names.ts'
+import {
+  formatMessageOffsets,
+  formatPopHandle,
+  formatStartOffset,
+} from '../../protocol/pop-handle.ts'
+import { InitMode } from '../../protocol/pop-header.ts'
+import { ORDER_REVIVE_QUEUE, popRetryTopicOf, retryFlagOf } from '../../protocol/pop-names.ts'
+import { RecordVerdict, RecordView } from '../../protocol/record.ts'
+import type { Connection } from '../../remoting/connection.ts'
+import type { PullOutcome } from '../../store/pull.ts'
+import type { Queue } from '../../store/queue.ts'
+import type { Store } from '../../store/store.ts'
+import type { World } from '../../world/world.ts'
+import { CONFIRMATIONS_MAX, type Confirmations } from '../confirmations.ts'
+import type { ConsumerOffsets } from '../consumer-offsets.ts'
+import type { BrokerSettings } from '../options.ts'
+import { Refusal } from '../refusal.ts'
+import { RunBuffer } from '../run-buffer.ts'
+import type { Topic } from '../topic.ts'
+import type { TopicTable } from '../topics.ts'
+import type { ConsumerOrder } from './consumer-order.ts'
+import { type HeldBucket, HeldPops } from './held-pops.ts'
+import { PopOffsets, positionKey } from './pop-offsets.ts'
+import { RetryRecordWriter } from './pop-record.ts'
+import type { ReviveLog } from './revive-log.ts'
+import { type PopSource, type PopWish, Taken } from './taken.ts'
+
+/** Bytes that one queue gives to a request, and all queues together. */
+const QUEUE_BYTES_MAX = 256 * 1024
+const BODY_BYTES_MAX = 4 * 1024 * 1024
+const KEPT_BYTES_MAX = 1024 * 1024
+
+export interface PopsParts {
+  readonly world: World
+  readonly settings: BrokerSettings
+  readonly store: Store
+  readonly topics: TopicTable
+  readonly offsets: ConsumerOffsets
+  readonly order: ConsumerOrder
+  readonly confirmations: Confirmations
+  readonly reviveLog: ReviveLog
+  readonly logger: Logger
+}
+
+export class Pops {
+  /** Takes that wait, and requests that only ask whether there is something. */
+  readonly held = new HeldPops()
+  readonly heldQuestions = new HeldPops()
+  readonly #parts: PopsParts
+  readonly #positions: PopOffsets
+  readonly #run = new RunBuffer()
+  readonly #probe = new RunBuffer()
+  readonly #view = new RecordView()
+  readonly #writer = new RetryRecordWriter()
+  #arrivals = 0
+
+  constructor(parts: PopsParts) {
+    this.#parts = parts
+    this.#positions = new PopOffsets(parts.offsets)
+  }
+
+  /** Grows with every round of new messages while somebody waits. */
+  get arrivals(): number {
+    return this.#arrivals
+  }
+
+  /** Queues in which a take is under way. */
+  get underWay(): number {
+    return this.#positions.count
+  }
+
+  /** Retry topics of the group for the topic, those that may have messages, as they are called. */
+  retryTopicsOf(group: string, topic: string): string[] {
+    const older = popRetryTopicOf(group, topic)
+    return this.#parts.settings.enableRetryTopicV2
+      ? [popRetryTopicOf(group, topic, true), older]
+      : [older]
+  }
+
+  /** Takes what there is; waits for the disk at most. Never rejects: see `fault`. */
+  take(wish: PopWish): Taken | Promise<Taken> {
+    const { world, reviveLog } = this.#parts
+    const reviveQueueId = wish.order ? ORDER_REVIVE_QUEUE : reviveLog.nextQueue()
+    const taken = new Taken(Math.floor(world.clock.wallMs()), reviveQueueId)
+    return this.#takeFrom(wish, taken, this.#sourcesOf(wish), 0) ?? taken
+  }
+
+  /**
+   * Resolves when what was taken counts: its checkpoints are on their place, and progress is reported.
+   * Else with the reason why it does not: then the messages can be taken again.
+   */
+  async confirm(group: string, taken: Taken): Promise<string | null> {
+    if (taken.end === 0) return null
+    const { confirmations, store } = this.#parts
+    const fault =
+      taken.end <= store.watermarks.confirmed ? null : await confirmations.wait(taken.end)
+    for (const progress of taken.pending) {
+      this.#positions.settle(group, progress, fault === null)
+    }
+    return fault
+  }
+
+  /** Whether the group would be given something of the queue. */
+  hasNews(group: string, source: PopSource, wish: Pick<PopWish, 'order' | 'attemptId'>): boolean {
+    const { order } = this.#parts
+    const { topic, queueId } = source
+    const key = positionKey(group, source)
+    if (this.#positions.isBusy(key)) return false
+    const queue = topic.queue(queueId)
+    const next = this.#positions.nextOf(key, group, source) ?? queue.minOffset
+    if (next >= queue.maxOffset) return false
+    return !wish.order || order.blockedUntil(topic.name, group, queueId, wish.attemptId) === 0
+  }
+
+  /** Whether anything could be taken. */
+  hasAnyNews(wish: PopWish): boolean {
+    return this.#sourcesOf(wish).some((source) => this.hasNews(wish.group, source, wish))
+  }
+
+  /** Records of the queue have become visible. */
+  onDispatched(queue: Queue): void {
+    if (this.held.count + this.heldQuestions.count === 0) return
+    this.#wake(queue.topic, queue.queueId, null)
+  }
+
+  /** A queue of the group is free again, or has more than somebody took. */
+  wakeGroup(group: string, topic: string): void {
+    if (this.held.count + this.heldQuestions.count > 0) this.#wake(topic, -1, group)
+  }
+
+  /** Called a few times a second. */
+  tick(nowMs: number): void {
+    for (const held of [this.held, this.heldQuestions]) {
+      if (held.count === 0) continue
+      const { late, recheck } = held.takeDue(nowMs)
+      for (const pop of recheck) pop.wake('arrival')
+      for (const pop of late) pop.wake('timeout')
+    }
+  }
+
+  /** Forgets those of a connection that is gone. */
+  onClose(connection: Connection): void {
+    this.held.forget(connection)
+    this.heldQuestions.forget(connection)
+  }
+
+  /** Answers everybody who waits. */
+  close(): void {
+    for (const pop of [...this.held.takeAll(), ...this.heldQuestions.takeAll()]) pop.wake('stop')
+  }
+
+  // ---- waking ------------------------------------------------------------------------------------
+
+  /** @param queueId −1: whatever the queue; `only` one group, or all */
+  #wake(topic: string, queueId: number, only: string | null): void {
+    this.#arrivals++
+    for (const bucket of this.heldQuestions.bucketsOf(topic)) {
+      this.#wakeBucket(this.heldQuestions, bucket, topic, queueId, only)
+    }
+    for (const bucket of this.held.bucketsOf(topic)) {
+      this.#wakeBucket(this.held, bucket, topic, queueId, only)
+    }
+  }
+
+  #wakeBucket(
+    held: HeldPops,
+    bucket: HeldBucket,
+    topicName: string,
+    queueId: number,
+    only: string | null,
+  ): void {
+    const { topics } = this.#parts
+    const topic = topics.get(topicName)
+    for (let left = bucket.size; left > 0; left--) {
+      const first = bucket.values().next().value
+      if (first === undefined || topic === null) return
+      if (only !== null && first.group !== only) return
+      const isOwn = first.topics[0] === topicName
+      if (isOwn && first.queueId >= 0 && queueId >= 0 && first.queueId !== queueId) return
+      if (queueId >= 0 && queueId < topic.readQueueNums) {
+        // Order may block the queue: whoever is woken finds that out.
+        const source = { topic, queueId, isRetry: !isOwn }
+        if (!this.hasNews(first.group, source, { order: false, attemptId: null })) return
+      }
+      held.take(first)
+      first.wake('arrival')
+      if (queueId < 0 && held === this.held) return
+    }
+  }
+
+  // ---- taking ------------------------------------------------------------------------------------
+
+  /** The queues to look into, in their order: now and then the retry topic first, so that it never starves. */
+  #sourcesOf(wish: PopWish): PopSource[] {
+    const { topics, settings, world } = this.#parts
+    const { random } = world
+    const own =
+      wish.queueId >= 0
+        ? [{ topic: wish.topic, queueId: wish.queueId, isRetry: false }]
+        : sourcesOf(wish.topic, random.below(Math.max(1, wish.topic.readQueueNums)), false)
+    if (wish.order) return own
+    const retries = this.retryTopicsOf(wish.group, wish.topic.name)
+      .map((name) => topics.get(name))
+      .filter((topic) => topic !== null)
+    // Answers have room for one of the two forms only.
+    const withNews = retries.filter((topic) =>
+      sourcesOf(topic, 0, true).some((source) => this.hasNews(wish.group, source, wish)),
+    )
+    const chosen = withNews[random.below(Math.max(1, withNews.length))]
+    const retry = chosen === undefined ? [] : sourcesOf(chosen, 0, true)
+    return random.below(100) < settings.popFromRetryProbability
+      ? [...retry, ...own]
+      : [...own, ...retry]
+  }
+
+  /** Null when all is done; a promise when the disk is needed first. */
+  #takeFrom(
+    wish: PopWish,
+    taken: Taken,
+    sources: readonly PopSource[],
+    first: number,
+  ): Promise<Taken> | null {
+    for (const [index, source] of sources.entries()) {
+      if (index < first) continue
+      const later = this.#takeOf(wish, taken, source)
+      if (later === null) continue
+      taken.waited = true
+      return later.then(() => this.#takeFrom(wish, taken, sources, index + 1) ?? taken)
+    }
+    return null
+  }
+
+  #takeOf(wish: PopWish, taken: Taken, source: PopSource): Promise<void> | null {
+    const { offsets, order } = this.#parts
+    const { topic, queueId } = source
+    const { group } = wish
+    const key = positionKey(group, source)
+    const queue = topic.queue(queueId)
+    if (this.#positions.isBusy(key)) {
+      const next = this.#positions.nextOf(key, group, source) ?? 0
+      if (!wish.order) taken.rest += Math.max(0, queue.maxOffset - next)
+      return null
+    }
+    const reset = offsets.takeReset(group, topic.name, queueId)
+    if (reset !== null) {
+      order.clear(topic.name, group, queueId)
+      this.#positions.reset(key, group, source, reset)
+    }
+    const offset =
+      this.#positions.nextOf(key, group, source) ?? this.#begin(key, wish, source, queue)
+    if (wish.order) {
+      const freeMs = order.blockedUntil(topic.name, group, queueId, wish.attemptId)
+      if (freeMs > 0) {
+        taken.freeMs = Math.min(taken.freeMs, freeMs)
+        return null
+      }
+    }
+    const messagesMax = wish.messagesMax - taken.count
+    const bytesMax = Math.min(QUEUE_BYTES_MAX, BODY_BYTES_MAX - taken.body.length)
+    if (messagesMax <= 0 || bytesMax <= 0) {
+      taken.rest += Math.max(0, queue.maxOffset - offset)
+      return null
+    }
+    if (offset === queue.maxOffset) return null
+    return this.#read(wish, taken, source, key, offset, messagesMax, bytesMax)
+  }
+
+  #read(
+    wish: PopWish,
+    taken: Taken,
+    source: PopSource,
+    key: string,
+    offset: number,
+    messagesMax: number,
+    bytesMax: number,
+    again = false,
+  ): Promise<void> | null {
+    const { store } = this.#parts
+    const queue = source.topic.queue(source.queueId)
+    const { accept, select } = wish.filter
+    const use = (outcome: PullOutcome, run: RunBuffer): Promise<void> | null => {
+      const { status, nextBeginOffset } = outcome
+      if (status === 'OFFSET_TOO_SMALL' || status === 'OFFSET_OVERFLOW_BADLY') {
+        this.#positions.reset(key, wish.group, source, nextBeginOffset)
+        if (again) return null
+        const next = nextBeginOffset
+        return this.#read(wish, taken, source, key, next, messagesMax, bytesMax, true)
+      }
+      this.#use(wish, taken, source, key, offset, outcome, run)
+      return null
+    }
+    const run = this.#run
+    run.reuse(KEPT_BYTES_MAX)
+    const outcome = store.pullNow(queue, offset, messagesMax, bytesMax, accept, run, select)
+    if (outcome !== null) return use(outcome, run)
+    this.#positions.acquire(key, offset)
+    const own = new RunBuffer()
+    return store
+      .pull(queue, offset, messagesMax, bytesMax, accept, own, select)
+      .then(
+        (found) => use(found, own) ?? undefined,
+        (error: unknown) => {
+          taken.fault = error instanceof Error ? error : new Error(String(error))
+        },
+      )
+      .finally(() => {
+        this.#positions.release(key)
+        this.wakeGroup(wish.group, wish.topic.name)
+      })
+  }
+
+  /** Where a group begins that has no progress; that is its progress from now on. */
+  #begin(key: string, wish: PopWish, source: PopSource, queue: Queue): number {
+    const { store } = this.#parts
+    let offset = queue.minOffset
+    if (wish.initMode !== InitMode.min && !isRetryTopic(source.topic.name)) {
+      // A topic that is as young as the group: its first message counts as new.
+      this.#probe.reuse(0)
+      const isYoung =
+        queue.minOffset === 0 && store.pullNow(queue, 0, 1, 1, null, this.#probe) !== null
+      offset = isYoung ? 0 : Math.max(0, queue.maxOffset - 1)
+    }
+    this.#positions.skip(key, wish.group, source, offset)
+    return offset
+  }
+
+  #use(
+    wish: PopWish,
+    taken: Taken,
+    source: PopSource,
+    key: string,
+    offset: number,
+    outcome: PullOutcome,
+    run: RunBuffer,
+  ): void {
+    const { nextBeginOffset, maxOffset, count } = outcome
+    if (count === 0) {
+      if (nextBeginOffset <= offset) return
+      this.#positions.skip(key, wish.group, source, nextBeginOffset)
+      taken.advanced ||= nextBeginOffset < maxOffset
+      taken.rest += Math.max(0, maxOffset - nextBeginOffset)
+      return
+    }
+    const messages = this.#offsetsIn(run)
+    if (wish.order) this.#noteInOrder(wish, taken, source, key, offset, messages)
+    else {
+      try {
+        this.#putCheckpoint(wish, taken, source, offset, messages)
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        taken.fault = error
+        return
+      }
+      taken.pending.push(this.#positions.advance(key, source, nextBeginOffset))
+      const { name } = source.topic
+      const starts = formatStartOffset(name, source.queueId, offset)
+      taken.note(starts, formatMessageOffsets(name, source.queueId, messages), null)
+    }
+    this.#addRecords(wish, taken, source, offset, run)
+    taken.count += messages.length
+    taken.rest += Math.max(0, maxOffset - nextBeginOffset)
+  }
+
+  #noteInOrder(
+    wish: PopWish,
+    taken: Taken,
+    source: PopSource,
+    key: string,
+    offset: number,
+    messages: readonly number[],
+  ): void {
+    const { group, attemptId, invisibleMs } = wish
+    const { popMs } = taken
+    const { topic, queueId } = source
+    const times = this.#parts.order.take({
+      topic: topic.name,
+      group,
+      queueId,
+      attemptId,
+      popMs,
+      invisibleMs,
+      offsets: messages,
+    })
+    // Progress stays in front of what was taken, until it is acknowledged.
+    this.#positions.skip(key, group, source, offset)
+    const starts = formatStartOffset(topic.name, queueId, offset)
+    taken.note(starts, formatMessageOffsets(topic.name, queueId, messages), times)
+  }
+
+  #putCheckpoint(
+    wish: PopWish,
+    taken: Taken,
+    source: PopSource,
+    startOffset: number,
+    messages: readonly number[],
+  ): void {
+    const { reviveLog, settings, confirmations } = this.#parts
+    if (confirmations.count >= CONFIRMATIONS_MAX) {
+      throw new Refusal(ResponseCode.SYSTEM_BUSY, 'too many requests wait for the disk')
+    }
+    const checkpoint = {
+      topic: source.topic.name,
+      group: wish.group,
+      queueId: source.queueId,
+      startOffset,
+      popMs: taken.popMs,
+      invisibleMs: wish.invisibleMs,
+      brokerName: settings.brokerName,
+      distances: messages.map((message) => message - startOffset),
+      acked: 0,
+      putAgain: 0,
+      suspended: false,
+    }
+    taken.end = reviveLog.putCheckpoint(checkpoint, taken.reviveQueueId)
+  }
+
+  /** Queue offsets of the records that were read. */
+  #offsetsIn({ bytes, length }: RunBuffer): number[] {
+    const offsets: number[] = []
+    const view = this.#view
+    for (let at = 0; at < length; at += view.size) {
+      if (view.check(bytes, at, length, false) !== RecordVerdict.ok) break
+      offsets.push(view.queueOffset)
+    }
+    return offsets
+  }
+
+  #addRecords(
+    wish: PopWish,
+    taken: Taken,
+    source: PopSource,
+    startOffset: number,
+    { bytes, length }: RunBuffer,
+  ): void {
+    if (!source.isRetry) {
+      taken.body.append(bytes.subarray(0, length))
+      return
+    }
+    const { queueId, topic } = source
+    const view = this.#view
+    for (let at = 0; at < length; at += view.size) {
+      if (view.check(bytes, at, length, false) !== RecordVerdict.ok) break
+      const handle = formatPopHandle({
+        startOffset,
+        popMs: taken.popMs,
+        invisibleMs: wish.invisibleMs,
+        reviveQueueId: taken.reviveQueueId,
+        retryFlag: retryFlagOf(topic.name),
+        brokerName: this.#parts.settings.brokerName,
+        queueId,
+        messageOffset: view.queueOffset,
+      })
+      this.#writer.write(taken.body, bytes, at, view, wish.topic.bytes, handle)
+    }
+  }
+}
+
+function sourcesOf(topic: Topic, first: number, isRetry: boolean): PopSource[] {
+  const count = topic.readQueueNums
+  return Array.from({ length: count }, (_, i) => ({
+    topic,
+    queueId: (first + i) % count,
+    isRetry,
+  }))
+}
