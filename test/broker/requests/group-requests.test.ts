@@ -130,24 +130,6 @@ describe('a consumer group', () => {
     expect(broker.context.groups.mayRead('G', 'T')).toBe(true)
   })
 
-  it('gets its messages by pulling; another mode is refused', async () => {
-    const { connect, broker } = await aBroker()
-    const client = connect()
-    await client.send('T', 'x')
-    broker.context.groups.findOrCreate('G')
-    const set = async (body: object) =>
-      (await client.ask(RequestCode.SET_MESSAGE_REQUEST_MODE, {}, JSON.stringify(body))).code
-    const fine = { topic: 'T', consumerGroup: 'G', mode: 'PULL', popShareQueueNum: 0 }
-    expect(await set(fine)).toBe(ResponseCode.SUCCESS)
-    expect(await set({ ...fine, mode: 'POP' })).toBe(ResponseCode.REQUEST_CODE_NOT_SUPPORTED)
-    expect(await set({ ...fine, mode: 'PUSH' })).toBe(ResponseCode.INVALID_PARAMETER)
-    expect(await set({ ...fine, topic: 'Unknown' })).toBe(ResponseCode.TOPIC_NOT_EXIST)
-    expect(await set({ ...fine, topic: '%RETRY%G' })).toBe(ResponseCode.NO_PERMISSION)
-    expect(await set({ ...fine, consumerGroup: 'H' })).toBe(
-      ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-    )
-  })
-
   it('may be kept from broadcasting', async () => {
     const { connect, broker } = await aBroker()
     const client = connect()

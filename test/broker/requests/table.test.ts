@@ -12,15 +12,9 @@ beforeAll(async () => {
 afterAll(closeAll)
 
 const notBuilt = [
-  'QUERY_ASSIGNMENT',
-  'POP_MESSAGE',
-  'ACK_MESSAGE',
-  'BATCH_ACK_MESSAGE',
-  'PEEK_MESSAGE',
-  'CHANGE_MESSAGE_INVISIBLETIME',
-  'NOTIFICATION',
-  'POLLING_INFO',
+  'EXCHANGE_BROKER_HA_INFO',
   'AUTH_CREATE_USER',
+  'UPDATE_AND_CREATE_STATIC_TOPIC',
 ] as const
 
 describe('a request for what is not built', () => {
