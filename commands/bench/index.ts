@@ -10,10 +10,11 @@ import type { BenchResult } from '../../src/bench/result.ts'
 import { type BenchOptions, type Progress, runBench } from '../../src/bench/run.ts'
 import type { LoadedScenario } from '../../src/bench/scenario.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
-import { addressesFlag, argument, pairFlag } from '../../src/cli/flags.ts'
+import { type LabFlag, addressesFlag, argument, labFlag, pairFlag } from '../../src/cli/flags.ts'
 import { ProgressLine } from '../../src/cli/progress-line.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { dataHome } from '../../src/engine/directories.ts'
+import { type LabSite, LinkLab, labSiteOf } from '../../src/engine/link-lab.ts'
 import { type ThrowawayEngine, processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
 import { csvReport } from '../../src/report/csv.ts'
 import { htmlReport } from '../../src/report/html.ts'
@@ -23,7 +24,7 @@ import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
 
-export default class Bench extends MqctlCommand<BenchResult> {
+export default class Bench extends MqctlCommand<BenchResult | null> {
   static override summary = 'Run a pressure test and say what was the limit.'
   static override description = `Alone it starts a broker of its own on free ports, beside anything that runs, and puts 2 producers
 with 80 synchronous senders each, 500-byte messages and 2 consumers on it. Every message is checked
@@ -74,6 +75,10 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       default: true,
       allowNo: true,
     }),
+    lab: labFlag({
+      summary:
+        'Put broker and load on the two sides of a link of this speed, in network namespaces (Linux, root).',
+    }),
     'data-dir': Flags.directory({ summary: 'Where the broker of the run keeps its messages.' }),
   }
   static override examples = [
@@ -82,13 +87,28 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     '<%= config.bin %> bench smoke --json',
     '<%= config.bin %> bench latency-5k --threshold "response.p99 < 20ms"',
     '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --size 1KiB',
+    '<%= config.bin %> bench --lab link=1gbit',
     '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
   ]
 
-  async run(): Promise<BenchResult> {
+  async run(): Promise<BenchResult | null> {
     const { args, flags } = await this.parse(Bench)
     const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
-    const loaded = catalogue.load(args.scenario, overridesOf(flags))
+    const { lab: asked, ...plain } = flags
+    let loaded = catalogue.load(args.scenario, overridesOf(plain))
+    let site: LabSite | null = null
+    let lab: string | null = null
+    if (asked !== undefined) {
+      const { groups } = loaded.scenario.consumers
+      refuseOtherTargets(loaded)
+      loaded = catalogue.load(
+        args.scenario,
+        overridesOf({ ...plain, lab: { ...asked, groups: groups + asked.followers } }),
+      )
+      lab = labText(asked, groups)
+      site = labSiteOf(process.env)
+      if (site === null) return this.#inLab(asked.linkBitsPerSecond)
+    }
     const out = flags.out ?? loaded.scenario.output.dir
     const directory = out === null ? null : new ResultDirectory(out)
     const { driver, endpoints } = loaded.scenario.target
@@ -102,6 +122,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       toolVersion: this.config.version,
       ceiling: flags.ceiling,
       interrupted,
+      lab,
       onPrediction: (text: string) => {
         this.remark(`predicted: ${text}`)
       },
@@ -113,7 +134,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     try {
       const result =
         driver === 'embedded'
-          ? await this.#onEmbedded(loaded, options, flags['data-dir'])
+          ? await this.#onEmbedded(loaded, options, flags['data-dir'], site)
           : await runBench(this.world, options)
       view.end()
       return await this.#finish(result, directory, flags.keep)
@@ -122,10 +143,23 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     }
   }
 
+  /** Builds the laboratory and runs this command again on the load's side of it. */
+  async #inLab(linkBitsPerSecond: number): Promise<null> {
+    const interrupted = this.claimInterrupts()
+    const lab = await LinkLab.build(this.world, { linkBitsPerSecond })
+    try {
+      this.exitWith(await lab.runAgain(process.argv.slice(1), interrupted))
+    } finally {
+      await lab.remove()
+    }
+    return null
+  }
+
   async #onEmbedded(
     { scenario }: LoadedScenario,
     options: BenchOptions,
     parent: string | undefined,
+    site: LabSite | null,
   ): Promise<BenchResult> {
     const { topology, durability } = scenario.target
     let engine: ThrowawayEngine | null = null
@@ -135,6 +169,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
         brokers: topology.masters,
         flush: durability === 'fsync' ? 'sync' : 'async',
         ...(parent === undefined ? {} : { parent }),
+        ...(site === null ? {} : { site }),
         onRoleEnd: ({ name, how, expected }) => {
           if (!expected) this.warn(`${name} ended: ${how}`)
         },
@@ -167,7 +202,7 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     result: BenchResult,
     directory: ResultDirectory | null,
     keep: boolean,
-  ): Promise<BenchResult> {
+  ): Promise<BenchResult | null> {
     let complete = result
     if (directory !== null) {
       const artifacts = files.map(({ name, mediaType }) => ({
@@ -187,8 +222,25 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     }
     if (keep) this.#keep(complete)
     this.exitWith(complete.exitCode)
-    return this.show(complete, { text: (shown, terminal) => textReport(shown, paintOf(terminal)) })
+    return this.show(complete, {
+      text: (shown, terminal) => (shown === null ? '' : textReport(shown, paintOf(terminal))),
+    })
   }
+}
+
+function refuseOtherTargets({ scenario }: LoadedScenario): void {
+  if (scenario.target.driver === 'embedded') return
+  throw new MqError('USAGE', {
+    what: `--lab starts a broker of its own, and the target is ${scenario.target.driver}`,
+  })
+}
+
+/** What was built, and what stands in for what. */
+function labText({ linkBitsPerSecond, followers }: LabFlag, groups: number): string {
+  const link = `a link of ${linkBitsPerSecond / 1e6} Mbit/s each way between broker and load, both on this machine`
+  if (followers === 0) return link
+  const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`
+  return `${link}; ${groups + followers} consumer groups stand in for ${plural(followers, 'follower')} and ${plural(groups, 'group')} (a copy to a follower costs about what a delivery costs)`
 }
 
 /** What `--out` writes. */

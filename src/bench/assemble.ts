@@ -137,6 +137,7 @@ export function assembleResult(run: RunRecord): BenchResult {
           settings: { ...facts?.settings },
         }
       }),
+      lab: options.lab ?? null,
       target: {
         driver: scenario.target.driver,
         endpoints: [...options.endpoints],

@@ -17,6 +17,8 @@ export interface OverrideFlags {
   readonly rate?: string | undefined
   readonly repeat?: string | undefined
   readonly threshold?: readonly string[] | undefined
+  /** A laboratory: the speed of its link, and the groups that its consumers form. */
+  readonly lab?: { readonly linkBitsPerSecond: number; readonly groups: number } | undefined
   /** `path=value`. */
   readonly set?: readonly (readonly [path: string, value: string])[] | undefined
 }
@@ -66,6 +68,13 @@ export function overridesOf(flags: OverrideFlags): Override[] {
     const source = flags.threshold.map((one) => `--threshold ${JSON.stringify(one)}`).join(' ')
     const value = JSON.stringify(flags.threshold)
     overrides.push({ path: 'thresholds', value, source, appends: true })
+  }
+  if (flags.lab !== undefined) {
+    const { linkBitsPerSecond, groups } = flags.lab
+    overrides.push(
+      { path: 'metrics.linkSpeed', value: `${linkBitsPerSecond}bit`, source: '--lab' },
+      { path: 'consumers.groups', value: String(groups), source: '--lab' },
+    )
   }
   for (const [path, value] of flags.set ?? []) {
     overrides.push({ path, value, source: `--set ${path}=${value}` })

@@ -341,6 +341,8 @@ export const resultSchema = z.object({
         settings: z.record(text, text),
       }),
     ),
+    /** The laboratory in which it ran; null outside of one. */
+    lab: nullable(text).default(null),
     target: z.object({ driver: text, endpoints: z.array(text), topic: text, lanes: number }),
   }),
   durability: z.object({

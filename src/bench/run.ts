@@ -63,6 +63,8 @@ export interface BenchOptions {
   /** Ctrl-C: stop, and report what there is. */
   readonly interrupted: AbortSignal
   readonly onProgress: (progress: Progress) => void
+  /** The laboratory in which it runs, in words; absent outside of one. */
+  readonly lab?: string | null
   /** What the run will cost and where its ceiling should be, before it begins. */
   readonly onPrediction?: (text: string) => void
 }
@@ -438,7 +440,11 @@ class BenchRun {
     series: () => Series,
   ): HostSampler {
     const { clock } = this.#world
-    const probe = openHostProbe(clock, { diskPath: hostFacts.disk?.path ?? null })
+    const probe = openHostProbe(clock, {
+      diskPath: hostFacts.disk?.path ?? null,
+      networkOf: watch.networkOf,
+      linkBitsPerSecond: this.#options.loaded.scenario.metrics.linkSpeed,
+    })
     const sampler = new HostSampler(clock, probe, (usage) => {
       series().onHostUsage(Number(clock.monotonicNs()), usage)
     })

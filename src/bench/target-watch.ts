@@ -4,6 +4,7 @@
  */
 import type { BrokerFacts, Driver } from '../drivers/driver.ts'
 import { type JvmGc, readJvmGc } from '../host/jvm-perfdata.ts'
+import { hasOwnNetwork } from '../host/network-namespace.ts'
 import type { Link } from './prediction.ts'
 import { isLocalHost, listenerPid, processName } from '../host/listener-process.ts'
 
@@ -37,8 +38,8 @@ export class TargetWatch {
     this.#driver = driver
     this.brokers = facts.map(({ name, address, inside }) => {
       const colon = address.lastIndexOf(':')
-      const isLocal = isLocalHost(address.slice(0, colon))
       const started = known.find((process) => process.address === address)
+      const isLocal = started !== undefined || isLocalHost(address.slice(0, colon))
       const pid =
         started?.pid ??
         (isLocal ? (listenerPid(Number(address.slice(colon + 1))) ?? inside.pid) : null)
@@ -63,7 +64,18 @@ export class TargetWatch {
    * @param linkBitsPerSecond what the scenario says of it
    */
   link(linkBitsPerSecond: number | null): Link {
-    return { isLoopback: this.allLocal, watchedAt: 'load', bitsPerSecond: linkBitsPerSecond }
+    const isApart = this.networkOf !== null
+    return {
+      isLoopback: this.allLocal && !isApart,
+      watchedAt: isApart ? 'broker' : 'load',
+      bitsPerSecond: linkBitsPerSecond,
+    }
+  }
+
+  /** A broker's process of this host that has a network of its own; null when all share ours. */
+  get networkOf(): number | null {
+    const apart = this.brokers.find(({ pid }) => pid !== null && hasOwnNetwork(pid))
+    return apart?.pid ?? null
   }
 
   /** By address; empty when the brokers do not answer. */

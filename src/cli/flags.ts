@@ -1,7 +1,13 @@
 /** Flags that parse themselves: text becomes a checked value once, for every command. */
 import { Args, Flags } from '@oclif/core'
 import { MqError } from '../base/errors.ts'
-import { parseDurationMs, parseRateHz, parseSizeBytes, parseWhole } from '../base/units.ts'
+import {
+  parseDurationMs,
+  parseLinkBits,
+  parseRateHz,
+  parseSizeBytes,
+  parseWhole,
+} from '../base/units.ts'
 import { outputFormats } from './output.ts'
 
 /** Milliseconds, from `5s`. */
@@ -59,6 +65,44 @@ export const portFlag = Flags.custom<number>({
     throw new MqError('VALUE_INVALID', {
       what: `${JSON.stringify(input)} is not a port`,
       hint: 'write 1 to 65535, or 0 to let the system choose',
+    })
+  },
+})
+
+export interface LabFlag {
+  readonly linkBitsPerSecond: number
+  /** Followers that further consumer groups stand in for. */
+  readonly followers: number
+}
+
+/** A laboratory, from `link=1gbit` or `link=1gbit,followers=2`. */
+export const labFlag = Flags.custom<LabFlag>({
+  helpValue: 'link=<speed>[,followers=<number>]',
+  parse: async (input) => {
+    const pairs = new Map(
+      input.split(',').map((pair) => {
+        const [key = '', value = ''] = pair.split('=')
+        return [key.trim(), value.trim()]
+      }),
+    )
+    const link = pairs.get('link')
+    const unknown = [...pairs.keys()].find((key) => key !== 'link' && key !== 'followers')
+    if (link === undefined || unknown !== undefined) {
+      throw new MqError('VALUE_INVALID', {
+        what:
+          unknown === undefined
+            ? `${JSON.stringify(input)} names no link`
+            : `${JSON.stringify(unknown)} is not a key of a laboratory`,
+        hint: 'write link=1gbit, or link=100mbit',
+      })
+    }
+    const followers = parseWhole(pairs.get('followers') ?? '0')
+    if (followers >= 0 && followers <= 16) {
+      return { linkBitsPerSecond: parseLinkBits(link), followers }
+    }
+    throw new MqError('VALUE_INVALID', {
+      what: `${followers} followers are out of range`,
+      hint: 'it takes 0 to 16',
     })
   },
 })

@@ -37,6 +37,8 @@ export interface InstanceOptions {
   readonly onRoleEnd?: (end: RoleEnd) => void
   /** How long a role may take to be ready; a big recovery takes its time. Default 120 s. */
   readonly readyTimeoutMs?: number
+  /** Command that runs the roles somewhere else, such as in another network; none by default. */
+  readonly launcher?: readonly string[]
   /** Scripts of the roles; tests put their own here. */
   readonly scripts?: RoleScripts
 }
@@ -69,6 +71,7 @@ export class Instance {
     this.#supervisor = new Supervisor(world, {
       logDir: options.stateDir,
       readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+      ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
       onEnd: (end) => options.onRoleEnd?.(end),
     })
     this.#run = {

@@ -45,6 +45,8 @@ export interface SupervisorOptions {
   readonly logDir: string
   /** How long a role may take to be ready; milliseconds. */
   readonly readyTimeoutMs: number
+  /** Command that runs the command behind it somewhere else, such as in another network; none by default. */
+  readonly launcher?: readonly string[]
   readonly onEnd: (end: RoleEnd) => void
 }
 
@@ -103,10 +105,12 @@ class ManagedRole implements RoleProcess {
     this.name = name
     this.logFile = path.join(options.logDir, `${name}.log`)
     const log = openLog(this.logFile)
+    const [command = process.execPath, ...words] = [...(options.launcher ?? []), process.execPath]
     this.#child = fork(fileURLToPath(script), [name], {
       // A session of its own: Ctrl-C in the terminal is for the supervisor, who stops in order.
       detached: true,
-      execArgv: [],
+      execPath: command,
+      execArgv: words,
       env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
       stdio: ['ignore', log, log, 'ipc'],
     })

@@ -16,6 +16,8 @@ export interface ThrowawayOptions {
   readonly flush: 'sync' | 'async'
   /** Where to make the directory; by default below the user's data directory, which is on a disk. */
   readonly parent?: string
+  /** The brokers' side of a laboratory; without it they are on the loopback. */
+  readonly site?: { readonly brokerHost: string; readonly brokerLauncher: readonly string[] }
   readonly onRoleEnd?: (end: RoleEnd) => void
 }
 
@@ -48,14 +50,16 @@ export async function startThrowaway(
   const id = randomBytes(4).toString('hex')
   const root = path.join(parent, `${PREFIX}${id}`)
   const dataDir = path.join(root, 'data')
+  const { site } = options
+  const host = site?.brokerHost ?? '127.0.0.1'
   const plan = {
     name: `bench-${id}`,
     dataDir,
     nameServers: 1,
     brokers: options.brokers,
     flush: options.flush,
-    bind: '127.0.0.1',
-    advertise: '127.0.0.1',
+    bind: host,
+    advertise: host,
     anyPort: true,
     port: 0,
     nameServerPort: 0,
@@ -66,6 +70,7 @@ export async function startThrowaway(
   try {
     const instance = await Instance.start(world, plan, {
       stateDir: stateDirOf(root),
+      ...(site === undefined ? {} : { launcher: site.brokerLauncher }),
       ...(options.onRoleEnd === undefined ? {} : { onRoleEnd: options.onRoleEnd }),
     })
     return {

@@ -32,10 +32,15 @@ export class LinuxProbe implements HostProbe {
   readonly #clock: Clock
   readonly #device: BlockDevice | null
   readonly #diskWhy: string | null
+  /** Of the process whose network is watched. */
+  readonly #network: string
+  readonly #linkBitsPerSecond: number | null
   readonly #links = new Map<string, { isLoopback: boolean; linkBitsPerSecond: number | null }>()
 
   constructor(clock: Clock, target: ProbeTarget) {
     this.#clock = clock
+    this.#network = `/proc/${target.networkOf ?? 'self'}`
+    this.#linkBitsPerSecond = target.linkBitsPerSecond ?? null
     const fileSystem = target.diskPath === null ? null : fileSystemOf(target.diskPath)
     this.#device = fileSystem?.device ?? null
     this.#diskWhy = fileSystem === null ? 'n/a: no path on this host was given' : fileSystem.why
@@ -69,22 +74,28 @@ export class LinuxProbe implements HostProbe {
   }
 
   #readNics(): NicCounters[] {
-    return parseNics(fileText('/proc/net/dev') ?? '').map((row) => {
+    return parseNics(fileText(`${this.#network}/net/dev`) ?? '').map((row) => {
       let link = this.#links.get(row.name)
       if (link === undefined) {
-        link = readLink(row.name)
+        link = this.#readLink(row.name)
         this.#links.set(row.name, link)
       }
       return { ...row, ...link }
     })
   }
-}
 
-function readLink(name: string): { isLoopback: boolean; linkBitsPerSecond: number | null } {
-  const isLoopback = fileText(`/sys/class/net/${name}/type`)?.trim() === LOOPBACK_TYPE
-  // Megabits a second; −1 or an error for links without a speed of their own (virtio, veth).
-  const megabits = Number(fileText(`/sys/class/net/${name}/speed`) ?? -1)
-  return { isLoopback, linkBitsPerSecond: megabits > 0 && !isLoopback ? megabits * 1e6 : null }
+  #readLink(name: string): { isLoopback: boolean; linkBitsPerSecond: number | null } {
+    // A process in another network sees its own /sys, where it has one.
+    const text = (file: string) => fileText(`${this.#network}/root/sys/class/net/${name}/${file}`)
+    const isLoopback = text('type')?.trim() === LOOPBACK_TYPE || name === 'lo'
+    if (isLoopback) return { isLoopback, linkBitsPerSecond: null }
+    if (this.#linkBitsPerSecond !== null) {
+      return { isLoopback, linkBitsPerSecond: this.#linkBitsPerSecond }
+    }
+    // Megabits a second; −1 or an error for links without a speed of their own (virtio, veth).
+    const megabits = Number(text('speed') ?? -1)
+    return { isLoopback, linkBitsPerSecond: megabits > 0 ? megabits * 1e6 : null }
+  }
 }
 
 function readProcess(pid: number, deep: boolean): ProcessCounters | null {

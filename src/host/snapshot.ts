@@ -99,6 +99,10 @@ export interface HostSnapshot {
 export interface ProbeTarget {
   /** The block device under this path is watched; null for none. */
   readonly diskPath: string | null
+  /** The interfaces that this process sees are watched, not ours: it has a network of its own. */
+  readonly networkOf?: number | null
+  /** Bits a second of every link but the loopback; null or absent: what the links claim. */
+  readonly linkBitsPerSecond?: number | null
 }
 
 /** Looks at this machine. One instance serves one run. */

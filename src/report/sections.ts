@@ -60,6 +60,7 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     const passed = result.thresholds.filter(({ pass }) => pass).length
     lines.push(['thresholds', `${passed} of ${result.thresholds.length} hold`])
   }
+  if (environment.lab !== null) lines.push(['laboratory', environment.lab])
   const versions = environment.brokers.map(
     (broker) =>
       `${broker.name} ${broker.address}${broker.version === null ? '' : ` ${broker.version}`}`,

@@ -203,6 +203,7 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
           settings: {},
         },
       ],
+      lab: null,
       target: { driver: 'rocketmq', endpoints: ['127.0.0.1:9876'], topic: 'T1', lanes: 8 },
     },
     durability: {

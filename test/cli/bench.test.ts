@@ -386,6 +386,29 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
     expect(stderr).toContain('did you mean size?')
   })
 
+  it.each([
+    ['speed=1gbit', '"speed" is not a key of a laboratory'],
+    ['link=fast', '"fast" is not the speed of a link'],
+    ['followers=1', '"followers=1" names no link'],
+  ])('refuses the laboratory %j', async (lab, what) => {
+    const { document, exitCode } = await home.json(['bench', 'smoke', '--lab', lab])
+    expect([document.error.message, exitCode]).toEqual([`--lab: ${what}`, 2])
+  })
+
+  it('refuses a laboratory for brokers that run elsewhere', async () => {
+    const args = ['bench', 'smoke', '--lab', 'link=1gbit', '--namesrv', '127.0.0.1:1']
+    const { document, exitCode } = await home.json(args)
+    expect(document.error.message).toContain('--lab starts a broker of its own')
+    expect(exitCode).toBe(2)
+  })
+
+  it('says what is missing where no laboratory can be built', async () => {
+    const args = ['bench', 'smoke', '--lab', 'link=1gbit']
+    const { document, exitCode } = await home.json(args, { env: { PATH: '' } })
+    expect([document.error.code, exitCode]).toEqual(['LAB_IMPOSSIBLE', 1])
+    expect(document.error.message).toMatch(/needs root|ip and tc not found|Linux only/)
+  })
+
   it('refuses a result directory that cannot be written before it runs', async () => {
     const file = path.join(home.directory, 'file')
     await writeFile(file, '')
