@@ -32,7 +32,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: [],
   engine: ['world', 'client'],
   cli: ['world', 'protocol', 'client', 'engine'],
-  commands: ['client', 'engine', 'cli', 'bench', 'report', 'host'],
+  verify: ['world', 'protocol', 'client'],
+  commands: ['client', 'engine', 'cli', 'bench', 'report', 'host', 'verify'],
 }
 
 /** Single files that may look further than their room. */

@@ -135,7 +135,8 @@ export class TransactionProducer {
     // Stored, but perhaps not for good: what is not certain must not be delivered.
     const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
     const physicalOffset = decodeOffsetId(receipt.offsetMessageId)?.physicalOffset ?? -1
-    const master = this.#client.masterOf(receipt.broker)
+    // The broker may have died meanwhile, and its name servers have forgotten it.
+    const master = this.#client.routes.brokerAddress(receipt.broker)
     const ended = await this.#end(receipt.broker, master, decision, {
       tranStateTableOffset: receipt.queueOffset,
       commitLogOffset: physicalOffset,
@@ -146,7 +147,13 @@ export class TransactionProducer {
     const { topic, tags = '' } = message
     this.#tellDecided({
       ...{ topic, tags, keys: keysText(message), messageId: receipt.messageId },
-      ...{ region: DEFAULT_REGION, storeHost: master, decision, ended, asked: false },
+      ...{
+        region: DEFAULT_REGION,
+        storeHost: master ?? receipt.broker,
+        decision,
+        ended,
+        asked: false,
+      },
     })
     return { ...receipt, decision, ended }
   }
@@ -172,7 +179,7 @@ export class TransactionProducer {
     }
     const { tranStateTableOffset, commitLogOffset, msgId, transactionId } = command.ext
     // A broker of RocketMQ 4 does not say its name.
-    const master = broker === '' ? address : this.#client.masterOf(broker)
+    const master = this.#client.routes.brokerAddress(broker) ?? address
     const ended = await this.#end(broker, master, decision, {
       tranStateTableOffset,
       commitLogOffset,
@@ -205,18 +212,22 @@ export class TransactionProducer {
   /** False when nothing was decided or the broker did not take it. */
   async #end(
     broker: string,
-    address: string,
+    address: string | null,
     decision: TransactionDecision,
     place: Record<string, string | number | boolean | undefined>,
   ): Promise<boolean> {
     if (decision === 'unknown') return false
     try {
-      await this.#client.ask(address, RequestCode.END_TRANSACTION, {
-        producerGroup: this.group,
-        commitOrRollback: bits[decision],
-        ...place,
-        bname: broker,
-      })
+      await this.#client.ask(
+        address ?? this.#client.masterOf(broker),
+        RequestCode.END_TRANSACTION,
+        {
+          producerGroup: this.group,
+          commitOrRollback: bits[decision],
+          ...place,
+          bname: broker,
+        },
+      )
       return true
     } catch (error) {
       if (!(error instanceof MqError)) throw error

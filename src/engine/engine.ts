@@ -130,6 +130,26 @@ export class Instance {
     await this.#release()
   }
 
+  /**
+   * Kills a broker with SIGKILL and starts it again where it was: same directory, same port. Resolves
+   * when it serves. Throws START_FAILED.
+   */
+  async crashBroker(index: number): Promise<void> {
+    const role = this.#brokers[index]
+    const nameServers = this.#run.roles.filter(({ role: kind }) => kind === 'nameserver')
+    const addresses = nameServers.map(({ port }) => localAddress(this.#plan.bind, port))
+    const config = brokerConfigs(this.#plan, addresses)[index]
+    const facts = this.#run.roles.find(({ name }) => name === role?.name)
+    if (role === undefined || config === undefined || facts === undefined) return
+    await role.kill()
+    const next = this.#supervisor.spawn(role.name, roleScripts.broker)
+    this.#brokers[index] = next
+    const started = this.#facts({ ...config, port: facts.port }, next, facts.port)
+    this.#note(this.#run.roles.map((row) => (row === facts ? started : row)))
+    await next.start({ ...config, port: facts.port })
+    this.#note(this.#run.roles, true)
+  }
+
   /** Ends what a failed start began: nothing runs, and nothing says that it ever did. */
   async #abandon(before: RunFile | null): Promise<void> {
     await this.#endRoles(STOP_TIMEOUT_MS)

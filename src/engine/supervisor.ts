@@ -29,6 +29,8 @@ export interface RoleProcess {
   start(config: RoleConfig): Promise<number>
   /** SIGTERM, after `timeoutMs` SIGKILL; resolves when it is gone. */
   stop(timeoutMs: number): Promise<void>
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>
 }
 
 export interface RoleEnd {
@@ -163,6 +165,12 @@ class ManagedRole implements RoleProcess {
     const cancel = this.#world.clock.after(timeoutMs, () => this.#child.kill('SIGKILL'))
     await this.#ended
     cancel()
+  }
+
+  async kill(): Promise<void> {
+    this.#stopping = true
+    if (this.#end === null) this.#child.kill('SIGKILL')
+    await this.#ended
   }
 
   #after(delayMs: number): Promise<void> {

@@ -14,6 +14,8 @@ import type { InstanceStatus } from './instance.ts'
 export interface ThrowawayOptions {
   readonly brokers: number
   readonly flush: 'sync' | 'async'
+  /** Further broker options, `key=value`. */
+  readonly settings?: readonly string[]
   /** Where to make the directory; by default below the user's data directory, which is on a disk. */
   readonly parent?: string
   /** The brokers' side of a laboratory; without it they are on the loopback. */
@@ -25,6 +27,8 @@ export interface ThrowawayEngine {
   readonly status: InstanceStatus
   /** Messages of the brokers. */
   readonly dataDir: string
+  /** Kills the first broker with -9 and starts it again; resolves when it serves. */
+  crash(): Promise<void>
   /** Stops it; `keep` leaves the directory for a look. */
   end(keep: boolean): Promise<void>
 }
@@ -64,7 +68,7 @@ export async function startThrowaway(
     port: 0,
     nameServerPort: 0,
     topics: [],
-    settings: [],
+    settings: options.settings ?? [],
   }
   const remove = () => world.disk.removeTree(root)
   try {
@@ -76,6 +80,7 @@ export async function startThrowaway(
     return {
       status: instance.status,
       dataDir,
+      crash: () => instance.crashBroker(0),
       async end(keep) {
         await instance.stop()
         if (!keep) await remove()

@@ -59,6 +59,7 @@ const completed: Readonly<Record<string, string>> = {
   'topic get': 'topic get orders',
   'topic list': 'topic list',
   'txn list': 'txn list',
+  verify: 'verify --feature order',
 }
 
 let home: Home

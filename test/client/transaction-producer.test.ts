@@ -66,6 +66,19 @@ describe('a transactional producer', () => {
     expect(listed.filter((one) => one.topic === topic)).toHaveLength(1)
   })
 
+  it('has sent its message also when nobody knows the broker any more that should hear the end', async () => {
+    const topic = await broker.aTopic(1)
+    const { client } = anAdmin()
+    const check = () => 'unknown' as const
+    const producer = TransactionProducer.over(client, { group: broker.aGroup(), check })
+    open.push(producer)
+    const receipt = await producer.sendTransaction({ topic, body: 'x' }, () => {
+      client.routes.forget(topic)
+      return 'commit'
+    })
+    expect(receipt).toMatchObject({ status: 'SEND_OK', decision: 'commit', ended: false })
+  })
+
   it('refuses to delay a transaction', async () => {
     const topic = await broker.aTopic(1)
     const sent = aProducer().sendTransaction({ topic, body: 'x', delayLevel: 3 }, () => 'commit')
