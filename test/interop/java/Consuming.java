@@ -1,6 +1,8 @@
 import com.alibaba.fastjson2.JSONObject;
+import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -10,6 +12,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.impl.consumer.DefaultMQPushConsumerImpl;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -65,6 +68,7 @@ final class Consuming {
         calls.put("push.start", Consuming::start);
         calls.put("push.received", Consuming::received);
         calls.put("push.assignment", Consuming::assignment);
+        calls.put("push.popAssignment", Consuming::popAssignment);
         calls.put("push.clientId", request -> push(request).consumer.buildMQClientId());
         calls.put("push.persist", request -> {
             push(request).consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
@@ -107,6 +111,15 @@ final class Consuming {
         if (request.get("suspendMs") != null) {
             consumer.setSuspendCurrentQueueTimeMillis(request.getLongValue("suspendMs"));
         }
+        if (request.getBooleanValue("pop", false)) {
+            // The broker divides the queues, and says whether they are pulled or taken by POP.
+            consumer.setClientRebalance(false);
+            consumer.setPopInvisibleTime(request.getLongValue("invisibleMs", 60_000));
+            // What the listener refuses comes again after 1 s instead of 10 s and more.
+            Field levels = DefaultMQPushConsumerImpl.class.getDeclaredField("popDelayLevel");
+            levels.setAccessible(true);
+            Arrays.fill((int[]) levels.get(consumer.getDefaultMQPushConsumerImpl()), 1);
+        }
         Push push = new Push(consumer, request);
         if (request.getBooleanValue("orderly", false)) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
@@ -144,6 +157,22 @@ final class Consuming {
             List<Integer> held = new ArrayList<>();
             for (MessageQueue queue : push.consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl()
                 .getProcessQueueTable().keySet()) {
+                if (queue.getTopic().equals(request.getString("topic"))) held.add(queue.getQueueId());
+            }
+            held.sort(null);
+            if (held.size() == request.getIntValue("count") || System.nanoTime() > deadline) return held;
+            Thread.sleep(20);
+        }
+    }
+
+    /** Waits until the consumer takes from {count} queues of the topic by POP, answers their ids; -1 is all of a broker. */
+    private static Object popAssignment(JSONObject request) throws Exception {
+        Push push = push(request);
+        long deadline = System.nanoTime() + request.getLongValue("timeoutMs", 30_000) * 1_000_000L;
+        while (true) {
+            List<Integer> held = new ArrayList<>();
+            for (MessageQueue queue : push.consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl()
+                .getPopProcessQueueTable().keySet()) {
                 if (queue.getTopic().equals(request.getString("topic"))) held.add(queue.getQueueId());
             }
             held.sort(null);
