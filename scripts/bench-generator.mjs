@@ -12,6 +12,7 @@
 import { parseArgs } from 'node:util'
 import { measureCeiling } from '../dist/src/bench/ceiling.js'
 import { loadHistograms } from '../dist/src/bench/histogram.js'
+import { plainMix } from '../dist/src/bench/message-mix.js'
 import { nodeWorld } from '../dist/src/world/node-world.js'
 
 const BUDGET_US = { bare: 4, checked: 6 }
@@ -40,7 +41,7 @@ function setups(checks) {
     kind: 'producer',
     driver: 'null',
     endpoints: [],
-    topic: 'mqctl_bench_generator',
+    topics: ['mqctl_bench_generator'],
     group: 'mqctl_bench_generator',
     runId: 1,
     sequence: checks,
@@ -49,7 +50,11 @@ function setups(checks) {
     producers,
     slots,
     timeoutMs: 3000,
-    tag: null,
+    oneWay: false,
+    batchSize: 1,
+    lingerMs: 0,
+    kinds: [{ tag: null, properties: {} }],
+    mix: plainMix,
     sizes: [{ sizeBytes, weight: 1 }],
     pool: 1000,
     entropy: 1,

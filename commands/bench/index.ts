@@ -7,11 +7,13 @@ import { overridesOf } from '../../src/bench/overrides.ts'
 import { ResultDirectory } from '../../src/bench/result-directory.ts'
 import { RunStore } from '../../src/bench/run-store.ts'
 import type { BenchResult } from '../../src/bench/result.ts'
+import { type MatrixResult, type MatrixRun, matrixResult } from '../../src/bench/matrix-result.ts'
 import { type BenchOptions, type Progress, runBench } from '../../src/bench/run.ts'
-import type { LoadedScenario } from '../../src/bench/scenario.ts'
+import type { LoadedCell, LoadedScenario, Override } from '../../src/bench/scenario.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
 import { type LabFlag, addressesFlag, argument, labFlag, pairFlag } from '../../src/cli/flags.ts'
 import { ProgressLine } from '../../src/cli/progress-line.ts'
+import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { dataHome } from '../../src/engine/directories.ts'
 import { type LabSite, LinkLab, labSiteOf } from '../../src/engine/link-lab.ts'
@@ -22,13 +24,15 @@ import { jsonReport } from '../../src/report/json.ts'
 import { junitReport } from '../../src/report/junit.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
+import { matrixHeadline, matrixTable } from '../../src/report/matrix.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
 
-export default class Bench extends MqctlCommand<BenchResult | null> {
+export default class Bench extends MqctlCommand<BenchResult | MatrixResult | null> {
   static override summary = 'Run a pressure test and say what was the limit.'
   static override description = `Alone it starts a broker of its own on free ports, beside anything that runs, and puts 2 producers
 with 80 synchronous senders each, 500-byte messages and 2 consumers on it. Every message is checked
-for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ.`
+for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ. A file with a
+matrix is run in every combination; --json then gives a document of kind "matrix".`
   static override args = {
     scenario: argument({
       description: 'A scenario that ships with mqctl (see bench list), or a file.',
@@ -91,28 +95,95 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
   ]
 
-  async run(): Promise<BenchResult | null> {
+  async run(): Promise<BenchResult | MatrixResult | null> {
     const { args, flags } = await this.parse(Bench)
+    const { lab: _, ...plain } = flags
+    return this.runScenario(args.scenario, overridesOf(plain), flags)
+  }
+
+  /** Runs a scenario, or all of its matrix, and shows what came out. */
+  protected async runScenario(
+    name: string,
+    overrides: readonly Override[],
+    flags: RunFlags,
+  ): Promise<BenchResult | MatrixResult | null> {
+    const { lab: asked } = flags
     const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
-    const { lab: asked, ...plain } = flags
-    let loaded = catalogue.load(args.scenario, overridesOf(plain))
+    const cells = catalogue.loadMatrix(name, overrides)
+    if (cells !== null) {
+      if (asked !== undefined) refuseLab('a matrix is many runs')
+      return this.#runMatrix(cells, flags, this.claimInterrupts())
+    }
+    let loaded = catalogue.load(name, overrides)
     let site: LabSite | null = null
     let lab: string | null = null
     if (asked !== undefined) {
       const { groups } = loaded.scenario.consumers
-      refuseOtherTargets(loaded)
-      loaded = catalogue.load(
-        args.scenario,
-        overridesOf({ ...plain, lab: { ...asked, groups: groups + asked.followers } }),
-      )
+      const { driver } = loaded.scenario.target
+      if (driver !== 'embedded') refuseLab(`the target is ${driver}`)
+      const inLab = { ...asked, groups: groups + asked.followers }
+      loaded = catalogue.load(name, [...overrides, ...overridesOf({ lab: inLab })])
       lab = labText(asked, groups)
       site = labSiteOf(process.env)
       if (site === null) return this.#inLab(asked.linkBitsPerSecond)
     }
+    const interrupted = this.claimInterrupts()
     const out = flags.out ?? loaded.scenario.output.dir
     const directory = out === null ? null : new ResultDirectory(out)
+    const result = await this.#runOne(loaded, flags, interrupted, site, lab)
+    const complete = this.#write(result, directory)
+    if (flags.keep) this.#keep(complete)
+    this.exitWith(complete.exitCode)
+    return this.show(complete, {
+      text: (shown, terminal) =>
+        shown === null || 'runs' in shown ? '' : textReport(shown, paintOf(terminal)),
+    })
+  }
+
+  /** Every combination, one after the other; a run that could not begin ends it. */
+  async #runMatrix(
+    cells: readonly LoadedCell[],
+    flags: RunFlags,
+    interrupted: AbortSignal,
+  ): Promise<MatrixResult> {
+    const parent = flags.out ?? cells[0]?.loaded.scenario.output.dir ?? null
+    const digits = String(cells.length).length
+    const directories = cells.map((_, index) =>
+      parent === null
+        ? null
+        : new ResultDirectory(path.join(parent, String(index + 1).padStart(digits, '0'))),
+    )
+    const runs: MatrixRun[] = []
+    for (const [index, { label, values, loaded }] of cells.entries()) {
+      if (interrupted.aborted) break
+      this.remark(`run ${index + 1} of ${cells.length}: ${label}`)
+      const result = await this.#runOne(loaded, flags, interrupted)
+      const complete = this.#write(result, directories[index] ?? null)
+      if (flags.keep) this.#keep(complete)
+      runs.push({ label, values: { ...values }, result: complete })
+    }
+    const matrix = matrixResult(runs, cells.length)
+    this.exitWith(matrix.exitCode)
+    const shown = await this.show(matrix, {
+      rows: (all) => (all !== null && 'runs' in all ? all.runs : []),
+      text: (all, terminal) => {
+        if (all === null || !('runs' in all)) return ''
+        const { heads, rows } = matrixTable(all)
+        const columns = heads.map((head) => ({ head }))
+        return `${matrixHeadline(all)}\n\n${renderTable(terminal, columns, rows)}`
+      },
+    })
+    return shown as MatrixResult
+  }
+
+  async #runOne(
+    loaded: LoadedScenario,
+    flags: RunFlags,
+    interrupted: AbortSignal,
+    site: LabSite | null = null,
+    lab: string | null = null,
+  ): Promise<BenchResult> {
     const { driver, endpoints } = loaded.scenario.target
-    const interrupted = this.claimInterrupts()
     const view = new ProgressLine(this.terminal, this.quiet)
     const options = {
       loaded,
@@ -132,12 +203,9 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
       },
     }
     try {
-      const result =
-        driver === 'embedded'
-          ? await this.#onEmbedded(loaded, options, flags['data-dir'], site)
-          : await runBench(this.world, options)
-      view.end()
-      return await this.#finish(result, directory, flags.keep)
+      return driver === 'embedded'
+        ? await this.#onEmbedded(loaded, options, flags['data-dir'], site)
+        : await runBench(this.world, options)
     } finally {
       view.end()
     }
@@ -198,41 +266,29 @@ for loss, duplicates, order and corruption. With --namesrv it tests any RocketMQ
     }
   }
 
-  async #finish(
-    result: BenchResult,
-    directory: ResultDirectory | null,
-    keep: boolean,
-  ): Promise<BenchResult | null> {
-    let complete = result
-    if (directory !== null) {
-      const artifacts = files.map(({ name, mediaType }) => ({
-        path: directory.fileOf(name),
-        mediaType,
-      }))
-      complete = { ...result, artifacts }
-      try {
-        for (const { name, report } of files) directory.write(name, report(complete))
-        this.remark(`written to ${directory.path}`)
-      } catch (error) {
-        if (!(error instanceof MqError)) throw error
-        complete = result
-        this.warn(error.message)
-        this.exitWith(ExitCode.failed)
-      }
+  /** Writes what `--out` asks for; that it could not be is said, and the result is shown all the same. */
+  #write(result: BenchResult, directory: ResultDirectory | null): BenchResult {
+    if (directory === null) return result
+    const artifacts = files.map(({ name, mediaType }) => ({
+      path: directory.fileOf(name),
+      mediaType,
+    }))
+    const complete = { ...result, artifacts }
+    try {
+      for (const { name, report } of files) directory.write(name, report(complete))
+      this.remark(`written to ${directory.path}`)
+      return complete
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.warn(error.message)
+      this.exitWith(ExitCode.failed)
+      return result
     }
-    if (keep) this.#keep(complete)
-    this.exitWith(complete.exitCode)
-    return this.show(complete, {
-      text: (shown, terminal) => (shown === null ? '' : textReport(shown, paintOf(terminal))),
-    })
   }
 }
 
-function refuseOtherTargets({ scenario }: LoadedScenario): void {
-  if (scenario.target.driver === 'embedded') return
-  throw new MqError('USAGE', {
-    what: `--lab starts a broker of its own, and the target is ${scenario.target.driver}`,
-  })
+function refuseLab(why: string): never {
+  throw new MqError('USAGE', { what: `--lab starts a broker of its own, and ${why}` })
 }
 
 /** What was built, and what stands in for what. */
@@ -241,6 +297,15 @@ function labText({ linkBitsPerSecond, followers }: LabFlag, groups: number): str
   if (followers === 0) return link
   const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`
   return `${link}; ${groups + followers} consumer groups stand in for ${plural(followers, 'follower')} and ${plural(groups, 'group')} (a copy to a follower costs about what a delivery costs)`
+}
+
+/** Flags that bear on how it is run, not on the load. */
+interface RunFlags {
+  readonly ceiling: boolean
+  readonly lab: LabFlag | undefined
+  readonly out: string | undefined
+  readonly keep: boolean
+  readonly 'data-dir': string | undefined
 }
 
 /** What `--out` writes. */

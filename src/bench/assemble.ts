@@ -3,7 +3,7 @@ import { exitCodePrecedence, ExitCode } from '../base/exit-codes.ts'
 import { checkDuring } from '../host/checks.ts'
 import { usageBetween } from '../host/usage.ts'
 import { findBottleneck } from './bottleneck.ts'
-import { type Integrity, judgeIntegrity } from './integrity.ts'
+import { type Integrity, judgeGroups } from './integrity.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
 import type { Load } from './load-program.ts'
 import {
@@ -21,14 +21,19 @@ import {
   type PhaseFigures,
   type ProcessResult,
   RESULT_SCHEMA_VERSION,
+  type SeriesRow,
   type ValidityCheck,
 } from './result.ts'
 import { type PredictionMeasured, judgePrediction } from './prediction.ts'
 import { peakHz } from './rate-shape.ts'
 import type { PhaseOfRun, RunRecord } from './run.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
+import type { LaneLag } from './lag-book.ts'
 import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
 import { type PacingSeen, checkValidity } from './validity.ts'
+
+/** Rows of queues in a result; with thousands of topics they would be most of it. */
+const QUEUE_ROWS_MAX = 1_024
 
 export function assembleResult(run: RunRecord): BenchResult {
   const { options, series, windowMs } = run
@@ -59,17 +64,20 @@ export function assembleResult(run: RunRecord): BenchResult {
   const totals = totalsOf(whole)
   const latency = latenciesOf(whole)
   const pacing = pacingOf(whole)
-  const { acked, received } = totals.rates
+  const { received } = totals.rates
   const { service } = latency
   const { errors } = totals
+  // One-way messages have done all they ever will when the network has taken them.
+  const handed = scenario.producers.mode === 'one-way' ? sums.unanswered : sums.acked
+  const handedPerSecond = windowMs > 0 ? (handed * 1000) / windowMs : 0
   const ceilingShare =
     run.ceiling !== null && run.ceiling.perSecond > 0
-      ? acked.meanPerSecond / run.ceiling.perSecond
+      ? handedPerSecond / run.ceiling.perSecond
       : null
   const validity = checkValidity({
     scenario,
-    acked: sums.acked,
-    ackedPerSecond: acked.meanPerSecond,
+    acked: handed,
+    ackedPerSecond: handedPerSecond,
     host,
     processes,
     ceilingPerSecond: run.ceiling?.perSecond ?? null,
@@ -84,7 +92,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     host,
     processes,
     acked: sums.acked,
-    ackedPerSecond: acked.meanPerSecond,
+    ackedPerSecond: handedPerSecond,
     receivedPerSecond: received.meanPerSecond,
     sent: sums.sent,
     wireBytesSent,
@@ -95,8 +103,8 @@ export function assembleResult(run: RunRecord): BenchResult {
     processes,
     windowMs,
     sent: sums.sent,
-    acked: sums.acked,
-    ackedPerSecond: acked.meanPerSecond,
+    acked: handed,
+    ackedPerSecond: handedPerSecond,
     receivedPerSecond: received.meanPerSecond,
     errors,
     senders,
@@ -141,11 +149,12 @@ export function assembleResult(run: RunRecord): BenchResult {
       target: {
         driver: scenario.target.driver,
         endpoints: [...options.endpoints],
-        topic: run.plan.topic,
+        topic: run.plan.topics[0] ?? '',
+        topics: run.plan.topics.length,
         lanes: run.lanes.length,
       },
     },
-    durability: { ...run.durability },
+    durability: durabilityOf(run),
     phases: run.phases.map((phase) => ({
       name: phase.name,
       startedAt: new Date(phase.startedMs).toISOString(),
@@ -162,6 +171,7 @@ export function assembleResult(run: RunRecord): BenchResult {
       sent: integrity.conservation.sent,
       acked: integrity.conservation.acked,
       failed: integrity.conservation.failed,
+      unanswered: integrity.conservation.unanswered,
       pending: integrity.conservation.pending,
       received: series.totalReceived,
     },
@@ -177,36 +187,15 @@ export function assembleResult(run: RunRecord): BenchResult {
       ...integrity,
       lostRanges: [...integrity.lostRanges],
       violations: [...integrity.violations],
+      groups: [...integrity.groups],
     },
-    lag: {
-      groups:
-        scenario.consumers.instances === 0
-          ? []
-          : [
-              {
-                name: run.plan.group,
-                atEnd: run.lagAtEnd,
-                max: series.lagMax,
-                drainMs: run.drainMs,
-                maxSeconds: sums.lagMsMax / 1000,
-                // While nothing is sent any more, it shrinks: that is no trend of the load.
-                slopePerSecond: lagSlope(rows.filter(({ phase }) => phase !== null)),
-                queues: queueLags(run),
-                skew: skewOf(run),
-              },
-            ],
-    },
+    lag: { groups: scenario.consumers.instances === 0 ? [] : groupLags(run, rows, sums.lagMsMax) },
     series: rows,
     hosts: [host],
     processes,
     client: {
       loopLagP99Ms: worstLoopLag(processes),
-      producerCpuUsPerMessage: cpuPerMessage(
-        processes,
-        'producer',
-        usage.spanMs,
-        acked.meanPerSecond,
-      ),
+      producerCpuUsPerMessage: cpuPerMessage(processes, 'producer', usage.spanMs, handedPerSecond),
       consumerCpuUsPerMessage: cpuPerMessage(
         processes,
         'consumer',
@@ -229,9 +218,9 @@ export function assembleResult(run: RunRecord): BenchResult {
     bottleneck: withPrediction(found, prediction),
     prediction,
     efficiency: {
-      brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, acked.meanPerSecond),
+      brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, handedPerSecond),
       wireBytesPerMessage: sums.sent > 0 ? wireBytesSent / sums.sent : null,
-      brokerDiskBytesPerMessage: brokerDiskBytes(processes, sums.acked),
+      brokerDiskBytesPerMessage: brokerDiskBytes(processes, handed),
     },
     search:
       run.search === null
@@ -320,20 +309,72 @@ function isValid(validity: readonly ValidityCheck[]): boolean {
 
 function integrityOf(run: RunRecord): Integrity {
   const { scenario } = run.options.loaded
-  const sum = (field: 'acked' | 'failed' | 'pending') =>
+  const sum = (field: 'acked' | 'failed' | 'unanswered' | 'pending') =>
     run.producerReports.reduce((total, report) => total + (report?.[field] ?? 0), 0)
   const empty = { sent: 0, unacknowledged: new Uint32Array(), truncated: false }
-  return judgeIntegrity({
+  const perGroup = scenario.consumers.instances === 0 ? [] : run.plan.groups
+  const input = {
     ledgers: run.producerReports.map((report) => report?.ledger ?? empty),
     acked: sum('acked'),
     failed: sum('failed'),
+    unanswered: sum('unanswered'),
+    oneWay: scenario.producers.mode === 'one-way',
     pending: sum('pending'),
-    receipts: run.consumerReports.flatMap((report) => (report === null ? [] : [report.receipts])),
     sequenced: scenario.verify.sequence,
     stored: run.growth === null ? null : run.growth.reduce((sum, messages) => sum + messages, 0),
     // Of a producer that died nobody knows what it sent last.
     exclusive: run.exclusive && !run.producerReports.includes(null),
     drained: run.drained && !run.consumerReports.includes(null),
+  }
+  return judgeGroups(
+    input,
+    perGroup.map((name, group) => ({
+      name,
+      receipts: run.consumerReports.flatMap((report) =>
+        report === null || report.groupIndex !== group ? [] : [report.receipts],
+      ),
+    })),
+  )
+}
+
+/** What an acknowledgement stood for; one-way messages have none. */
+function durabilityOf({ durability, options }: RunRecord): BenchResult['durability'] {
+  if (options.loaded.scenario.producers.mode !== 'one-way') return { ...durability }
+  return {
+    ...durability,
+    acknowledged: `nothing: one-way messages have no acknowledgement; with one it would be: ${durability.acknowledged}`,
+  }
+}
+
+/** How far each group was behind. */
+function groupLags(
+  run: RunRecord,
+  rows: readonly SeriesRow[],
+  lagMsMax: number,
+): BenchResult['lag']['groups'] {
+  const { groups } = run.plan
+  // While nothing is sent any more, it shrinks: that is no trend of the load.
+  const slope = lagSlope(rows.filter(({ phase }) => phase !== null))
+  return groups.map((name, group) => {
+    const lanes = run.laneLags[group] ?? []
+    const isOnly = groups.length === 1
+    const slopes = lanes.map(({ slopePerSecond }) => slopePerSecond)
+    return {
+      name,
+      atEnd: run.lagAtEnd[group] ?? 0,
+      // Rows follow the group that is furthest behind; of several, each has the sum of its queues.
+      max: isOnly ? run.series.lagMax : lanes.reduce((sum, { max }) => sum + max, 0),
+      drainMs: run.drainMs,
+      maxSeconds: isOnly ? lagMsMax / 1000 : Math.max(0, ...lanes.map(({ maxMs }) => maxMs / 1000)),
+      slopePerSecond: isOnly
+        ? slope
+        : slopes.includes(null)
+          ? null
+          : slopes.reduce<number>((sum, one) => sum + (one ?? 0), 0),
+      queues: queueLags(run, lanes),
+      queueCount: lanes.length,
+      skew: skewOf(run),
+    }
   })
 }
 
@@ -435,10 +476,16 @@ function worstPacing(run: RunRecord): PacingSeen | null {
   return worst
 }
 
-function queueLags({ lanes, laneLags, growth }: RunRecord) {
-  return [...laneLags]
+/** In the order of lanes; of very many, those that were furthest behind. */
+function queueLags({ lanes, growth, plan }: RunRecord, laneLags: readonly LaneLag[]) {
+  const shown =
+    laneLags.length <= QUEUE_ROWS_MAX
+      ? laneLags
+      : [...laneLags].sort((a, b) => b.max - a.max || a.lane - b.lane).slice(0, QUEUE_ROWS_MAX)
+  return [...shown]
     .sort((a, b) => a.lane - b.lane)
     .map(({ lane, atEnd, max, maxMs, slopePerSecond }) => ({
+      topic: plan.topics.length === 1 ? '' : (lanes[lane]?.topic ?? ''),
       broker: lanes[lane]?.broker ?? '',
       queueId: lanes[lane]?.queueId ?? lane,
       stored: growth?.[lane] ?? null,
@@ -456,7 +503,9 @@ function skewOf({ growth, lanes }: RunRecord): { maxToMean: number; fullest: str
   if (!(mean > 0)) return null
   const most = Math.max(...growth)
   const fullest = lanes[growth.indexOf(most)]
-  return { maxToMean: most / mean, fullest: `${fullest?.broker ?? ''}/${fullest?.queueId ?? ''}` }
+  const topic = lanes[0]?.topic === lanes.at(-1)?.topic ? '' : `${fullest?.topic ?? ''} `
+  const queue = `${topic}${fullest?.broker ?? ''}/${fullest?.queueId ?? ''}`
+  return { maxToMean: most / mean, fullest: queue }
 }
 
 function loadText(load: Load, seconds: number): string {
@@ -471,11 +520,13 @@ function loadText(load: Load, seconds: number): string {
 }
 
 function sendersText(scenario: Scenario): string {
-  const { instances, threads, mode, inFlight } = scenario.producers
-  const each =
-    mode === 'sync'
-      ? `${threads} concurrent synchronous senders`
-      : `a window of ${inFlight} messages under way`
+  const { instances, threads, mode, inFlight, batch } = scenario.producers
+  const each = {
+    sync: `${threads} concurrent synchronous senders`,
+    async: `a window of ${inFlight} messages under way`,
+    batch: `${threads} concurrent synchronous senders of batches of ${batch.size}`,
+    'one-way': `${threads} senders of one-way messages, held back by the network alone`,
+  }[mode]
   return `${instances} producer processes × ${each}, each process over one connection to each broker`
 }
 

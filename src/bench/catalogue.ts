@@ -3,7 +3,14 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { MqError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
-import { type LoadedScenario, type Override, readScenario } from './scenario.ts'
+import type { BaseOf } from './scenario-bases.ts'
+import {
+  type LoadedCell,
+  type LoadedScenario,
+  type Override,
+  readMatrix,
+  readScenario,
+} from './scenario.ts'
 
 /** What `mqctl bench` runs when nothing is named. */
 export const DEFAULT_SCENARIO = 'pressure-80x500'
@@ -58,12 +65,22 @@ export class Catalogue {
 
   load(nameOrPath: string, overrides: readonly Override[] = []): LoadedScenario {
     const { file, text } = this.text(nameOrPath)
+    return readScenario(text, file, overrides, this.#basesFrom(nameOrPath))
+  }
+
+  /** Every run of a scenario with a matrix; null when it has none. */
+  loadMatrix(nameOrPath: string, overrides: readonly Override[] = []): LoadedCell[] | null {
+    const { file, text } = this.text(nameOrPath)
+    return readMatrix(text, file, overrides, this.#basesFrom(nameOrPath))
+  }
+
+  #basesFrom(nameOrPath: string): BaseOf {
     const fromFile = /[\\/]|\.ya?ml$/.test(nameOrPath)
-    return readScenario(text, file, overrides, (base, from) => {
+    return (base, from) => {
       const isPath = /[\\/]|\.ya?ml$/.test(base)
       // A path is meant as seen from the file that names it.
       const beside = isPath && fromFile ? path.resolve(path.dirname(from), base) : base
       return this.text(beside)
-    })
+    }
   }
 }

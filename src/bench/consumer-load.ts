@@ -7,11 +7,15 @@ import { LatencyHistogram } from './histogram.ts'
 import { LoadProgram } from './load-program.ts'
 import type { LanePosition } from './role-messages.ts'
 import type { PackedReceipts } from './tally.ts'
+import { xorshift } from './payload.ts'
 import { ReceiptCheck, type ReceiptCheckOptions, type Receipts } from './receipt-check.ts'
 
 export interface ConsumerLoadOptions extends ReceiptCheckOptions {
   /** Messages carry their identity; without it they are only counted. */
   readonly sequence: boolean
+  /** Share of messages that cannot be worked on; none, unless said otherwise. */
+  readonly failRate?: number
+  readonly seed?: number
 }
 
 interface PhaseReceipts {
@@ -36,6 +40,7 @@ export class ConsumerLoad {
   /** By lane: when the last message from it was sent; 0 when there was none. */
   readonly #lastSentNs: Float64Array
   readonly #byPhase = new Map<number, PhaseReceipts>()
+  readonly #random: () => number
   #line: ConsumerLine | null = null
 
   constructor(
@@ -44,6 +49,7 @@ export class ConsumerLoad {
   ) {
     this.#options = options
     this.#check = new ReceiptCheck(options)
+    this.#random = xorshift(options.seed ?? 1)
     this.#mine = mine.map(({ lane }) => lane)
     this.#position = new Float64Array(options.lanes)
     this.#endOffset = new Float64Array(options.lanes)
@@ -54,6 +60,11 @@ export class ConsumerLoad {
   start(line: ConsumerLine): void {
     this.#line = line
     line.start()
+  }
+
+  /** Whether the next message can be worked on. */
+  accepts(): boolean {
+    return this.#random() / 0x1_0000_0000 >= (this.#options.failRate ?? 0)
   }
 
   onMessage(lane: number, _queueOffset: number, bytes: Buffer, start: number, end: number): void {

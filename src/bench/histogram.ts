@@ -69,18 +69,20 @@ export class LatencyHistogram {
     return this.#histogram.totalCount
   }
 
-  record(ns: number): void {
+  /** @param count values that are the same */
+  record(ns: number, count = 1): void {
     let value = ns
     if (value < 0) {
-      this.negative += 1
+      this.negative += count
       value = 0
     } else if (value > HIGHEST_NS) {
-      this.clamped += 1
+      this.clamped += count
       value = HIGHEST_NS
     }
     if (value > this.#maxNs) this.#maxNs = value
     if (value < this.#minNs) this.#minNs = value
-    this.#histogram.recordValue(value)
+    if (count === 1) this.#histogram.recordValue(value)
+    else this.#histogram.recordValueWithCount(value, count)
   }
 
   add(other: LatencyHistogram): void {

@@ -5,7 +5,9 @@
  * - *lost*: acknowledged, and received by no consumer of the group
  * - *unconfirmed but stored*: no acknowledgement (a time-out, a lost connection), yet received;
  *   that is allowed, and the reason why a retry may duplicate
- * - *conservation*: sent = acknowledged + failed + under way; and the broker's queues grew by at
+ * - *unreceived*: of one-way messages, which nobody acknowledges: sent, and received by no consumer.
+ *   Nobody has promised them, nor their order, so neither is a violation
+ * - *conservation*: sent = acknowledged + failed + unanswered + under way; and the broker's queues grew by at
  *   least what was acknowledged and at most what was sent
  */
 import type { PackedLedger } from './ledger.ts'
@@ -29,6 +31,8 @@ export interface Integrity {
   readonly foreign: number
   readonly misplaced: number
   readonly unconfirmedStored: number
+  /** One-way messages that nobody received; null for others, or when it could not be judged. */
+  readonly unreceived: number | null
   /** Messages whose loss could not be judged. */
   readonly unverified: number
   readonly lostRanges: readonly LostRange[]
@@ -36,6 +40,8 @@ export interface Integrity {
     readonly sent: number
     readonly acked: number
     readonly failed: number
+    /** One-way messages that were handed to the network. */
+    readonly unanswered: number
     readonly pending: number
     readonly balanced: boolean
     /** Messages by which the broker's queues grew; null when the broker did not say. */
@@ -44,6 +50,17 @@ export interface Integrity {
   }
   readonly violations: readonly string[]
   readonly why: string | null
+  /** Each consumer group by itself; empty when there is only one. */
+  readonly groups: readonly GroupIntegrity[]
+}
+
+export interface GroupIntegrity {
+  readonly name: string
+  readonly received: number
+  readonly lost: number | null
+  readonly duplicated: number
+  readonly reordered: number
+  readonly corrupted: number
 }
 
 export interface IntegrityInput {
@@ -52,6 +69,10 @@ export interface IntegrityInput {
   readonly acked: number
   readonly failed: number
   readonly pending: number
+  /** One-way messages that were handed to the network; none, unless said otherwise. */
+  readonly unanswered?: number
+  /** Messages are one-way: nobody acknowledges them. */
+  readonly oneWay?: boolean
   /** By consumer of the one group; empty when nobody consumed. */
   readonly receipts: readonly Receipts[]
   /** False when messages do not carry their identity: nothing can be told about them. */
@@ -68,9 +89,9 @@ const RANGES_MAX = 20
 
 export function judgeIntegrity(input: IntegrityInput): Integrity {
   const sent = input.ledgers.reduce((sum, ledger) => sum + ledger.sent, 0)
-  const { acked, failed, pending, stored } = input
+  const { acked, failed, pending, stored, unanswered = 0, oneWay = false } = input
   const sums = sumReceipts(input.receipts)
-  const balanced = sent === acked + failed + pending
+  const balanced = sent === acked + failed + unanswered + pending
   const storedExplained =
     stored === null ? null : stored >= acked && (!input.exclusive || stored <= sent)
   const judged = judgeLoss(input)
@@ -80,7 +101,7 @@ export function judgeIntegrity(input: IntegrityInput): Integrity {
     violations.push(`${judged.lost} acknowledged messages were never received`)
   }
   if (duplicated > 0) violations.push(`${duplicated} messages were received more than once`)
-  if (sums.reordered > 0)
+  if (sums.reordered > 0 && !oneWay)
     violations.push(`${sums.reordered} messages came out of their sender's order`)
   if (sums.corrupted > 0) violations.push(`${sums.corrupted} messages were corrupted`)
   if (sums.misplaced > 0)
@@ -90,7 +111,7 @@ export function judgeIntegrity(input: IntegrityInput): Integrity {
   }
   if (!balanced)
     violations.push(
-      `${sent} sent is not ${acked} acknowledged + ${failed} failed + ${pending} pending`,
+      `${sent} sent is not ${acked} acknowledged + ${failed} failed + ${unanswered} unanswered + ${pending} pending`,
     )
   if (stored !== null && stored < acked) {
     violations.push(`the broker's queues grew by ${stored}, less than the ${acked} it acknowledged`)
@@ -108,11 +129,63 @@ export function judgeIntegrity(input: IntegrityInput): Integrity {
     foreign: sums.foreign,
     misplaced: sums.misplaced,
     unconfirmedStored: judged.unconfirmedStored,
+    unreceived: judged.unreceived,
     unverified: judged.unverified,
     lostRanges: judged.ranges,
-    conservation: { sent, acked, failed, pending, balanced, stored, storedExplained },
+    conservation: { sent, acked, failed, unanswered, pending, balanced, stored, storedExplained },
     violations,
     why: judged.why,
+    groups: [],
+  }
+}
+
+/** What several groups, each of which must receive everything, found together. */
+export function judgeGroups(
+  input: Omit<IntegrityInput, 'receipts'>,
+  groups: readonly { readonly name: string; readonly receipts: readonly Receipts[] }[],
+): Integrity {
+  const [only] = groups
+  if (only === undefined || groups.length === 1) {
+    return judgeIntegrity({ ...input, receipts: only?.receipts ?? [] })
+  }
+  const each = groups.map(({ name, receipts }) => ({
+    name,
+    received: receipts.reduce((sum, one) => sum + one.received, 0),
+    ...judgeIntegrity({ ...input, receipts }),
+  }))
+  // What has nothing to do with receiving is the same for all.
+  const common = judgeIntegrity({ ...input, receipts: [] }).violations
+  const sum = (of: (one: Integrity) => number) => each.reduce((total, one) => total + of(one), 0)
+  const all = (of: (one: Integrity) => number | null) =>
+    each.some((one) => of(one) === null) ? null : sum((one) => of(one) ?? 0)
+  const [first] = each
+  return {
+    ...judgeIntegrity({ ...input, receipts: [] }),
+    lost: all(({ lost }) => lost),
+    duplicated: sum(({ duplicated }) => duplicated),
+    reordered: sum(({ reordered }) => reordered),
+    corrupted: sum(({ corrupted }) => corrupted),
+    foreign: sum(({ foreign }) => foreign),
+    misplaced: sum(({ misplaced }) => misplaced),
+    unconfirmedStored: Math.max(...each.map(({ unconfirmedStored }) => unconfirmedStored)),
+    unreceived: all(({ unreceived }) => unreceived),
+    unverified: sum(({ unverified }) => unverified),
+    lostRanges: each.flatMap(({ lostRanges }) => lostRanges).slice(0, RANGES_MAX),
+    violations: [
+      ...common,
+      ...each.flatMap(({ name, violations }) =>
+        violations.filter((one) => !common.includes(one)).map((one) => `group ${name}: ${one}`),
+      ),
+    ],
+    why: each.find(({ why }) => why !== null)?.why ?? first?.why ?? null,
+    groups: each.map(({ name, received, lost, duplicated, reordered, corrupted }) => ({
+      name,
+      received,
+      lost,
+      duplicated,
+      reordered,
+      corrupted,
+    })),
   }
 }
 
@@ -121,9 +194,13 @@ interface Loss {
   readonly ranges: LostRange[]
   readonly duplicatedAcross: number
   readonly unconfirmedStored: number
+  readonly unreceived: number | null
   readonly unverified: number
   readonly why: string | null
 }
+
+const ONE_WAY =
+  'one-way messages are never acknowledged, so none of them can be called lost, and no order is promised between them'
 
 function judgeLoss(input: IntegrityInput): Loss {
   const unjudged = (why: string): Loss => ({
@@ -131,6 +208,7 @@ function judgeLoss(input: IntegrityInput): Loss {
     ranges: [],
     duplicatedAcross: 0,
     unconfirmedStored: 0,
+    unreceived: null,
     unverified: input.acked,
     why,
   })
@@ -156,6 +234,10 @@ function judgeLoss(input: IntegrityInput): Loss {
     lost += missing.count
     for (const range of missing.ranges) ranges.push({ producer, ...range })
   }
+  if (input.oneWay === true) {
+    const unreceived = input.drained ? lost : null
+    return { ...unjudged(ONE_WAY), duplicatedAcross, unreceived, unverified: 0 }
+  }
   if (!input.drained && lost > 0) {
     return {
       ...unjudged('the consumers were stopped before they had read everything'),
@@ -172,7 +254,15 @@ function judgeLoss(input: IntegrityInput): Loss {
       unverified: lost,
     }
   }
-  return { lost, ranges, duplicatedAcross, unconfirmedStored, unverified: 0, why: null }
+  return {
+    lost,
+    ranges,
+    duplicatedAcross,
+    unconfirmedStored,
+    unreceived: null,
+    unverified: 0,
+    why: null,
+  }
 }
 
 function sumReceipts(receipts: readonly Receipts[]) {

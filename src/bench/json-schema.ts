@@ -12,6 +12,11 @@ export function scenarioJsonSchema(): object {
   })
   const properties = {
     extends: { type: 'string', description: 'A scenario whose keys this one changes.' },
+    matrix: {
+      type: 'object',
+      description: 'Paths with lists of values, of which every combination is a run.',
+      additionalProperties: { type: 'array', minItems: 1 },
+    },
     ...schema.properties,
   }
   return { $schema: draft, title: 'mqctl bench scenario, version 1', ...schema, properties }

@@ -4,6 +4,7 @@
  * repeated byte. A pool of one identical body would flatter everything that compresses or caches.
  */
 import { crc32, deflateRawSync } from 'node:zlib'
+import { deal } from './deal.ts'
 import { HEADER_BYTES } from './message.ts'
 
 /** A size and how often it comes in relation to the others. */
@@ -75,22 +76,10 @@ export class PayloadPool {
   }
 }
 
-/** One size a body: the mix as exactly as the pool allows, in an order that the seed decides. */
+/** One size a body. */
 function sizesOf({ sizes, count }: PayloadOptions, random: () => number): number[] {
-  const total = sizes.reduce((sum, { weight }) => sum + weight, 0)
-  const dealt: number[] = []
-  let weight = 0
-  for (const one of sizes) {
-    weight += one.weight
-    while (dealt.length < Math.round((weight / total) * count)) dealt.push(one.sizeBytes)
-  }
-  for (let last = dealt.length - 1; last > 0 && sizes.length > 1; last -= 1) {
-    const other = random() % (last + 1)
-    const kept = dealt[last] ?? 0
-    dealt[last] = dealt[other] ?? 0
-    dealt[other] = kept
-  }
-  return dealt
+  const weights = sizes.map(({ weight }) => weight)
+  return deal(weights, count, random).map((index) => sizes[index]?.sizeBytes ?? 0)
 }
 
 /** Marsaglia's xorshift32: 32-bit numbers from a seed; the same seed, the same numbers. */

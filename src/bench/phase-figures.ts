@@ -13,6 +13,7 @@ const OPEN_SERVICE =
   'from the actual sending to the answer; the wait for a free sender is not in it'
 const RESPONSE = 'from the moment a message was due by the schedule to its answer'
 const SEND_DELAY = 'from the moment a message was due to its sending'
+const ONE_WAY = 'one-way messages have no answer, so nobody knows when they were stored'
 const PACING = 'lateness of sends for which a sender was free: the error of the generator itself'
 const CLOSED_END_TO_END =
   'from the sending to the consumer’s hands; closed load, so time in which the broker stalls is under-represented'
@@ -51,6 +52,7 @@ export function totalsOf(input: FiguresInput): Totals {
     sent: sums.sent,
     acked: sums.acked,
     failed: sums.failed,
+    unanswered: sums.unanswered,
     pending: input.pending,
     received: sums.received,
     sentBytes: sums.sentBytes,
@@ -59,6 +61,7 @@ export function totalsOf(input: FiguresInput): Totals {
     rates: {
       acked: rate(sums.acked, (row) => row.acked),
       received: rate(sums.received, (row) => row.received),
+      sent: rate(sums.sent, (row) => row.sent),
       offeredPerSecond: sums.scheduled > 0 && seconds > 0 ? sums.scheduled / seconds : null,
     },
     errors,
@@ -82,11 +85,18 @@ export function latenciesOf(input: FiguresInput): Latencies {
     kind === 'closed' ? CLOSED_END_TO_END : OPEN_END_TO_END,
   )
   const unavailable: Record<string, string> = {}
+  const oneWay = sums.unanswered > 0 && sums.acked === 0
   if (response === null) {
     unavailable['response'] =
-      kind === 'closed' ? 'a closed model has no intended send times' : 'nothing was acknowledged'
+      kind === 'closed'
+        ? 'a closed model has no intended send times'
+        : oneWay
+          ? ONE_WAY
+          : 'nothing was acknowledged'
   }
-  if (service === null) unavailable['service'] = 'nothing was acknowledged in the window'
+  if (service === null) {
+    unavailable['service'] = oneWay ? ONE_WAY : 'nothing was acknowledged in the window'
+  }
   if (endToEnd === null) unavailable['endToEnd'] = input.endToEndWhy
   const sendDelay = latencyOf(sums.latency('sendDelay'), SEND_DELAY)
   return { response, service, sendDelay, endToEnd, unavailable }

@@ -11,6 +11,7 @@ export class PhaseSums {
   sentBytes = 0
   acked = 0
   failed = 0
+  unanswered = 0
   unsent = 0
   blocked = 0
   received = 0
@@ -31,6 +32,7 @@ export class PhaseSums {
     this.sentBytes += tally.sentBytes
     this.acked += tally.acked
     this.failed += tally.failed
+    this.unanswered += tally.unanswered
     this.unsent += tally.unsent
     this.blocked += tally.blocked
     for (const [outcome, count] of tally.errors) {
@@ -54,6 +56,7 @@ export class PhaseSums {
     this.sentBytes += other.sentBytes
     this.acked += other.acked
     this.failed += other.failed
+    this.unanswered += other.unanswered
     this.unsent += other.unsent
     this.blocked += other.blocked
     this.received += other.received

@@ -12,12 +12,16 @@
  * Turns start when bytes arrive, so a time includes what the client itself takes to build and to
  * send, and its resolution is one turn of the event loop (tens of microseconds); it never comes
  * out too short. A message belongs to the phase in which it was due, or sent in a closed load.
+ *
+ * With batches a slot has a request of several messages under way. In a closed load each is full;
+ * in an open one what is due goes together, up to its size, after a wait of `lingerMs` at most.
  */
 import { assert } from '../base/assert.ts'
 import { LocalOutcome, type ProducerLine } from '../drivers/driver.ts'
 import { HEADER_BYTES, SEQUENCE_MAX, seal, writeHeader } from './message.ts'
 import { Ledger, type PackedLedger } from './ledger.ts'
 import { LoadProgram, type Segment } from './load-program.ts'
+import { MessageDeal, type MessageMix, plainMix } from './message-mix.ts'
 import type { PayloadPool } from './payload.ts'
 import { Schedule } from './rate-shape.ts'
 import { type PackedTally, Tally } from './tally.ts'
@@ -33,6 +37,11 @@ export interface ProducerLoadOptions {
   readonly sequence: boolean
   /** … and a checksum. */
   readonly checksum: boolean
+  /** Messages of a request; 1, unless said otherwise. */
+  readonly batchSize?: number
+  /** The longest that a batch of an open load waits to become full, milliseconds; 0, unless said otherwise. */
+  readonly lingerMs?: number
+  readonly mix?: MessageMix
 }
 
 /** Asks to be pumped at a moment, whether bytes have arrived or not. */
@@ -49,6 +58,8 @@ export class ProducerLoad {
   totalSent = 0
   totalAcked = 0
   totalFailed = 0
+  /** One-way messages that were handed to the network. */
+  totalUnanswered = 0
   pending = 0
   broken: string | null = null
   readonly #options: ProducerLoadOptions
@@ -56,8 +67,17 @@ export class ProducerLoad {
   readonly #tallies = new Map<number, Tally>()
   /** By phase: messages that have no outcome yet. */
   readonly #pendingOf = new Map<number, number>()
-  /** By slot: when its message was due, when it was sent, its sequence and phase (−1 for none). */
+  readonly #batchMax: number
+  readonly #lingerNs: number
+  /** By slot: messages of its request. */
+  readonly #countOf: Uint16Array
+  /** The slot of the batch that is being filled, what is in it, and since when. */
+  #openSlot = 0
+  #openCount = 0
+  #openSinceNs = 0
+  /** By message of a slot: when it was due. */
   readonly #intendedNs: Float64Array
+  /** By slot: when its request was sent, the sequence of its first message, its phase (−1 for none). */
   readonly #sentNs: Float64Array
   readonly #sequenceOf: Uint32Array
   readonly #phaseOf: Int32Array
@@ -74,7 +94,7 @@ export class ProducerLoad {
   #armedNs = Number.POSITIVE_INFINITY
   #lastWakeNs = 0
   #sequence = 0
-  #lane = 0
+  #deal: MessageDeal | null = null
   #body = 0
   #sending = false
 
@@ -87,7 +107,10 @@ export class ProducerLoad {
     this.#options = options
     this.#wake = wake
     this.ledger = new Ledger()
-    this.#intendedNs = new Float64Array(options.slots)
+    this.#batchMax = options.batchSize ?? 1
+    this.#lingerNs = (options.lingerMs ?? 0) * 1e6
+    this.#countOf = new Uint16Array(options.slots)
+    this.#intendedNs = new Float64Array(options.slots * this.#batchMax)
     this.#sentNs = new Float64Array(options.slots)
     this.#sequenceOf = new Uint32Array(options.slots)
     this.#phaseOf = new Int32Array(options.slots).fill(-1)
@@ -100,10 +123,11 @@ export class ProducerLoad {
     return !this.#sending
   }
 
-  /** Begins with the first segments. Lanes are used in turn, each producer starting at another. */
+  /** Begins with the first segments. */
   start(line: ProducerLine, segments: readonly Segment[]): void {
     this.#line = line
-    this.#lane = this.#options.producer % line.lanes.length
+    const { mix = plainMix, producer } = this.#options
+    this.#deal = new MessageDeal(line.lanes, mix, producer)
     this.#sending = true
     this.extend(segments)
   }
@@ -133,7 +157,12 @@ export class ProducerLoad {
     this.#sending = false
     const line = this.#line
     if (line === null) return
-    this.#closeSegment(Math.min(line.nowNs, this.#segment?.endNs ?? 0), line.nowNs)
+    const close = () => {
+      this.#closeSegment(Math.min(line.nowNs, this.#segment?.endNs ?? 0), line.nowNs)
+    }
+    // A batch that is not full yet leaves in a turn of its own.
+    if (this.#openCount > 0) line.turn(close)
+    else close()
   }
 
   onSettled(slot: number, outcome: number): void {
@@ -141,26 +170,33 @@ export class ProducerLoad {
     if (line === null) return
     const phase = this.#phaseOf[slot] ?? -1
     const tally = phase < 0 ? null : this.#tallyOf(phase)
-    this.pending -= 1
+    const count = this.#countOf[slot] ?? 0
+    this.pending -= count
     this.#isPending[slot] = 0
-    if (phase >= 0) this.#pendingOf.set(phase, (this.#pendingOf.get(phase) ?? 0) - 1)
+    if (phase >= 0) this.#pendingOf.set(phase, (this.#pendingOf.get(phase) ?? 0) - count)
     // Whatever became due until now found no free sender.
     if (this.#freeCount === 0) this.#blocked = true
     this.#free[this.#freeCount] = slot
     this.#freeCount += 1
     if (outcome === 0) {
-      this.totalAcked += 1
+      this.totalAcked += count
       if (tally !== null) {
-        tally.acked += 1
-        tally.service.record(line.nowNs - (this.#sentNs[slot] ?? 0))
-        tally.response?.record(line.nowNs - (this.#intendedNs[slot] ?? 0))
+        tally.acked += count
+        tally.service.record(line.nowNs - (this.#sentNs[slot] ?? 0), count)
+        const first = slot * this.#batchMax
+        for (let at = first; at < first + count; at += 1) {
+          tally.response?.record(line.nowNs - (this.#intendedNs[at] ?? 0))
+        }
       }
+    } else if (outcome === LocalOutcome.unanswered) {
+      this.totalUnanswered += count
+      if (tally !== null) tally.unanswered += count
     } else {
-      this.totalFailed += 1
-      if (this.#options.sequence) this.ledger.add(this.#sequenceOf[slot] ?? 0)
+      this.totalFailed += count
+      this.#addToLedger(slot)
       if (tally !== null) {
-        tally.failed += 1
-        tally.addError(outcome, 1)
+        tally.failed += count
+        tally.addError(outcome, count)
       }
       // A sender goes on with its next message, as a program that logs the error would.
       if (outcome === LocalOutcome.connectionLost) return
@@ -195,9 +231,16 @@ export class ProducerLoad {
   /** To be called once, at the end: what is still under way is without an outcome, stored or not. */
   packedLedger(): PackedLedger {
     for (let slot = 0; slot < this.#options.slots; slot += 1) {
-      if (this.#isPending[slot] === 1) this.ledger.add(this.#sequenceOf[slot] ?? 0)
+      if (this.#isPending[slot] === 1) this.#addToLedger(slot)
     }
     return this.ledger.pack(this.#sequence)
+  }
+
+  #addToLedger(slot: number): void {
+    if (!this.#options.sequence) return
+    const first = this.#sequenceOf[slot] ?? 0
+    const count = this.#countOf[slot] ?? 0
+    for (let number = first; number < first + count; number += 1) this.ledger.add(number)
   }
 
   #tallyOf(phase: number): Tally {
@@ -222,7 +265,7 @@ export class ProducerLoad {
     }
     switch (segment.load.model) {
       case 'closed':
-        while (this.#freeCount > 0) this.#send(line, nowNs)
+        while (this.#hasRoom) this.#send(line, nowNs)
         return
       case 'open':
         this.#sendScheduled(line, segment)
@@ -233,13 +276,18 @@ export class ProducerLoad {
     }
   }
 
+  /** A slot is free, or a batch has room. */
+  get #hasRoom(): boolean {
+    return this.#freeCount > 0 || this.#openCount > 0
+  }
+
   #sendScheduled(line: ProducerLine, segment: Segment): void {
     const schedule = this.#schedule
     if (schedule === null) return
     const { nowNs } = line
     const tally = this.#tally
     while (schedule.nextNs <= nowNs) {
-      if (this.#freeCount === 0) {
+      if (!this.#hasRoom) {
         this.#blocked = true
         this.#arm(segment.endNs, nowNs, false)
         return
@@ -249,14 +297,20 @@ export class ProducerLoad {
       if (tally !== null) {
         const lateNs = nowNs - intendedNs
         tally.scheduled += 1
-        tally.sendDelay?.record(lateNs)
+        if (this.#batchMax === 1) tally.sendDelay?.record(lateNs)
         if (this.#blocked) tally.blocked += 1
         else tally.pacing?.record(lateNs)
       }
       this.#send(line, intendedNs)
     }
     this.#blocked = false
-    this.#arm(Math.min(schedule.nextNs, segment.endNs), nowNs, true)
+    let wakeNs = Math.min(schedule.nextNs, segment.endNs)
+    if (this.#openCount > 0) {
+      const leavesNs = this.#openSinceNs + this.#lingerNs
+      if (leavesNs <= nowNs) this.#sendOpenBatch(line)
+      else wakeNs = Math.min(wakeNs, leavesNs)
+    }
+    this.#arm(wakeNs, nowNs, true)
   }
 
   /** To the segment of this moment; null before the first and behind the last. */
@@ -285,6 +339,7 @@ export class ProducerLoad {
 
   /** What was due in the segment and found no free sender is counted, never sent and never forgotten. */
   #closeSegment(atNs: number, nowNs: number): void {
+    if (this.#openCount > 0 && this.#line !== null) this.#sendOpenBatch(this.#line)
     const [schedule, tally] = [this.#schedule, this.#tally]
     this.#schedule = null
     this.#tally = null
@@ -311,39 +366,82 @@ export class ProducerLoad {
   }
 
   #send(line: ProducerLine, intendedNs: number): void {
-    const { nowNs } = line
-    this.#freeCount -= 1
-    const slot = this.#free[this.#freeCount] ?? 0
+    const deal = this.#deal
+    if (deal === null) return
     const { pool } = this
-    const { runId, producer, sequence, checksum } = this.#options
     const body = this.#body
     this.#body = body + 1 === pool.count ? 0 : body + 1
-    const lane = this.#lane
-    this.#lane = lane + 1 === line.lanes.length ? 0 : lane + 1
+    if (this.#batchMax > 1) {
+      this.#addToBatch(line, deal, body, intendedNs)
+      return
+    }
+    const slot = this.#takeSlot(line.nowNs)
+    deal.takeLane()
+    deal.takeMessage()
+    this.#stamp(slot, deal.lane, body, intendedNs, 0)
+    const [start, end] = [pool.startOf(body), pool.endOf(body)]
+    line.send(slot, deal.lane, pool.bytes, start, end, deal.kind, deal.key)
+  }
+
+  #addToBatch(line: ProducerLine, deal: MessageDeal, body: number, intendedNs: number): void {
+    if (this.#openCount === 0) {
+      this.#openSlot = this.#takeSlot(line.nowNs)
+      this.#openSinceNs = line.nowNs
+      deal.takeLane()
+    }
+    deal.takeMessage()
+    this.#stamp(this.#openSlot, deal.lane, body, intendedNs, this.#openCount)
+    this.#openCount += 1
+    const { pool } = this
+    line.addToBatch(pool.bytes, pool.startOf(body), pool.endOf(body), deal.kind, deal.key)
+    if (this.#openCount === this.#batchMax) this.#sendOpenBatch(line)
+  }
+
+  #sendOpenBatch(line: ProducerLine): void {
+    const slot = this.#openSlot
+    this.#sentNs[slot] = line.nowNs
+    const delays = this.#tally?.sendDelay ?? null
+    if (delays !== null) {
+      const first = slot * this.#batchMax
+      for (let at = first; at < first + this.#openCount; at += 1) {
+        delays.record(line.nowNs - (this.#intendedNs[at] ?? 0))
+      }
+    }
+    this.#openCount = 0
+    line.sendBatch(slot, this.#deal?.lane ?? 0)
+  }
+
+  #takeSlot(nowNs: number): number {
+    this.#freeCount -= 1
+    const slot = this.#free[this.#freeCount] ?? 0
+    this.#sentNs[slot] = nowNs
+    this.#sequenceOf[slot] = this.#sequence
+    this.#countOf[slot] = 0
+    this.#isPending[slot] = 1
+    this.#phaseOf[slot] = this.#tally?.phase ?? -1
+    return slot
+  }
+
+  /** Gives the message its number and, where it carries one, its identity; counts it as sent. */
+  #stamp(slot: number, lane: number, body: number, intendedNs: number, position: number): void {
+    const { pool } = this
+    const { runId, producer, sequence, checksum } = this.#options
     const number = this.#sequence
     assert(number < SEQUENCE_MAX, 'a producer sends fewer than 2^32 messages a run')
     this.#sequence = number + 1
-    this.#sequenceOf[slot] = number
-    this.#sentNs[slot] = nowNs
-    this.#intendedNs[slot] = intendedNs
+    this.#countOf[slot] = position + 1
+    this.#intendedNs[slot * this.#batchMax + position] = intendedNs
     const start = pool.startOf(body)
-    const end = pool.endOf(body)
     if (sequence) {
       writeHeader(pool.bytes, start, runId, producer, slot, number, intendedNs, lane)
       if (checksum) seal(pool.bytes, start, pool.payloadCrc(body))
     }
     this.pending += 1
-    this.#isPending[slot] = 1
     this.totalSent += 1
     const tally = this.#tally
-    if (tally === null) {
-      this.#phaseOf[slot] = -1
-    } else {
-      this.#phaseOf[slot] = tally.phase
-      tally.sent += 1
-      tally.sentBytes += end - start
-      this.#pendingOf.set(tally.phase, (this.#pendingOf.get(tally.phase) ?? 0) + 1)
-    }
-    line.send(slot, lane, pool.bytes, start, end)
+    if (tally === null) return
+    tally.sent += 1
+    tally.sentBytes += pool.endOf(body) - start
+    this.#pendingOf.set(tally.phase, (this.#pendingOf.get(tally.phase) ?? 0) + 1)
   }
 }

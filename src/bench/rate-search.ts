@@ -178,7 +178,7 @@ export class RateSearch {
   /** A rate that was too much leaves a backlog, and the next one must not pay for it. */
   async #untilRead(limitNs: number): Promise<void> {
     const series = this.#series
-    const isRead = () => series.totalReceived >= series.totalAcked && series.lag === 0
+    const isRead = () => series.leastReceived >= series.totalAcked && series.lag === 0
     while (!isRead() && this.#runner.nowNs < limitNs && !this.#early.aborted) {
       await this.#runner.until(this.#runner.nowNs + POLL_NS)
     }

@@ -177,6 +177,8 @@ const thresholdSchema = z.object({
 
 /** One queue of the topic, in the eyes of one group. */
 const queueLagSchema = z.object({
+  /** Empty when there is only one. */
+  topic: text.default(''),
   broker: text,
   queueId: number,
   /** Messages by which it grew in the whole run; null when the broker did not say. */
@@ -223,6 +225,8 @@ const totalsSchema = z.object({
   sent: number,
   acked: number,
   failed: number,
+  /** One-way messages that were handed to the network: of these nobody says more. */
+  unanswered: number.default(0),
   pending: number,
   received: number,
   sentBytes: number,
@@ -232,6 +236,8 @@ const totalsSchema = z.object({
   rates: z.object({
     acked: rateSchema,
     received: rateSchema,
+    /** Handed to the network, acknowledged or not. */
+    sent: nullable(rateSchema).default(null),
     /** What the schedule asked for; null in a closed load. */
     offeredPerSecond: nullable(number).default(null),
   }),
@@ -343,7 +349,14 @@ export const resultSchema = z.object({
     ),
     /** The laboratory in which it ran; null outside of one. */
     lab: nullable(text).default(null),
-    target: z.object({ driver: text, endpoints: z.array(text), topic: text, lanes: number }),
+    target: z.object({
+      driver: text,
+      endpoints: z.array(text),
+      /** The first, when there are several. */
+      topic: text,
+      topics: number.default(1),
+      lanes: number,
+    }),
   }),
   durability: z.object({
     profile: z.enum(['memory', 'page-cache', 'fsync', 'unknown']),
@@ -370,6 +383,7 @@ export const resultSchema = z.object({
     sent: number,
     acked: number,
     failed: number,
+    unanswered: number.default(0),
     pending: number,
     received: number,
   }),
@@ -390,12 +404,15 @@ export const resultSchema = z.object({
     foreign: number,
     misplaced: number,
     unconfirmedStored: number,
+    /** One-way messages that nobody received; null for others, or when it could not be judged. */
+    unreceived: nullable(number).default(null),
     unverified: number,
     lostRanges: z.array(z.object({ producer: number, from: number, to: number })),
     conservation: z.object({
       sent: number,
       acked: number,
       failed: number,
+      unanswered: number.default(0),
       pending: number,
       balanced: z.boolean(),
       stored: nullable(number),
@@ -403,6 +420,19 @@ export const resultSchema = z.object({
     }),
     violations: z.array(text),
     why: nullable(text),
+    /** Each consumer group by itself; empty when there is only one. */
+    groups: z
+      .array(
+        z.object({
+          name: text,
+          received: number,
+          lost: nullable(number),
+          duplicated: number,
+          reordered: number,
+          corrupted: number,
+        }),
+      )
+      .default([]),
   }),
   lag: z.object({
     groups: z.array(
@@ -417,7 +447,9 @@ export const resultSchema = z.object({
         maxSeconds: number.default(0),
         /** Messages a second by which the lag grew over the window, by least squares; null when too short. */
         slopePerSecond: nullable(number).default(null),
+        /** Of very many, those that were furthest behind. */
         queues: z.array(queueLagSchema).default([]),
+        queueCount: number.default(0),
         /** How evenly messages lie in the queues; null when nothing was stored. */
         skew: nullable(
           z.object({

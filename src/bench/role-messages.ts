@@ -1,8 +1,10 @@
 /** What the orchestrator and its load processes say to each other. Histograms travel packed, the rest is plain data. */
+import type { MessageKind } from '../drivers/driver.ts'
 import type { DriverName } from '../drivers/open-driver.ts'
 import type { RuntimeFigures } from '../host/node-runtime.ts'
 import type { PackedLedger } from './ledger.ts'
 import type { Segment } from './load-program.ts'
+import type { MessageMix } from './message-mix.ts'
 import type { WeightedSize } from './payload.ts'
 import type { Receipts } from './receipt-check.ts'
 import type { PackedReceipts, PackedTally } from './tally.ts'
@@ -10,7 +12,7 @@ import type { PackedReceipts, PackedTally } from './tally.ts'
 interface Target {
   readonly driver: DriverName
   readonly endpoints: readonly string[]
-  readonly topic: string
+  readonly topics: readonly string[]
   readonly group: string
   readonly runId: number
   readonly sequence: boolean
@@ -24,7 +26,11 @@ export interface ProducerSetup extends Target {
   readonly producers: number
   readonly slots: number
   readonly timeoutMs: number
-  readonly tag: string | null
+  readonly oneWay: boolean
+  readonly batchSize: number
+  readonly lingerMs: number
+  readonly kinds: readonly MessageKind[]
+  readonly mix: MessageMix
   readonly sizes: readonly WeightedSize[]
   readonly pool: number
   readonly entropy: number
@@ -33,6 +39,8 @@ export interface ProducerSetup extends Target {
 
 export interface ConsumerSetup extends Target {
   readonly kind: 'consumer'
+  /** Number of its group, from 0. */
+  readonly groupIndex: number
   readonly producers: number
   readonly sendersOfEach: number
   readonly lanes: readonly { readonly lane: number; readonly offset: number }[]
@@ -40,6 +48,11 @@ export interface ConsumerSetup extends Target {
   readonly batch: number
   /** Work on each message, milliseconds. */
   readonly processingMs: number
+  /** Share of messages that cannot be worked on at the first try, and of the further ones at each. */
+  readonly failRate: number
+  /** Rest of a lane after that, milliseconds. */
+  readonly retryMs: number
+  readonly seed: number
 }
 
 export type ToRole =
@@ -65,6 +78,7 @@ export interface ProducerTick {
   readonly kind: 'producer-tick'
   readonly atNs: number
   readonly tallies: readonly PackedTally[]
+  /** Acknowledged; of one-way messages, handed to the network. */
   readonly totalAcked: number
   readonly pending: number
   readonly broken: string | null
@@ -83,6 +97,7 @@ export type LanePosition = readonly [
 
 export interface ConsumerTick {
   readonly kind: 'consumer-tick'
+  readonly groupIndex: number
   readonly atNs: number
   readonly receipts: readonly PackedReceipts[]
   readonly totalReceived: number
@@ -96,6 +111,7 @@ export interface ProducerReport {
   readonly sent: number
   readonly acked: number
   readonly failed: number
+  readonly unanswered: number
   readonly pending: number
   /** Messages of a phase without an outcome. */
   readonly pendingByPhase: readonly (readonly [phase: number, count: number])[]
@@ -109,6 +125,7 @@ export interface ProducerReport {
 
 export interface ConsumerReport {
   readonly kind: 'consumer-report'
+  readonly groupIndex: number
   readonly receipts: Receipts
   readonly figures: WindowFigures
   readonly troubles: readonly (readonly [outcome: number, count: number])[]

@@ -112,9 +112,10 @@ export interface RunRecord {
   readonly growth: readonly number[] | null
   readonly drained: boolean
   readonly drainMs: number | null
-  readonly lagAtEnd: number
-  /** At the end of the window. */
-  readonly laneLags: readonly LaneLag[]
+  /** By group. */
+  readonly lagAtEnd: readonly number[]
+  /** By group, at the end of the window. */
+  readonly laneLags: readonly (readonly LaneLag[])[]
   readonly interrupted: boolean
   /** What was lost on the way: name and why. */
   readonly lost: readonly string[]
@@ -144,6 +145,8 @@ const DRAIN_POLL_MS = 50
 const ENDS_MS = 500
 const ENDS_LANE_MS = 10
 const STORED_WAIT_MS = 2_000
+/** Topics that are made or removed at once. */
+const TOPICS_AT_ONCE = 32
 const INTERRUPTED_DRAIN_MS = 1_000
 /** A stored message is its body and about this much, for the estimate of the disk that is needed. */
 const RECORD_EXTRA_BYTES = 250
@@ -182,7 +185,8 @@ class BenchRun {
   #crew: Crew | null = null
   #sampler: HostSampler | null = null
   #plan: Plan | null = null
-  #createdTopic = false
+  /** Of the topics of this run, those that it has made. */
+  readonly #created: string[] = []
   #steadyText: string | null = null
   #search: SearchRecord | null = null
   #stopProgress: () => void = () => undefined
@@ -215,10 +219,14 @@ class BenchRun {
   /** What was made for this run is removed from brokers that go on without it; what the user named stays. */
   async #clean(): Promise<void> {
     if (this.#options.known.length > 0 || this.#plan === null || this.#lost.length > 0) return
-    const { topic, group } = this.#plan
-    const isOurs = this.#createdTopic && this.#options.loaded.scenario.topics.name === null
-    if (isOurs) await this.#driver.deleteTopic(topic).catch(() => undefined)
-    await this.#driver.deleteGroup(group).catch(() => undefined)
+    if (this.#options.loaded.scenario.topics.name === null) {
+      await forEach(this.#created, (topic) =>
+        this.#driver.deleteTopic(topic).catch(() => undefined),
+      )
+    }
+    for (const group of this.#plan.groups) {
+      await this.#driver.deleteGroup(group).catch(() => undefined)
+    }
   }
 
   async run(): Promise<BenchResult> {
@@ -230,10 +238,14 @@ class BenchRun {
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
     this.#plan = plan
-    const isNew = await this.#driver.createTopic(plan.topic, scenario.topics.queues)
-    this.#createdTopic = isNew
-    const lanes = await this.#driver.lanes(plan.topic)
-    const before = await this.#driver.offsets(plan.topic)
+    await forEach(plan.topics, async (topic) => {
+      const isNew = await this.#driver.createTopic(topic, scenario.topics.queues)
+      if (isNew) this.#created.push(topic)
+    })
+    const isNew = this.#created.length === plan.topics.length
+    const lanes = await this.#driver.lanes(plan.topics)
+    const before = await this.#driver.offsets(lanes)
+    const startAt = await this.#startAt(lanes, before)
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)
     const hostFacts = readHostFacts(this.#diskPath(facts, watch))
     const durability = this.#durability(facts, hostFacts, watch)
@@ -252,7 +264,8 @@ class BenchRun {
     this.#progress('prepare', null, null)
     const program = new LoadProgram()
     let series = new Series(Number.POSITIVE_INFINITY)
-    const crew = await Crew.gather(clock, plan.members(lanes, before), {
+    const members = plan.members(lanes, before, startAt)
+    const crew = await Crew.gather(clock, members, {
       onTick: (name, tick) => {
         if (tick.kind === 'producer-tick') series.onProducerTick(name, tick)
         else series.onConsumerTick(name, tick)
@@ -265,13 +278,16 @@ class BenchRun {
     this.#crew = crew
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
     sampler.start(scenario.metrics.interval)
-    const stopLooking = this.#watchEnds(plan.topic, lanes.length, () => series)
+    const stopLooking = this.#watchEnds(lanes, () => series)
 
     const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
     const gridNs = beginNs + scenario.warmup.min * 1e6
     const runner = new PhaseRunner(clock, crew, program, gridNs, this.#early.signal)
     const wallMsOf = wallClockOf(clock)
     series = new Series(gridNs, (atNs) => program.phaseAt(atNs), Number.POSITIVE_INFINITY)
+    for (const { setup } of members) {
+      if (setup.kind === 'consumer') series.expect(setup.groupIndex, setup.lanes, beginNs)
+    }
     const startNs = await this.#warmUp(runner, series, beginNs, gridNs)
     series.begin(startNs)
     const begin = async () => {
@@ -295,8 +311,8 @@ class BenchRun {
     }
 
     stopLooking()
-    const lagAtEnd = series.lag
-    const laneLags = series.laneLags()
+    const lagAtEnd = plan.groups.map((_, group) => series.lagOf(group))
+    const laneLags = plan.groups.map((_, group) => series.laneLags(group))
     this.#progress('drain', null, series)
     const drainFromMs = clock.monotonicMs()
     const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
@@ -313,7 +329,7 @@ class BenchRun {
       durationMs: drainMs,
       excluded: 'nothing is sent; consumers read to the end',
     })
-    const growth = await this.#growth(plan.topic, before, acked)
+    const growth = await this.#growth(lanes, before, acked)
     const consumerReports = await crew.consumerReports()
     await sampler.stop()
     this.#stopProgress()
@@ -429,8 +445,16 @@ class BenchRun {
     while (nowNs() < endNs && !this.#early.signal.aborted) {
       crew.poll()
       await sleep(clock, DRAIN_POLL_MS)
-      if (series.totalReceived >= series.totalAcked && series.lag === 0) return
+      if (series.leastReceived >= series.totalAcked && series.lag === 0) return
     }
+  }
+
+  /** By lane: the queue offset at which consumers begin. */
+  async #startAt(lanes: readonly Lane[], before: readonly LaneOffsets[]): Promise<number[]> {
+    const { startAt, instances } = this.#options.loaded.scenario.consumers
+    if (instances === 0 || startAt === 'end') return before.map(({ endOffset }) => endOffset)
+    if (startAt === 'beginning') return before.map(({ minOffset }) => minOffset)
+    return this.#driver.offsetsAt(lanes, this.#world.clock.wallMs() - startAt)
   }
 
   #openSampler(
@@ -461,7 +485,9 @@ class BenchRun {
     const { scenario } = this.#options.loaded
     const [broker] = watch.brokers
     if (scenario.target.driver === 'null' || broker === undefined) return null
-    const { topic, group } = plan
+    // It counts a request and an answer for each message.
+    if (scenario.producers.mode === 'batch' || scenario.producers.mode === 'one-way') return null
+    const [[topic = ''], [group = '']] = [plan.topics, plan.groups]
     const prediction = predict({
       scenario,
       sizes: frameSizesOf({ topic, group, broker: broker.name, tag: scenario.message.tag }),
@@ -518,6 +544,7 @@ class BenchRun {
       ? INTERRUPTED_DRAIN_MS
       : scenario.drain.timeout
     const endMs = clock.monotonicMs() + timeoutMs
+    let least = -1
     let received = -1
     let movedMs = clock.monotonicMs()
     for (;;) {
@@ -526,23 +553,24 @@ class BenchRun {
       const nowMs = clock.monotonicMs()
       if (series.totalReceived > received) movedMs = nowMs
       received = series.totalReceived
-      if (received >= acked && series.lag === 0) return true
+      least = series.leastReceived
+      if (least >= acked && series.lag === 0) return true
       if (nowMs - movedMs >= scenario.drain.idle && series.lag === 0) return true
       if (nowMs >= endMs || this.#lost.length > 0) return false
     }
   }
 
   /** Consumers that stand still do not learn how their queues grow: then the broker is asked. */
-  #watchEnds(topic: string, lanes: number, series: () => Series): () => void {
+  #watchEnds(lanes: readonly Lane[], series: () => Series): () => void {
     const { load } = this.#options.loaded.scenario
     if (load.every(({ consumers }) => consumers === 'running')) return () => undefined
     const { clock } = this.#world
     let asking = false
-    const stop = clock.every(Math.max(ENDS_MS, lanes * ENDS_LANE_MS), () => {
+    const stop = clock.every(Math.max(ENDS_MS, lanes.length * ENDS_LANE_MS), () => {
       if (asking) return
       asking = true
       this.#driver
-        .offsets(topic)
+        .offsets(lanes)
         .then((ends) => {
           series().onEnds(ends, Number(clock.monotonicNs()))
         })
@@ -558,7 +586,7 @@ class BenchRun {
 
   /** How much each of the target's queues grew; null when it does not say. */
   async #growth(
-    topic: string,
+    lanes: readonly Lane[],
     before: readonly LaneOffsets[],
     acked: number,
   ): Promise<number[] | null> {
@@ -567,7 +595,7 @@ class BenchRun {
     const endMs = clock.monotonicMs() + STORED_WAIT_MS
     for (;;) {
       try {
-        const after = await this.#driver.offsets(topic)
+        const after = await this.#driver.offsets(lanes)
         const growth = before.map(({ lane, endOffset }) => {
           const now = after.find((one) => one.lane === lane)
           return (now?.endOffset ?? endOffset) - endOffset
@@ -613,8 +641,18 @@ function wallClockOf(clock: World['clock']): (atNs: number) => number {
   return (atNs) => wallMs + (atNs - nowNs) / 1e6
 }
 
-/** Acknowledged in the whole run; of a producer that died, what it last told. */
+/** Acknowledged in the whole run (of one-way messages, handed over); of a producer that died, what it last told. */
 function sumAcked(reports: readonly (ProducerReport | null)[], series: Series): number {
   if (reports.includes(null)) return series.totalAcked
-  return reports.reduce((sum, report) => sum + (report?.acked ?? 0), 0)
+  return reports.reduce((sum, report) => sum + (report?.acked ?? 0) + (report?.unanswered ?? 0), 0)
+}
+
+/** Works on all, some at a time. */
+async function forEach<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<unknown>,
+): Promise<void> {
+  for (let from = 0; from < items.length; from += TOPICS_AT_ONCE) {
+    await Promise.all(items.slice(from, from + TOPICS_AT_ONCE).map(work))
+  }
 }

@@ -12,7 +12,9 @@ import {
   parseRateHz,
   parseSizeBytes,
 } from '../base/units.ts'
+import type { MessageKind } from '../drivers/driver.ts'
 import { driverNames } from '../drivers/open-driver.ts'
+import type { MessageMix } from './message-mix.ts'
 
 /** A text with a unit that becomes a number; what the parser throws becomes the issue. */
 function withUnit(parse: (text: string) => number, min: number, max: number, range: string) {
@@ -51,6 +53,27 @@ const count = (min: number, max: number) =>
 const oneOf = <const Words extends readonly string[]>(words: Words) =>
   z.enum(words, { error: `expected one of ${words.join(', ')}` })
 const text = z.string({ error: 'expected text' })
+const number = (min: number, max: number) =>
+  z
+    .number({ error: `expected a number from ${min} to ${max}` })
+    .min(min, { error: `expected a number from ${min} to ${max}` })
+    .max(max, { error: `expected a number from ${min} to ${max}` })
+const weights = z
+  .array(count(0, 1_000_000))
+  .min(1, { error: 'expected at least one weight' })
+  .max(10_000, { error: 'expected at most 10000 weights' })
+
+/** What RocketMQ's clients write is in capitals, and a name in small letters is never taken for it. */
+const propertyName = /^[a-z][A-Za-z0-9_.-]{0,62}$/
+const PROPERTY_ERROR =
+  'expected names that begin with a small letter, and texts without control characters'
+const properties = z.record(
+  text.regex(propertyName, { error: PROPERTY_ERROR }),
+  text.regex(/^\P{Cc}{0,1024}$/u, { error: PROPERTY_ERROR }),
+)
+const tag = text.regex(/^[^\s|\p{Cc}]{1,127}$/u, {
+  error: 'expected a tag without spaces, bars and control characters',
+})
 
 function parseShare(written: string): number {
   const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(written.trim())
@@ -129,8 +152,31 @@ export const scenarioSchema = z.strictObject({
   topics: z
     .strictObject({
       name: text.nullable().default(null),
-      count: count(1, 1).default(1),
+      /** Several topics are called NAME_1, NAME_2 … */
+      count: count(1, 10_000).default(1),
       queues: count(1, 1024).default(8),
+      /** How the load lies over the topics: `zipf`, or one weight for each. */
+      weights: z
+        .union([oneOf(['even', 'zipf']), weights], {
+          error: 'expected even, zipf, or a list of weights',
+        })
+        .default('even'),
+      /** One weight for each queue of a topic. */
+      queueWeights: weights.nullable().default(null),
+      keys: z
+        .strictObject({
+          distribution: oneOf(['none', 'uniform', 'zipf', 'hot']).default('none'),
+          /** Different keys. */
+          cardinality: count(1, 1_000_000).default(10_000),
+          /** Of `zipf`. */
+          exponent: number(0.1, 5).default(1),
+          /** Of `hot`: so many keys get `hotShare` of all messages. */
+          hotKeys: count(1, 1_000_000).default(10),
+          hotShare: share.default(0.8),
+          /** All messages of one key go to one queue. */
+          chooseQueue: z.boolean({ error: 'expected true or false' }).default(false),
+        })
+        .prefault({}),
     })
     .prefault({}),
   producers: z
@@ -138,8 +184,19 @@ export const scenarioSchema = z.strictObject({
       instances: count(1, 64).default(2),
       /** Concurrent synchronous senders of each instance, over one connection to each broker. */
       threads: count(1, 4096).default(80),
-      /** `sync`: threads wait for their answers. `async`: a window of messages under way. */
-      mode: oneOf(['sync', 'async']).default('sync'),
+      /**
+       * `sync`: threads wait for their answers. `async`: a window of messages under way. `batch`: threads
+       * send several messages in one request. `one-way`: nobody answers, threads wait for the network.
+       */
+      mode: oneOf(['sync', 'async', 'batch', 'one-way']).default('sync'),
+      batch: z
+        .strictObject({
+          /** Messages of a request, at most. */
+          size: count(1, 4096).default(32),
+          /** The longest that a message of an open load waits for others. */
+          linger: duration(0, 'a duration such as 2ms').default(0),
+        })
+        .prefault({}),
       /** Messages under way at once in each instance, mode `async`. */
       inFlight: count(1, 65_536).default(1_000),
       timeout: duration(10, 'a duration of at least 10ms').default(3_000),
@@ -148,12 +205,25 @@ export const scenarioSchema = z.strictObject({
   consumers: z
     .strictObject({
       instances: count(0, 64).default(2),
-      groups: count(1, 1).default(1),
+      /** Each group receives every message, with so many instances. */
+      groups: count(1, 32).default(1),
       mode: oneOf(['pull']).default('pull'),
       /** Messages asked for at once. */
       prefetch: count(1, 1024).default(32),
       /** Work on each message; those of one queue are worked on one after the other. */
       processingTime: duration(0, 'a duration such as 2ms').default(0),
+      /** Messages that cannot be worked on at a try; their queue rests and goes on with them. */
+      failRate: share.default(0),
+      retryAfter: duration(0, 'a duration such as 100ms').default(100),
+      /** `end`: with this run's messages. `beginning`: with everything. `10m`: with what is so old. */
+      startAt: z
+        .union(
+          [z.enum(['end', 'beginning']), duration(1, 'end, beginning, or a duration such as 10m')],
+          {
+            error: 'expected end, beginning, or a duration such as 10m',
+          },
+        )
+        .default('end'),
     })
     .prefault({}),
   message: z
@@ -168,7 +238,27 @@ export const scenarioSchema = z.strictObject({
         .default(null),
       entropy: z.number({ error: 'expected a number from 0 to 1' }).min(0).max(1).default(1),
       pool: count(1, 100_000).default(1_000),
-      tag: text.nullable().default(null),
+      tag: tag.nullable().default(null),
+      /** A mix of tags with weights, instead of one; `tag: null` for messages without. */
+      tags: z
+        .array(z.strictObject({ tag: tag.nullable(), weight: count(1, 1_000_000).default(1) }))
+        .min(1, { error: 'expected at least one tag' })
+        .max(64, { error: 'expected at most 64 tags' })
+        .nullable()
+        .default(null),
+      /** Properties of every message, or a mix of sets of them with weights. */
+      properties: z
+        .union(
+          [
+            properties,
+            z
+              .array(z.strictObject({ set: properties, weight: count(1, 1_000_000).default(1) }))
+              .min(1)
+              .max(64),
+          ],
+          { error: `${PROPERTY_ERROR}; or a list of {set, weight}` },
+        )
+        .default({}),
     })
     .prefault({}),
   warmup: z
@@ -236,6 +326,47 @@ export const scenarioSchema = z.strictObject({
   output: z.strictObject({ dir: text.nullable().default(null) }).prefault({}),
 })
 
+/** Every combination of tag and properties, with its weight. */
+function weightedKinds({ message }: Scenario): { kind: MessageKind; weight: number }[] {
+  const tags = message.tags ?? [{ tag: message.tag, weight: 1 }]
+  const sets = Array.isArray(message.properties)
+    ? message.properties
+    : [{ set: message.properties, weight: 1 }]
+  return tags.flatMap((one) =>
+    sets.map(({ set, weight }) => ({
+      kind: { tag: one.tag, properties: set },
+      weight: one.weight * weight,
+    })),
+  )
+}
+
+export function kindsOf(scenario: Scenario): MessageKind[] {
+  return weightedKinds(scenario).map(({ kind }) => kind)
+}
+
+/** Where messages go, of which kind they are, and which keys they have. */
+export function mixOf(scenario: Scenario, topics: readonly string[]): MessageMix {
+  const { keys, queueWeights } = scenario.topics
+  const { distribution, cardinality, exponent, hotKeys, hotShare, chooseQueue } = keys
+  return {
+    topics,
+    topicWeights: topicWeights(scenario),
+    queueWeights,
+    kindWeights: weightedKinds(scenario).map(({ weight }) => weight),
+    keys:
+      distribution === 'none'
+        ? null
+        : { distribution, cardinality, exponent, hotKeys, hotShare, chooseQueue },
+    seed: scenario.seed,
+  }
+}
+
+function topicWeights({ topics }: Scenario): readonly number[] | null {
+  if (topics.weights === 'even') return null
+  if (topics.weights !== 'zipf') return topics.weights
+  return Array.from({ length: topics.count }, (_, rank) => 1 / (rank + 1))
+}
+
 /** Sizes of a message with their weights, also when there is only one. */
 export function sizesOf({ message }: Scenario): { sizeBytes: number; weight: number }[] {
   if (message.sizes === null) return [{ sizeBytes: message.size, weight: 1 }]
@@ -251,7 +382,7 @@ export function meanSizeBytes(scenario: Scenario): number {
 
 /** Messages that one producer instance may have under way at once. */
 export function slotsOf({ producers }: Scenario): number {
-  return producers.mode === 'sync' ? producers.threads : producers.inFlight
+  return producers.mode === 'async' ? producers.inFlight : producers.threads
 }
 
 /** A scenario with all defaults filled in: durations in milliseconds, sizes in bytes, shares 0 … 1. */
@@ -259,7 +390,6 @@ export type Scenario = z.output<typeof scenarioSchema>
 
 /** Keys of the full instrument that this version does not know yet, by path. */
 export const laterKeys: ReadonlySet<string> = new Set([
-  'matrix',
   'faults',
   'baseline',
   'cooldown',
@@ -269,21 +399,16 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'target.raw',
   'target.topology.queues',
   'target.topology.replication',
-  'topics.keys',
   'topics.retention',
   'topics.prefill',
   'producers.connections',
-  'producers.batch',
   'producers.retries',
   'producers.compression',
   'consumers.threads',
   'consumers.ack',
-  'consumers.startAt',
-  'consumers.failRate',
   'consumers.readFrom',
   'message.file',
   'message.headers',
-  'message.tags',
   'load.search',
   'load.sla',
   'load.holdFor',

@@ -6,9 +6,10 @@ import { createHash } from 'node:crypto'
 import { Document, LineCounter, isMap, parse, parseDocument } from 'yaml'
 import { MqError, messageOf } from '../base/errors.ts'
 import { HEADER_BYTES } from './message.ts'
+import { cellsOf } from './matrix.ts'
 import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.ts'
 import { type Path, Places, invalid } from './scenario-places.ts'
-import { type Scenario, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
+import { type Scenario, kindsOf, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
 import { faultOfStage } from './stages.ts'
 import { type Threshold, isOfPhase, parseThreshold, samplesNeeded } from './threshold.ts'
 
@@ -42,16 +43,53 @@ export function readScenario(
   /** Finds the text of the scenario that `extends` names, beside `file` or in the catalogue. */
   baseOf: BaseOf = noBase,
 ): LoadedScenario {
-  return readExtending(text, file, overrides, baseOf, [file])
+  const written = readWritten(text, file, overrides, baseOf, [file])
+  if (written.whole.has('matrix')) {
+    const what = 'a matrix is many runs, and one is wanted here'
+    throw written.place.error(['matrix'], what, 'mqctl bench FILE runs all of them')
+  }
+  return loadedOf(written, file, overrides)
 }
 
-function readExtending(
+/** One run of a file with a `matrix`. */
+export interface LoadedCell {
+  readonly label: string
+  readonly values: Readonly<Record<string, unknown>>
+  readonly loaded: LoadedScenario
+}
+
+/** Every combination of a file with a `matrix`, checked before any runs; null for a file without. */
+export function readMatrix(
+  text: string,
+  file: string,
+  overrides: readonly Override[] = [],
+  baseOf: BaseOf = noBase,
+): LoadedCell[] | null {
+  const { whole, place } = readWritten(text, file, overrides, baseOf, [file])
+  if (!whole.has('matrix')) return null
+  const cells = cellsOf((whole.toJS() as Mapping)['matrix'], overrides)
+  if ('what' in cells) throw place.error(cells.path, cells.what, cells.hint)
+  return cells.map(({ label, values, overrides: ofCell }) => {
+    const all = [...overrides, ...ofCell]
+    const written = readWritten(text, file, all, baseOf, [file])
+    written.whole.delete('matrix')
+    return { label, values, loaded: loadedOf(written, file, all) }
+  })
+}
+
+/** A file with its bases and overrides, not yet checked as a whole. */
+interface Written {
+  readonly whole: Document
+  readonly place: Places
+}
+
+function readWritten(
   text: string,
   file: string,
   overrides: readonly Override[],
   baseOf: BaseOf,
   seen: readonly string[],
-): LoadedScenario {
+): Written {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true })
   const place = new Places(file, document, lines, overrides)
@@ -67,11 +105,21 @@ function readExtending(
   const own = document.toJS() as Mapping
   const whole = new Document(
     withBases(own, { file, place, baseOf, seen }, (base, chain) => {
-      readExtending(base.text, base.file, [], baseOf, chain)
+      const below = readWritten(base.text, base.file, [], baseOf, chain)
+      below.whole.delete('matrix')
+      loadedOf(below, base.file, [])
     }),
   )
   // What the command line says changes the whole, not only what this file adds to its base.
   for (const override of overrides) applyOverride(whole, override)
+  return { whole, place }
+}
+
+function loadedOf(
+  { whole, place }: Written,
+  file: string,
+  overrides: readonly Override[],
+): LoadedScenario {
   const checked = scenarioSchema.safeParse(whole.toJS())
   if (!checked.success) {
     const [issue] = checked.error.issues
@@ -119,7 +167,10 @@ function applyOverride(document: Document, override: Override): void {
 /** What each key allows by itself, and the whole does not. */
 function checkTogether(scenario: Scenario, place: Places): void {
   const { verify, target, consumers, producers, topics } = scenario
-  const cells = producers.instances * slotsOf(scenario) * topics.queues * target.topology.masters
+  const lanes = topics.count * topics.queues * target.topology.masters
+  const cells = producers.instances * slotsOf(scenario) * lanes
+  checkTopics(scenario, lanes, place)
+  checkMode(scenario, place)
   checkLoad(scenario, place)
   checkThresholds(scenario, place)
   if (verify.sequence && consumers.instances > 0 && cells > ORDER_CELLS_MAX) {
@@ -163,6 +214,92 @@ function checkTogether(scenario: Scenario, place: Places): void {
       'nothing can be consumed from the null target',
       'set consumers.instances to 0',
     )
+  }
+}
+
+/** The lane of a message has 16 bits. */
+const LANES_MAX = 65_535
+/** Templates of frames that a producer may keep: one for each lane and kind of message. */
+const FRAMES_MAX = 65_536
+
+function checkTopics(scenario: Scenario, lanes: number, place: Places): void {
+  const { topics, message } = scenario
+  const { weights, queueWeights, keys, count, queues } = topics
+  const fault = (path: Path, what: string, hint: string) => place.error(path, what, hint)
+  if (lanes > LANES_MAX) {
+    const what = `${count} topics of ${queues} queues are ${lanes} queues, above ${LANES_MAX}`
+    throw fault(['topics', 'count'], what, 'use fewer topics or queues')
+  }
+  if (Array.isArray(weights) && weights.length !== count) {
+    const what = `${weights.length} weights for ${count} topics`
+    throw fault(['topics', 'weights'], what, 'write one for each topic, or zipf')
+  }
+  if (queueWeights !== null && queueWeights.length !== queues) {
+    const what = `${queueWeights.length} weights for ${queues} queues`
+    throw fault(['topics', 'queueWeights'], what, 'write one for each queue of a topic')
+  }
+  for (const [key, list] of [
+    ['weights', weights],
+    ['queueWeights', queueWeights],
+  ] as const) {
+    if (Array.isArray(list) && list.every((weight) => weight === 0)) {
+      throw fault(['topics', key], 'all weights are 0', 'one of them must be above 0')
+    }
+  }
+  if (keys.chooseQueue && keys.distribution === 'none') {
+    const what = 'keys choose the queue, and there are no keys'
+    throw fault(['topics', 'keys', 'chooseQueue'], what, 'set topics.keys.distribution')
+  }
+  if (keys.chooseQueue && (weights !== 'even' || queueWeights !== null)) {
+    const what = 'either keys choose the queue, or weights do'
+    throw fault(['topics', 'keys', 'chooseQueue'], what, 'leave out weights and queueWeights')
+  }
+  if (keys.distribution === 'hot' && keys.hotKeys >= keys.cardinality) {
+    const what = `${keys.hotKeys} hot keys of ${keys.cardinality} leave none that is not`
+    throw fault(['topics', 'keys', 'hotKeys'], what, 'make cardinality larger')
+  }
+  const kinds = kindsOf(scenario).length
+  if (kinds > 256 || kinds * lanes > FRAMES_MAX) {
+    const what = `${kinds} kinds of message (tags × properties) for ${lanes} queues are too many`
+    const key = message.tags === null ? 'properties' : 'tags'
+    throw fault(['message', key], what, `at most 256, and ${FRAMES_MAX} with all queues`)
+  }
+  if (message.tag !== null && message.tags !== null) {
+    const what = 'there is a tag, and a mix of tags as well'
+    throw fault(['message', 'tag'], what, 'leave one of them out')
+  }
+}
+
+/** What a request may hold, with what a message has around its body. */
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024
+const BATCH_ITEM_EXTRA_BYTES = 200
+/** Messages that one producer may have under way. */
+const UNDER_WAY_MAX = 1_048_576
+
+function checkMode(scenario: Scenario, place: Places): void {
+  const { producers, topics, load } = scenario
+  if (producers.mode === 'one-way') {
+    const search = load.findIndex(({ shape }) => shape === 'search')
+    if (search >= 0) {
+      const what = 'a search needs acknowledgements, and one-way messages have none'
+      throw place.error(['load', search, 'shape'], what, 'set producers.mode to sync')
+    }
+  }
+  if (producers.mode !== 'batch') return
+  const { size } = producers.batch
+  const largest = Math.max(...sizesOf(scenario).map(({ sizeBytes }) => sizeBytes))
+  if (size * (largest + BATCH_ITEM_EXTRA_BYTES) > REQUEST_BYTES_MAX) {
+    const what = `${size} messages of ${largest} bytes do not fit into a request of 4 MiB`
+    throw place.error(['producers', 'batch', 'size'], what, 'make batches or messages smaller')
+  }
+  if (size * producers.threads > UNDER_WAY_MAX) {
+    const what = `${producers.threads} senders of ${size} messages are above ${UNDER_WAY_MAX}`
+    throw place.error(['producers', 'batch', 'size'], what, 'use fewer senders or smaller batches')
+  }
+  if (topics.keys.chooseQueue) {
+    const what = 'messages of a batch go to one queue, so their keys cannot choose it'
+    const hint = 'leave out topics.keys.chooseQueue, or set producers.mode to sync'
+    throw place.error(['topics', 'keys', 'chooseQueue'], what, hint)
   }
 }
 

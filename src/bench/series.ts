@@ -28,6 +28,11 @@ interface Row {
   host: SeriesRow['host']
 }
 
+interface GroupBook {
+  readonly lags: LagBook
+  readonly receivedOf: Map<string, number>
+}
+
 /** Rows that may still get ticks; older ones give their histogram (a quarter of a megabyte) back. */
 const OPEN_ROWS = 5
 
@@ -36,8 +41,8 @@ export class Series {
   readonly #gridNs: number
   readonly #rows: Row[] = []
   readonly #phases = new Map<number, PhaseSums>()
-  readonly #lags = new LagBook()
-  readonly #totalReceivedOf = new Map<string, number>()
+  /** By group: how far it is behind, and what each of its members has received. */
+  readonly #groups = new Map<number, GroupBook>()
   readonly #totalAckedOf = new Map<string, number>()
   readonly #phaseAt: (atNs: number) => number | null
   #startNs: number
@@ -80,6 +85,16 @@ export class Series {
     return all
   }
 
+  /** Where the members of a group begin to read, until they tell it themselves. */
+  expect(
+    group: number,
+    lanes: readonly { readonly lane: number; readonly offset: number }[],
+    atNs: number,
+  ): void {
+    const positions = lanes.map(({ lane, offset }) => [lane, offset, offset, 0] as const)
+    this.#group(group).lags.onPositions(positions, atNs, null)
+  }
+
   onProducerTick(name: string, tick: ProducerTick): void {
     this.#totalAckedOf.set(name, tick.totalAcked)
     const row = this.#rowAt(tick.atNs)
@@ -97,16 +112,17 @@ export class Series {
   }
 
   onConsumerTick(name: string, tick: ConsumerTick): void {
-    this.#totalReceivedOf.set(name, tick.totalReceived)
+    const { lags, receivedOf } = this.#group(tick.groupIndex)
+    receivedOf.set(name, tick.totalReceived)
     const row = this.#rowAt(tick.atNs)
-    this.#lags.onPositions(tick.lanes, tick.atNs, row === null ? null : row.t)
+    lags.onPositions(tick.lanes, tick.atNs, row === null ? null : row.t)
     for (const receipts of tick.receipts) {
       this.phase(receipts.phase).addReceipts(receipts)
       if (row !== null) row.received += receipts.received
     }
     if (row === null) return
-    row.lag = this.#lags.messages
-    row.lagMs = this.#lags.ageMs(tick.atNs)
+    row.lag = this.lag
+    row.lagMs = Math.max(...[...this.#groups.values()].map((one) => one.lags.ageMs(tick.atNs)))
     this.lagMax = Math.max(this.lagMax, row.lag)
     if (row.phase === null) return
     const sums = this.phase(row.phase)
@@ -138,12 +154,38 @@ export class Series {
     return sum(this.#totalAckedOf)
   }
 
+  /** Of all groups together: each receives every message. */
   get totalReceived(): number {
-    return sum(this.#totalReceivedOf)
+    let total = 0
+    for (const { receivedOf } of this.#groups.values()) total += sum(receivedOf)
+    return total
   }
 
+  /** Every group has received at least so many. */
+  get leastReceived(): number {
+    const each = [...this.#groups.values()].map(({ receivedOf }) => sum(receivedOf))
+    return each.length === 0 ? 0 : Math.min(...each)
+  }
+
+  /** Messages by which the group is behind that is furthest behind. */
   get lag(): number {
-    return this.#lags.messages
+    let most = 0
+    for (const { lags } of this.#groups.values()) most = Math.max(most, lags.messages)
+    return most
+  }
+
+  /** Messages by which one group is behind. */
+  lagOf(group: number): number {
+    return this.#group(group).lags.messages
+  }
+
+  #group(index: number): GroupBook {
+    let group = this.#groups.get(index)
+    if (group === undefined) {
+      group = { lags: new LagBook(), receivedOf: new Map() }
+      this.#groups.set(index, group)
+    }
+    return group
   }
 
   /** What the broker says of the ends of its queues. */
@@ -151,12 +193,12 @@ export class Series {
     ends: readonly { readonly lane: number; readonly endOffset: number }[],
     atNs: number,
   ): void {
-    this.#lags.onEnds(ends, atNs)
+    for (const { lags } of this.#groups.values()) lags.onEnds(ends, atNs)
   }
 
-  /** The lag of each queue, now and over the window. */
-  laneLags(): LaneLag[] {
-    return this.#lags.lanes()
+  /** The lag of each queue in the eyes of a group, now and over the window. */
+  laneLags(group = 0): LaneLag[] {
+    return this.#group(group).lags.lanes()
   }
 
   /** The last whole second, for the live view; null before there is one. */

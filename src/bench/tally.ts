@@ -13,6 +13,8 @@ export interface PackedTally {
   readonly sentBytes: number
   readonly acked: number
   readonly failed: number
+  /** One-way messages that were handed to the network: of these nobody says more. */
+  readonly unanswered: number
   /** Due, and never sent: the phase was over before a sender was free. */
   readonly unsent: number
   /** Sent late because no sender was free. */
@@ -28,6 +30,7 @@ export class Tally {
   sentBytes = 0
   acked = 0
   failed = 0
+  unanswered = 0
   unsent = 0
   blocked = 0
   /** By outcome, of messages that were not acknowledged. */
@@ -47,7 +50,9 @@ export class Tally {
   }
 
   get isEmpty(): boolean {
-    return this.sent + this.acked + this.failed + this.unsent + this.scheduled === 0
+    return (
+      this.sent + this.acked + this.failed + this.unanswered + this.unsent + this.scheduled === 0
+    )
   }
 
   addError(outcome: number, messages: number): void {
@@ -60,9 +65,20 @@ export class Tally {
       const histogram = this[kind]
       if (histogram !== null && histogram.count > 0) latency[kind] = histogram.pack()
     }
-    const { phase, scheduled, sent, sentBytes, acked, failed, unsent, blocked } = this
-    const errors = [...this.errors]
-    return { phase, scheduled, sent, sentBytes, acked, failed, unsent, blocked, errors, latency }
+    const { phase, scheduled, sent, sentBytes, acked, failed, unanswered, unsent, blocked } = this
+    return {
+      phase,
+      scheduled,
+      sent,
+      sentBytes,
+      acked,
+      failed,
+      unanswered,
+      unsent,
+      blocked,
+      errors: [...this.errors],
+      latency,
+    }
   }
 
   reset(): void {
@@ -71,6 +87,7 @@ export class Tally {
     this.sentBytes = 0
     this.acked = 0
     this.failed = 0
+    this.unanswered = 0
     this.unsent = 0
     this.blocked = 0
     this.errors.clear()

@@ -47,8 +47,16 @@ export function frameSizesOf({ topic, group, broker, tag }: FrameNames): FrameSi
   const pairs = `UNIQ_KEY\u0001${MESSAGE_ID}\u0002WAIT\u0001true\u0002${tagPair}${BROKER_PAIRS}`
   const topicBytes = Buffer.byteLength(topic)
   return {
-    sendHeadBytes: new SendFrame({ topic, group, broker, tag, queueId: 0, idPrefix: ID_PREFIX })
-      .headBytes,
+    sendHeadBytes: new SendFrame({
+      topic,
+      group,
+      broker,
+      queueId: 0,
+      kind: { tag, properties: {} },
+      keyed: false,
+      oneWay: false,
+      idPrefix: ID_PREFIX,
+    }).headBytes,
     sendAnswerBytes: answerBytes(null, {
       MSG_REGION: 'DefaultRegion',
       TRACE_ON: 'true',

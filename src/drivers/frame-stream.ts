@@ -69,6 +69,11 @@ export class FrameStream {
     }
   }
 
+  /** Bytes that wait for the kernel to take them. */
+  get pendingBytes(): number {
+    return this.#closed ? 0 : this.#stream.pendingBytes()
+  }
+
   get isClosed(): boolean {
     return this.#closed
   }

@@ -45,6 +45,7 @@ function acknowledge(stream: ByteStream): void {
   const request = new SendAnswer()
   const reader = new FrameReader((bytes, start, end) => {
     request.read(bytes, start, end)
+    if (request.isOneWay) return
     const at = out.reserve(answer.length)
     answer.copy(out.bytes, at)
     let rest = request.opaque

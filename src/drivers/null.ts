@@ -11,15 +11,17 @@ import {
   type Durability,
   type Lane,
   type LaneOffsets,
-  LocalOutcome,
   type ProducerEvents,
   type ProducerLine,
   type ProducerOptions,
+  localOutcomeName,
 } from './driver.ts'
 import { MqError } from '../base/errors.ts'
 import { RocketmqProducer } from './rocketmq-producer.ts'
 
 const QUEUES = 8
+/** With many topics the lanes of all of them are one connection's all the same. */
+const LANES_MAX = 1024
 
 export class NullDriver implements Driver {
   readonly name = 'null'
@@ -43,15 +45,23 @@ export class NullDriver implements Driver {
     return Promise.resolve()
   }
 
-  lanes(): Promise<Lane[]> {
+  lanes(topics: readonly string[]): Promise<Lane[]> {
     const address = this.#address
-    const queues = Array.from({ length: QUEUES }, (_, queueId) => queueId)
-    return Promise.resolve(queues.map((queueId) => ({ broker: 'null', address, queueId })))
+    const lanes = topics.flatMap((topic) =>
+      Array.from({ length: QUEUES }, (_, queueId) => ({ topic, broker: 'null', address, queueId })),
+    )
+    return Promise.resolve(lanes.slice(0, LANES_MAX))
   }
 
   async openProducer(options: ProducerOptions, events: ProducerEvents): Promise<ProducerLine> {
     const prefix = '7F00000100000000'.padEnd(20, '0')
-    return RocketmqProducer.open(this.#world, await this.lanes(), prefix, options, events)
+    return RocketmqProducer.open(
+      this.#world,
+      await this.lanes(options.topics),
+      prefix,
+      options,
+      events,
+    )
   }
 
   openConsumer(): Promise<ConsumerLine> {
@@ -64,6 +74,10 @@ export class NullDriver implements Driver {
   }
 
   offsets(): Promise<LaneOffsets[]> {
+    return Promise.resolve([])
+  }
+
+  offsetsAt(): Promise<number[]> {
     return Promise.resolve([])
   }
 
@@ -80,8 +94,7 @@ export class NullDriver implements Driver {
   }
 
   outcomeName(outcome: number): string {
-    if (outcome === LocalOutcome.timeout) return 'TIMEOUT'
-    return outcome === LocalOutcome.connectionLost ? 'CONNECTION_LOST' : String(outcome)
+    return localOutcomeName(outcome) ?? String(outcome)
   }
 
   close(): void {

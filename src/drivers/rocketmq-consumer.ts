@@ -142,7 +142,7 @@ export class RocketmqConsumer implements ConsumerLine {
           })
           this.#streams.push(stream)
         }
-        const frame = this.#frameOf(wanted.queueId)
+        const frame = this.#frameOf(wanted)
         const index = this.#lanes.length
         this.#lanes.push({
           index,
@@ -161,8 +161,8 @@ export class RocketmqConsumer implements ConsumerLine {
     }
   }
 
-  #frameOf(queueId: number): PullFrame {
-    const { topic, group, batch, holdMs } = this.#options
+  #frameOf({ topic, queueId }: Lane): PullFrame {
+    const { group, batch, holdMs } = this.#options
     return new PullFrame({
       consumerGroup: group,
       topic,
@@ -203,13 +203,14 @@ export class RocketmqConsumer implements ConsumerLine {
     const open = this.#lanes[(opaque - FIRST_OPAQUE) % this.#lanes.length]
     if (open === undefined || open.waitsFor !== opaque) return
     open.waitsFor = 0
-    if (code === ResponseCode.SUCCESS && header !== null) {
-      this.#readRecords(open, bytes, answer.bodyStart, end)
-    }
+    const refusedAt =
+      code === ResponseCode.SUCCESS && header !== null
+        ? this.#readRecords(open, bytes, answer.bodyStart, end)
+        : null
     if (header !== null && isPullAnswer(code)) {
       const held = this.nowNs - open.sentNs > HELD_AT_LEAST_NS
       const moved = header.nextBeginOffset !== open.offset
-      open.offset = header.nextBeginOffset
+      open.offset = refusedAt ?? header.nextBeginOffset
       this.#events.onProgress(open.lane, open.offset, header.maxOffset)
       if (open.readyAtNs > this.nowNs) this.#pullLater(open, (open.readyAtNs - this.nowNs) / 1e6)
       else if (moved || held) this.#pull(open)
@@ -220,9 +221,11 @@ export class RocketmqConsumer implements ConsumerLine {
     this.#pullLater(open, RETRY_DELAY_MS)
   }
 
-  #readRecords(open: OpenLane, bytes: Buffer, start: number, end: number): void {
+  /** Null when all were taken; else the queue offset of the one that could not be worked on. */
+  #readRecords(open: OpenLane, bytes: Buffer, start: number, end: number): number | null {
     let at = start
     let count = 0
+    let refusedAt: number | null = null
     this.batches += 1
     while (at + 88 <= end) {
       const recordEnd = at + bytes.readInt32BE(at)
@@ -233,14 +236,22 @@ export class RocketmqConsumer implements ConsumerLine {
       const bodyEnd = bodyAt + 4 + bytes.readInt32BE(bodyAt)
       if (recordEnd > end || bodyEnd > recordEnd || bodyEnd < bodyAt + 4) {
         this.#events.onTrouble(open.lane, ResponseCode.SYSTEM_ERROR)
-        return
+        return null
+      }
+      const queueOffset = readI64(bytes, at + 20)
+      if (this.#events.accepts?.(open.lane) === false) {
+        this.#events.onTrouble(open.lane, LocalOutcome.processingFailed)
+        refusedAt = queueOffset
+        break
       }
       count += 1
-      this.#events.onMessage(open.lane, readI64(bytes, at + 20), bytes, bodyAt + 4, bodyEnd)
+      this.#events.onMessage(open.lane, queueOffset, bytes, bodyAt + 4, bodyEnd)
       at = recordEnd
     }
-    const workNs = count * this.#options.processingMs * 1e6
+    const { processingMs, retryMs } = this.#options
+    const workNs = (count * processingMs + (refusedAt === null ? 0 : retryMs)) * 1e6
     if (workNs > 0) open.readyAtNs = Math.max(open.readyAtNs, this.nowNs) + workNs
+    return refusedAt
   }
 
   #pullLater(open: OpenLane, delayMs: number): void {

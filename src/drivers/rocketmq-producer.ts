@@ -5,6 +5,9 @@
  * State of what is under way lies in typed arrays by slot. The opaque tells the slot: its value
  * above the base is `generation × slots + slot`, and must be the one the slot waits for, so that a
  * late or repeated answer settles nothing.
+ *
+ * One-way messages have no answer: their slots settle as `unanswered` in the turn after the kernel
+ * has taken their bytes, so that a socket that is full holds the senders back.
  */
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../world/clock.ts'
@@ -18,13 +21,19 @@ import {
 } from './driver.ts'
 import { FrameStream } from './frame-stream.ts'
 import { SendAnswer } from './send-answer.ts'
-import { FIRST_OPAQUE, OPAQUE_COUNT, SendFrame } from './send-frame.ts'
+import { BatchFrame, BatchItems } from './send-batch-frame.ts'
+import { FIRST_OPAQUE, OPAQUE_COUNT, SendFrame, type SendFrameFields } from './send-frame.ts'
 
 const TIMEOUT_TICK_MS = 100
+/** How soon a full socket is looked at again. */
+const FULL_SOCKET_MS = 1
 
 interface OpenLane {
   readonly stream: FrameStream
-  readonly frame: SendFrame
+  readonly lane: Lane
+  /** By kind of message, made when first used: with many topics most are not. */
+  readonly frames: (SendFrame | undefined)[]
+  batch: BatchFrame | null
 }
 
 export class RocketmqProducer implements ProducerLine {
@@ -34,6 +43,12 @@ export class RocketmqProducer implements ProducerLine {
   readonly #clock: Clock
   readonly #events: ProducerEvents
   readonly #slots: number
+  readonly #options: ProducerOptions
+  readonly #idPrefix: string
+  readonly #items: BatchItems
+  /** Slots of one-way messages whose bytes are on their way to the kernel. */
+  #handed: number[] = []
+  #settlesSoon = false
   readonly #timeoutNs: number
   readonly #streams: FrameStream[] = []
   readonly #openLanes: OpenLane[] = []
@@ -58,14 +73,15 @@ export class RocketmqProducer implements ProducerLine {
     options: ProducerOptions,
     events: ProducerEvents,
   ): Promise<RocketmqProducer> {
-    const producer = new RocketmqProducer(world.clock, lanes, options, events)
-    await producer.#connect(world, idPrefix, options)
+    const producer = new RocketmqProducer(world.clock, lanes, idPrefix, options, events)
+    await producer.#connect(world)
     return producer
   }
 
   private constructor(
     clock: Clock,
     lanes: readonly Lane[],
+    idPrefix: string,
     options: ProducerOptions,
     events: ProducerEvents,
   ) {
@@ -74,6 +90,11 @@ export class RocketmqProducer implements ProducerLine {
     this.lanes = lanes
     this.#events = events
     this.#slots = options.slots
+    this.#options = options
+    this.#idPrefix = idPrefix
+    this.#items = new BatchItems(
+      options.kinds.map((_, kind) => this.#fields({ topic: '', broker: '', queueId: 0 }, kind)),
+    )
     this.#generations = Math.floor(OPAQUE_COUNT / options.slots)
     this.#timeoutNs = options.timeoutMs * 1e6
     this.#waitsFor = new Int32Array(options.slots)
@@ -87,18 +108,41 @@ export class RocketmqProducer implements ProducerLine {
     return sum
   }
 
-  send(slot: number, lane: number, body: Buffer, start: number, end: number): void {
+  send(
+    slot: number,
+    lane: number,
+    body: Buffer,
+    start: number,
+    end: number,
+    kind = 0,
+    key = 0,
+  ): void {
     const open = this.#openLanes[lane]
     assert(open !== undefined, 'a message goes to a lane of the line')
-    assert(this.#waitsFor[slot] === 0, 'a slot has one message under way')
-    const opaque = this.#takeOpaque(slot)
-    this.#waitsFor[slot] = opaque
-    this.#sentNs[slot] = this.nowNs
-    const counter = this.#counter
-    this.#counter = (counter + 1) & 0xffff
+    const opaque = this.#beginSend(slot)
+    let frame = open.frames[kind]
+    if (frame === undefined) {
+      frame = new SendFrame(this.#fields(open.lane, kind))
+      open.frames[kind] = frame
+    }
     const { out } = open.stream
     const sinceMonthMs = this.#bornMs - this.#monthStartMs
-    open.frame.write(out, opaque, this.#bornMs, sinceMonthMs, counter, body, start, end)
+    const counter = this.#takeCounter()
+    frame.write(out, opaque, this.#bornMs, sinceMonthMs, counter, body, start, end, key)
+  }
+
+  addToBatch(body: Buffer, start: number, end: number, kind: number, key: number): void {
+    const sinceMonthMs = this.#bornMs - this.#monthStartMs
+    this.#items.add(body, start, end, kind, key, sinceMonthMs, this.#takeCounter())
+  }
+
+  sendBatch(slot: number, lane: number): void {
+    const open = this.#openLanes[lane]
+    assert(open !== undefined, 'a batch goes to a lane of the line')
+    const opaque = this.#beginSend(slot)
+    open.batch ??= new BatchFrame(this.#fields(open.lane, 0))
+    open.batch.write(open.stream.out, opaque, this.#bornMs, this.#items)
+    this.#items.clear()
   }
 
   turn(work: () => void): void {
@@ -113,7 +157,34 @@ export class RocketmqProducer implements ProducerLine {
     for (const stream of this.#streams) stream.close()
   }
 
-  async #connect(world: World, idPrefix: string, options: ProducerOptions): Promise<void> {
+  /** The opaque under which the slot waits from now on. */
+  #beginSend(slot: number): number {
+    assert(this.#waitsFor[slot] === 0, 'a slot has one message under way')
+    const opaque = this.#takeOpaque(slot)
+    if (this.#options.oneWay) {
+      this.#handed.push(slot)
+      return opaque
+    }
+    this.#waitsFor[slot] = opaque
+    this.#sentNs[slot] = this.nowNs
+    return opaque
+  }
+
+  #takeCounter(): number {
+    const counter = this.#counter
+    this.#counter = (counter + 1) & 0xffff
+    return counter
+  }
+
+  #fields(lane: Pick<Lane, 'topic' | 'broker' | 'queueId'>, index: number): SendFrameFields {
+    const { group, kinds, keyed, oneWay } = this.#options
+    const kind = kinds[index]
+    assert(kind !== undefined, 'a message is of a kind of the line')
+    const { topic, broker, queueId } = lane
+    return { group, topic, broker, queueId, kind, keyed, oneWay, idPrefix: this.#idPrefix }
+  }
+
+  async #connect(world: World): Promise<void> {
     const onFrame = (bytes: Buffer, start: number, end: number) => {
       this.#onFrame(bytes, start, end)
     }
@@ -141,10 +212,7 @@ export class RocketmqProducer implements ProducerLine {
     for (const lane of this.lanes) {
       const stream = this.#streams.find(({ address }) => address === lane.address)
       assert(stream !== undefined, 'every lane has a connection')
-      const { topic, group, tag } = options
-      const { broker, queueId } = lane
-      const frame = new SendFrame({ topic, group, tag, broker, queueId, idPrefix })
-      this.#openLanes.push({ stream, frame })
+      this.#openLanes.push({ stream, lane, frames: [], batch: null })
     }
     this.#stopTicks = this.#clock.every(TIMEOUT_TICK_MS, () => {
       this.turn(() => {
@@ -166,6 +234,29 @@ export class RocketmqProducer implements ProducerLine {
 
   #endTurn(): void {
     for (const stream of this.#streams) stream.flush()
+    if (this.#handed.length > 0 && !this.#settlesSoon) {
+      this.#settlesSoon = true
+      this.#clock.atEndOfTurn(() => {
+        this.#settleHanded()
+      })
+    }
+  }
+
+  /** What the kernel has taken is all that will ever be known of one-way messages. */
+  #settleHanded(): void {
+    if (this.#broken) return
+    if (this.#streams.some(({ pendingBytes }) => pendingBytes > 0)) {
+      this.#clock.after(FULL_SOCKET_MS, () => {
+        this.#settleHanded()
+      })
+      return
+    }
+    this.#settlesSoon = false
+    const handed = this.#handed
+    this.#handed = []
+    this.turn(() => {
+      for (const slot of handed) this.#events.onSettled(slot, LocalOutcome.unanswered)
+    })
   }
 
   #takeOpaque(slot: number): number {
@@ -204,6 +295,9 @@ export class RocketmqProducer implements ProducerLine {
     this.#stopTicks()
     this.#startTurn()
     this.#events.onBroken(`the connection to ${address} is gone: ${why}`)
+    for (const slot of this.#handed.splice(0)) {
+      this.#events.onSettled(slot, LocalOutcome.connectionLost)
+    }
     for (let slot = 0; slot < this.#slots; slot += 1) {
       if (this.#waitsFor[slot] === 0) continue
       this.#waitsFor[slot] = 0

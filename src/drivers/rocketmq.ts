@@ -20,10 +20,10 @@ import {
   type Durability,
   type Lane,
   type LaneOffsets,
-  LocalOutcome,
   type ProducerEvents,
   type ProducerLine,
   type ProducerOptions,
+  localOutcomeName,
 } from './driver.ts'
 import { durabilityOf } from './rocketmq-durability.ts'
 import { RocketmqConsumer } from './rocketmq-consumer.ts'
@@ -33,6 +33,9 @@ const TIMEOUT_MS = 5_000
 const ROUTE_WAIT_MS = 15_000
 const ROUTE_POLL_MS = 50
 const MASTER_ID = 0
+/** Questions under way at once when there are many topics or lanes. */
+const TOPICS_AT_ONCE = 32
+const LANES_AT_ONCE = 128
 const PERM_READ_WRITE = 6
 const WRITE_BIT = 2
 
@@ -110,34 +113,42 @@ export class RocketmqDriver implements Driver {
     }
   }
 
-  async lanes(topic: string): Promise<Lane[]> {
-    const lanes = await this.#lanesOrNull(topic)
-    if (lanes === null || lanes.length === 0) throw new MqError('TOPIC_NOT_FOUND', { topic })
-    return lanes
+  async lanes(topics: readonly string[]): Promise<Lane[]> {
+    const found = await inTurns(topics, TOPICS_AT_ONCE, async (topic) => {
+      const lanes = await this.#lanesOrNull(topic)
+      if (lanes === null || lanes.length === 0) throw new MqError('TOPIC_NOT_FOUND', { topic })
+      return lanes
+    })
+    return found.flat()
   }
 
   async openProducer(options: ProducerOptions, events: ProducerEvents): Promise<ProducerLine> {
-    const lanes = await this.lanes(options.topic)
+    const lanes = await this.lanes(options.topics)
     return RocketmqProducer.open(this.#world, lanes, idPrefix(this.#world), options, events)
   }
 
   async openConsumer(options: ConsumerOptions, events: ConsumerEvents): Promise<ConsumerLine> {
-    const lanes = await this.lanes(options.topic)
+    const lanes = await this.lanes(options.topics)
     return RocketmqConsumer.open(this.#world, lanes, options, events)
   }
 
-  async offsets(topic: string): Promise<LaneOffsets[]> {
-    const lanes = await this.lanes(topic)
-    return Promise.all(
-      lanes.map(async ({ address, queueId }, lane) => {
-        const [min, max] = await Promise.all([
-          this.#ask(address, RequestCode.GET_MIN_OFFSET, { topic, queueId }),
-          this.#ask(address, RequestCode.GET_MAX_OFFSET, { topic, queueId }),
-        ])
-        const minOffset = Number(min.ext['offset'])
-        return { lane, minOffset, endOffset: Number(max.ext['offset']) }
-      }),
-    )
+  offsets(lanes: readonly Lane[]): Promise<LaneOffsets[]> {
+    return inTurns(lanes, LANES_AT_ONCE, async ({ topic, address, queueId }, lane) => {
+      const [min, max] = await Promise.all([
+        this.#ask(address, RequestCode.GET_MIN_OFFSET, { topic, queueId }),
+        this.#ask(address, RequestCode.GET_MAX_OFFSET, { topic, queueId }),
+      ])
+      const minOffset = Number(min.ext['offset'])
+      return { lane, minOffset, endOffset: Number(max.ext['offset']) }
+    })
+  }
+
+  offsetsAt(lanes: readonly Lane[], wallMs: number): Promise<number[]> {
+    return inTurns(lanes, LANES_AT_ONCE, async ({ topic, address, queueId }) => {
+      const ext = { topic, queueId, timestamp: Math.max(0, Math.floor(wallMs)) }
+      const answer = await this.#ask(address, RequestCode.SEARCH_OFFSET_BY_TIMESTAMP, ext)
+      return Number(answer.ext['offset'])
+    })
   }
 
   async brokerFacts(): Promise<BrokerFacts[]> {
@@ -160,9 +171,7 @@ export class RocketmqDriver implements Driver {
   }
 
   outcomeName(outcome: number): string {
-    if (outcome === LocalOutcome.timeout) return 'TIMEOUT'
-    if (outcome === LocalOutcome.connectionLost) return 'CONNECTION_LOST'
-    return responseCodeName(outcome)
+    return localOutcomeName(outcome) ?? responseCodeName(outcome)
   }
 
   close(): void {
@@ -189,7 +198,7 @@ export class RocketmqDriver implements Driver {
       const address = broker?.brokerAddrs.get(MASTER_ID)
       if (address === undefined || (queue.perm & WRITE_BIT) === 0) continue
       for (let queueId = 0; queueId < queue.writeQueueNums; queueId += 1) {
-        lanes.push({ broker: queue.brokerName, address, queueId })
+        lanes.push({ topic, broker: queue.brokerName, address, queueId })
       }
     }
     return lanes.sort((a, b) =>
@@ -251,6 +260,20 @@ export class RocketmqDriver implements Driver {
     if (answer.code !== ResponseCode.SUCCESS) throw refused(answer, String(code), address)
     return answer
   }
+}
+
+/** Maps with so many under way at once; the results are in the order of the items. */
+async function inTurns<Item, Result>(
+  items: readonly Item[],
+  atOnce: number,
+  work: (item: Item, index: number) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = []
+  for (let from = 0; from < items.length; from += atOnce) {
+    const part = items.slice(from, from + atOnce)
+    results.push(...(await Promise.all(part.map((item, index) => work(item, from + index)))))
+  }
+  return results
 }
 
 function refused(answer: Command, what: string, address: string): MqError {

@@ -14,12 +14,16 @@ const QUE = 0x7175_6522
 const COMMA = 0x2c
 const COLON = 0x3a
 const ZERO = 0x30
+/** From the name of the opaque back to the digit of the flag: `2,"language":"JAVA",`. */
+const FLAG_BACK = 20
 /** Bytes of `"opaque":`. */
 const NAME_BYTES = 9
 
 export class SendAnswer {
   code = 0
   opaque = 0
+  /** Of a request that was scanned: its sender waits for no answer. */
+  isOneWay = false
   /** From the header's end back to the name of the opaque; 0 before the first answer. */
   #distance = 0
 
@@ -32,6 +36,7 @@ export class SendAnswer {
     const command = decodeFrame(bytes, start, end)
     this.code = command.code
     this.opaque = command.opaque
+    this.isOneWay = command.isOneway
     return command.isResponse
   }
 
@@ -67,6 +72,8 @@ export class SendAnswer {
     if (digits !== 10) return false
     this.code = code
     this.opaque = opaque
+    // `"flag":2,"language":"JAVA",` stands before the opaque in what our own senders write.
+    this.isOneWay = bytes[name - FLAG_BACK] === ZERO + 2 && bytes[name - FLAG_BACK - 1] === COLON
     return true
   }
 

@@ -29,12 +29,17 @@ export function headline(result: BenchResult): string {
 /** Label and text of the lines at the top. */
 export function summaryLines(result: BenchResult): [label: string, text: string][] {
   const { totals, durability, environment, client } = result
-  const { acked, received } = totals.rates
+  const { acked, received, sent } = totals.rates
+  const seconds = windowSeconds(result)
   const lines: [string, string][] = [
-    ['produced', rateText(acked, totals.acked, windowSeconds(result))],
+    isOneWay(result) && sent !== null
+      ? ['sent', `${rateText(sent, totals.sent, seconds)}, one way: nobody acknowledges them`]
+      : ['produced', rateText(acked, totals.acked, seconds)],
   ]
   if (result.lag.groups.length > 0) {
-    lines.push(['consumed', rateText(received, totals.received, windowSeconds(result))])
+    const groups = result.lag.groups.length
+    const each = groups > 1 ? `, by ${groups} groups together` : ''
+    lines.push(['consumed', rateText(received, totals.received, seconds) + each])
   }
   lines.push(['failed', failedText(result)])
   const { pacing } = result
@@ -68,21 +73,34 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
   if (versions.length > 0)
     lines.push([
       'target',
-      `${versions.join(', ')}; topic ${environment.target.topic}, ${environment.target.lanes} queues`,
+      `${versions.join(', ')}; ${topicsText(environment.target)}, ${environment.target.lanes} queues`,
     ])
+  const refused = totals.consumerTroubles['PROCESSING_FAILED'] ?? 0
+  if (refused > 0) lines.push(['retried', `${grouped(refused)} times a message was read again`])
   for (const group of result.lag.groups) {
     const isMany = result.phases.filter(({ excluded }) => excluded === null).length > 1
-    lines.push(['lag', lagText(group, isMany)])
+    const of = result.lag.groups.length > 1 ? `${group.name}: ` : ''
+    lines.push(['lag', of + lagText(group, isMany)])
     const { skew, queues } = group
-    if (skew !== null && queues.length > 1) {
+    const queueCount = Math.max(group.queueCount, queues.length)
+    if (skew !== null && queueCount > 1 && group === result.lag.groups[0]) {
       const { fullest, maxToMean } = skew
       lines.push([
         'queues',
-        `${queues.length}, the fullest (${fullest}) has ${maxToMean.toFixed(2)} × the mean`,
+        `${queueCount}, the fullest (${fullest}) has ${maxToMean.toFixed(2)} × the mean`,
       ])
     }
   }
   return lines
+}
+
+/** Nobody acknowledged anything, and nobody was to. */
+export function isOneWay({ totals }: BenchResult): boolean {
+  return totals.unanswered > 0 && totals.acked === 0
+}
+
+function topicsText({ topic, topics }: BenchResult['environment']['target']): string {
+  return topics > 1 ? `${grouped(topics)} topics from ${topic} on` : `topic ${topic}`
 }
 
 function lagText(group: BenchResult['lag']['groups'][number], isMany: boolean): string {
@@ -121,11 +139,17 @@ function failedText({ totals }: BenchResult): string {
   return `${grouped(totals.failed)} of ${grouped(totals.sent)}${pending}${codes.length > 0 ? ` (${codes.join(', ')})` : ''}`
 }
 
-function integrityText({ integrity, wholeRun }: BenchResult): string {
+function integrityText(result: BenchResult): string {
+  const { integrity, wholeRun } = result
   if (integrity.violations.length > 0) return integrity.violations.join('; ')
   const { stored, acked } = integrity.conservation
   const growth =
     stored === null ? '' : `; queues grew by ${grouped(stored)} for ${grouped(acked)} acknowledged`
+  if (isOneWay(result) && integrity.unreceived !== null) {
+    const { unreceived } = integrity
+    const arrived = `${grouped(unreceived)} of ${grouped(wholeRun.sent)} one-way messages did not arrive${growth}`
+    return `${arrived}; loss not judged: ${integrity.why ?? ''}`
+  }
   if (integrity.why !== null) {
     const open =
       integrity.unverified > 0
@@ -277,7 +301,7 @@ export function queueTable({ lag }: BenchResult): Table {
     rightFrom: 1,
     rows: lag.groups.flatMap(({ queues }) =>
       queues.map((queue) => [
-        `${queue.broker}/${queue.queueId}`,
+        `${queue.topic === '' ? '' : `${queue.topic} `}${queue.broker}/${queue.queueId}`,
         queue.stored === null ? '-' : grouped(queue.stored),
         grouped(queue.atEnd),
         grouped(queue.max),

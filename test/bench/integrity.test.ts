@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { judgeIntegrity, type IntegrityInput } from '../../src/bench/integrity.ts'
+import { judgeGroups, judgeIntegrity, type IntegrityInput } from '../../src/bench/integrity.ts'
 import { Ledger } from '../../src/bench/ledger.ts'
 import { HEADER_BYTES, isIntact, seal, writeHeader } from '../../src/bench/message.ts'
 import { PayloadPool } from '../../src/bench/payload.ts'
@@ -267,6 +267,38 @@ describe('the verdict on integrity', () => {
   it('finds a sum that does not add up', () => {
     const verdict = judgeIntegrity({ ...aRun(1000, {}), acked: 990, stored: 1000 })
     expect(verdict.conservation.balanced).toBe(false)
+  })
+
+  it('calls no one-way message lost or out of order, and says how many did not arrive', () => {
+    const input = { ...aRun(1000, { lose: [4, 5] }), acked: 0, unanswered: 1000, stored: 998 }
+    const verdict = judgeIntegrity({ ...input, oneWay: true })
+    expect([verdict.lost, verdict.unreceived, verdict.violations]).toEqual([null, 2, []])
+    expect(verdict.why).toContain('never acknowledged')
+    expect(verdict.conservation).toMatchObject({ balanced: true, storedExplained: true })
+    const early = judgeIntegrity({ ...input, oneWay: true, drained: false })
+    expect(early.unreceived).toBeNull()
+  })
+
+  it('still finds a one-way message that came twice', () => {
+    const input = { ...aRun(1000, { twice: [7] }), acked: 0, unanswered: 1000, oneWay: true }
+    expect(judgeIntegrity(input).violations).toEqual(['1 messages were received more than once'])
+  })
+
+  it('judges each group by itself: each must have received everything', () => {
+    const { receipts: whole, ...input } = aRun(100, {})
+    const { receipts: short } = aRun(100, { lose: [42] })
+    const verdict = judgeGroups(input, [
+      { name: 'one', receipts: whole },
+      { name: 'two', receipts: short },
+    ])
+    expect([verdict.lost, verdict.violations]).toEqual([
+      1,
+      ['group two: 1 acknowledged messages were never received'],
+    ])
+    expect(verdict.groups.map(({ name, received, lost }) => [name, received, lost])).toEqual([
+      ['one', 100, 0],
+      ['two', 99, 1],
+    ])
   })
 
   it('says that it cannot tell when nobody consumed', () => {

@@ -11,7 +11,12 @@ beforeAll(loadHistograms)
 
 /** A line whose clock and answers the test holds in its hand. */
 class HandLine implements ProducerLine {
-  readonly lanes = [0, 1, 2].map((queueId) => ({ broker: 'b', address: 'x:1', queueId }))
+  readonly lanes = [0, 1, 2].map((queueId) => ({
+    topic: 'T',
+    broker: 'b',
+    address: 'x:1',
+    queueId,
+  }))
   readonly sentBytes = 0
   readonly strayAnswers = 0
   nowNs = 0
@@ -19,6 +24,17 @@ class HandLine implements ProducerLine {
 
   send(slot: number, lane: number, body: Buffer, start: number): void {
     this.sent.push({ slot, lane, sequence: body.readUInt32BE(start + 12) })
+  }
+
+  readonly batch: number[] = []
+  readonly batches: { slot: number; lane: number; sequences: number[] }[] = []
+
+  addToBatch(body: Buffer, start: number): void {
+    this.batch.push(body.readUInt32BE(start + 12))
+  }
+
+  sendBatch(slot: number, lane: number): void {
+    this.batches.push({ slot, lane, sequences: this.batch.splice(0) })
   }
 
   turn(work: () => void): void {
@@ -54,14 +70,22 @@ function latencyOf(load: ProducerLoad, kind: ProducerLatency) {
   return { count: histogram.count, minMs: summary?.minMs, maxMs: histogram.maxMs }
 }
 
-function aLoad(slots = 2) {
+function aLoad(slots = 2, changes: { batchSize?: number; lingerMs?: number } = {}) {
   const pool = new PayloadPool({
     sizes: [{ sizeBytes: 64, weight: 1 }],
     count: 2,
     entropy: 1,
     seed: 1,
   })
-  const options = { producer: 0, producers: 1, runId: 1, slots, sequence: true, checksum: true }
+  const options = {
+    producer: 0,
+    producers: 1,
+    runId: 1,
+    slots,
+    sequence: true,
+    checksum: true,
+    ...changes,
+  }
   const wishes: number[] = []
   const load = new ProducerLoad(pool, options, (atNs) => {
     wishes.push(atNs)
@@ -262,5 +286,78 @@ describe('open load', () => {
       [1, 2],
       [2, 2],
     ])
+  })
+})
+
+describe('a load of batches', () => {
+  it('fills every request of a closed load, and gives each message its own number', () => {
+    const { load, line } = aLoad(2, { batchSize: 3 })
+    load.start(line, closed(0, 1e9))
+    load.onSettled(0, 0)
+    expect(line.batches).toEqual([
+      { slot: 0, lane: 0, sequences: [0, 1, 2] },
+      { slot: 1, lane: 1, sequences: [3, 4, 5] },
+      { slot: 0, lane: 2, sequences: [6, 7, 8] },
+    ])
+    expect([load.totalSent, load.totalAcked, load.pending]).toEqual([9, 3, 6])
+  })
+
+  it('sends what is due together when nothing is to be waited for', () => {
+    const { load, line } = aLoad(4, { batchSize: 3 })
+    load.start(line, open(1000, 1))
+    line.nowNs = 4e6
+    load.pump()
+    expect(line.batches.map(({ sequences }) => sequences)).toEqual([[0], [1, 2, 3], [4]])
+  })
+
+  it('waits for others as long as it may, and not longer', () => {
+    const { load, line, wishes } = aLoad(4, { batchSize: 10, lingerMs: 2 })
+    load.start(line, open(1000, 1))
+    line.nowNs = 1e6
+    load.pump()
+    expect([line.batches, load.pending]).toEqual([[], 2])
+    expect(wishes.at(-1)).toBe(2e6)
+    line.nowNs = 2e6
+    load.pump()
+    expect(line.batches.map(({ sequences }) => sequences)).toEqual([[0, 1, 2]])
+    line.nowNs = 5e6
+    load.onSettled(line.batches[0]?.slot ?? 0, 0)
+    const [tally] = load.takeTallies()
+    const response = tally?.latency.response
+    expect(response === undefined ? null : LatencyHistogram.decode(response).maxMs).toBe(5)
+    expect([tally?.acked, tally?.latency.service === undefined]).toEqual([3, false])
+  })
+
+  it('sends what waits when the phase ends, and counts it to this phase', () => {
+    const { load, line } = aLoad(4, { batchSize: 10, lingerMs: 100 })
+    load.start(line, open(1000, 0.003))
+    line.nowNs = 2.5e6
+    load.pump()
+    expect(line.batches).toEqual([])
+    load.halt()
+    expect(line.batches.map(({ sequences }) => sequences)).toEqual([[0, 1, 2]])
+    expect(load.pendingByPhase()).toEqual([[0, 3]])
+  })
+
+  it('lists all messages of a request that failed', () => {
+    const { load, line } = aLoad(1, { batchSize: 3 })
+    load.start(line, closed(0, 1e9))
+    load.onSettled(0, 2)
+    load.halt()
+    const [tally] = load.takeTallies()
+    expect([tally?.failed, tally?.errors]).toEqual([3, [[2, 3]]])
+    expect([...load.packedLedger().unacknowledged]).toEqual([0, 1, 2, 3, 4, 5])
+  })
+})
+
+describe('a load of one-way messages', () => {
+  it('counts what the network took, and calls none of it acknowledged or failed', () => {
+    const { load, line } = aLoad(2)
+    load.start(line, closed(0, 1e9))
+    for (const slot of [0, 1]) load.onSettled(slot, LocalOutcome.unanswered)
+    const [tally] = load.takeTallies()
+    expect([tally?.sent, tally?.acked, tally?.failed, tally?.unanswered]).toEqual([4, 0, 0, 2])
+    expect(tally?.latency).toEqual({})
+    expect(load.totalSent).toBe(load.totalUnanswered + load.pending)
   })
 })

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { MqError } from '../../src/base/errors.ts'
 import { type OverrideFlags, overridesOf } from '../../src/bench/overrides.ts'
-import { type Override, readScenario } from '../../src/bench/scenario.ts'
+import { type Override, readMatrix, readScenario } from '../../src/bench/scenario.ts'
 
 const scenarios = path.join(import.meta.dirname, '../../scenarios')
 
@@ -26,6 +26,7 @@ describe('the scenarios that ship', () => {
     'large-messages',
     'latency-5k',
     'many-connections',
+    'many-topics',
     'peak',
     'pressure-80x500',
     'saturation-search',
@@ -123,6 +124,76 @@ describe('a wrong scenario', () => {
       'a model that does not exist',
       'load: [{model: ajar}]',
       'my.yaml:3:9: load.0.model: expected one of closed, open, idle',
+    ],
+    [
+      'weights that are not one for each topic',
+      'topics: {count: 3, weights: [1, 2]}',
+      'my.yaml:3:20: 2 weights for 3 topics',
+    ],
+    [
+      'weights that are not one for each queue',
+      'topics: {queues: 2, queueWeights: [1]}',
+      'my.yaml:3:21: 1 weights for 2 queues',
+    ],
+    [
+      'weights of which none is above zero',
+      'topics: {queues: 2, queueWeights: [0, 0]}',
+      'my.yaml:3:21: all weights are 0',
+    ],
+    [
+      'more queues than a message can name',
+      'topics: {count: 10000, queues: 16}',
+      'my.yaml:3:10: 10000 topics of 16 queues are 160000 queues, above 65535',
+    ],
+    [
+      'keys that choose the queue without keys',
+      'topics: {keys: {chooseQueue: true}}',
+      'my.yaml:3:17: keys choose the queue, and there are no keys',
+    ],
+    [
+      'keys and weights that both choose the queue',
+      'topics: {queueWeights: [1, 1], queues: 2, keys: {distribution: zipf, chooseQueue: true}}',
+      'my.yaml:3:70: either keys choose the queue, or weights do',
+    ],
+    [
+      'hot keys that are all keys',
+      'topics: {keys: {distribution: hot, hotKeys: 10, cardinality: 10}}',
+      'my.yaml:3:36: 10 hot keys of 10 leave none that is not',
+    ],
+    [
+      'a tag and a mix of tags',
+      'message: {tag: a, tags: [{tag: b}]}',
+      'my.yaml:3:11: there is a tag, and a mix of tags as well',
+    ],
+    [
+      'a property that RocketMQ would take for its own',
+      'message: {properties: {KEYS: x}}',
+      'my.yaml:3:11: message.properties: expected names that begin with a small letter, and texts without control characters; or a list of {set, weight}',
+    ],
+    [
+      'a batch that no request holds',
+      'producers: {mode: batch, batch: {size: 4096}}\nmessage: {size: 4KiB}',
+      'my.yaml:3:34: 4096 messages of 4096 bytes do not fit into a request of 4 MiB',
+    ],
+    [
+      'a batch whose keys choose the queue',
+      'producers: {mode: batch}\ntopics: {keys: {distribution: zipf, chooseQueue: true}}',
+      'my.yaml:4:37: messages of a batch go to one queue, so their keys cannot choose it',
+    ],
+    [
+      'a search without acknowledgements',
+      'producers: {mode: one-way}\nload: [{model: open, shape: search, from: 1k/s, to: 2k/s, sla: rate.acked > 1/s}]',
+      'my.yaml:4:22: a search needs acknowledgements, and one-way messages have none',
+    ],
+    [
+      'a start that is no position',
+      'consumers: {startAt: yesterday}',
+      'my.yaml:3:13: consumers.startAt: expected end, beginning, or a duration such as 10m',
+    ],
+    [
+      'a matrix where one run is wanted',
+      'matrix: {producers.threads: [1, 2]}',
+      'my.yaml:3:1: a matrix is many runs, and one is wanted here',
     ],
     [
       'an open load without a rate',
@@ -259,6 +330,49 @@ describe('a wrong scenario', () => {
     const error = errorOf('version: 1\nname: x\n', [override])
     expect(error.message).toBe('--set producers.treads=3: unknown key producers.treads')
     expect(error.hint).toBe('did you mean threads?')
+  })
+})
+
+describe('a matrix', () => {
+  const matrix = (text: string, overrides: Override[] = []) =>
+    readMatrix(`version: 1\nname: m\n${text}\n`, 'my.yaml', overrides)
+
+  it('is every combination, the last path changing first', () => {
+    const cells = matrix('matrix: {producers.threads: [1, 2], message.size: [100B, 1KiB]}')
+    expect(cells?.map(({ label }) => label)).toEqual([
+      'producers.threads=1 message.size=100B',
+      'producers.threads=1 message.size=1KiB',
+      'producers.threads=2 message.size=100B',
+      'producers.threads=2 message.size=1KiB',
+    ])
+    const last = cells?.[3]?.loaded.scenario
+    expect([last?.producers.threads, last?.message.size]).toEqual([2, 1024])
+    expect(new Set(cells?.map(({ loaded }) => loaded.hash)).size).toBe(4)
+  })
+
+  it('is none in a scenario without one', () => {
+    expect(matrix('seed: 1')).toBeNull()
+  })
+
+  it.each([
+    ['matrix: [1, 2]', 'my.yaml:3:1: a matrix is paths with lists of values'],
+    ['matrix: {}', 'my.yaml:3:1: a matrix without values'],
+    ['matrix: {producers.threads: 4}', 'my.yaml:3:10: producers.threads needs a list of values'],
+    ['matrix: {producers.thread: [1]}', 'matrix producers.thread=1: unknown key producers.thread'],
+    ['matrix: {producers.threads: [0]}', 'matrix producers.threads=0: producers.threads: expected'],
+    [
+      `matrix: {seed: [${Array.from({ length: 201 }, (_, index) => index).join()}]}`,
+      'my.yaml:3:10: more than 200 combinations',
+    ],
+  ])('%s is refused before anything runs', (text, message) => {
+    expect(() => matrix(text)).toThrow(message)
+  })
+
+  it('does not fight with the command line', () => {
+    const override = { path: 'producers.threads', value: '9', source: '--threads 9' }
+    expect(() => matrix('matrix: {producers.threads: [1, 2]}', [override])).toThrow(
+      'my.yaml:3:10: --threads 9 and the matrix both set producers.threads',
+    )
   })
 })
 

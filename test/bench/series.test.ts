@@ -22,6 +22,7 @@ function aTick(second: number, acked: number, latencyMs = 1): ProducerTick {
         sentBytes: 0,
         acked,
         failed: 0,
+        unanswered: 0,
         unsent: 0,
         blocked: 0,
         errors: [],
@@ -37,6 +38,7 @@ function aTick(second: number, acked: number, latencyMs = 1): ProducerTick {
 function aConsumerTick(second: number, changes: Partial<ConsumerTick>): ConsumerTick {
   return {
     kind: 'consumer-tick',
+    groupIndex: 0,
     atNs: START_NS + second * 1e9,
     receipts: [],
     totalReceived: 0,

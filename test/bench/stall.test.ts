@@ -47,7 +47,15 @@ async function tallyOfStalled(model: 'closed' | 'open'): Promise<PackedTally> {
   )
   const driver = new NullDriver(nodeWorld, proxy.address)
   const line = await driver.openProducer(
-    { topic: 'T', group: 'G', slots: SLOTS, timeoutMs: 30_000, tag: null },
+    {
+      topics: ['T'],
+      group: 'G',
+      slots: SLOTS,
+      timeoutMs: 30_000,
+      kinds: [{ tag: null, properties: {} }],
+      keyed: false,
+      oneWay: false,
+    },
     {
       onSettled: (slot, outcome) => {
         load.onSettled(slot, outcome)

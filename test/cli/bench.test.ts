@@ -345,6 +345,45 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
     ])
   })
 
+  it('runs every combination of a matrix: batches and one-way messages over topics, groups, keys and tags', async () => {
+    const file = path.join(home.directory, 'matrix.yaml')
+    await writeFile(
+      file,
+      `version: 1
+name: modes
+topics: {count: 3, queues: 2, weights: zipf, keys: {distribution: hot, cardinality: 50}}
+producers: {instances: 2, threads: 4, batch: {size: 8, linger: 1ms}}
+consumers: {instances: 2, groups: 2, failRate: 2%, retryAfter: 1ms}
+message: {size: 100B, tags: [{tag: a, weight: 3}, {tag: null}], properties: {region: eu}}
+matrix: {producers.mode: [batch, one-way]}
+load: [{model: open, rate: 400/s, for: 1s}]
+drain: {timeout: 20s}
+validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
+`,
+    )
+    const { exitCode, document } = await home.json(['bench', file, ...short])
+    expect([exitCode, document.kind, document.runs.length]).toEqual([0, 'matrix', 2])
+    const results = await Promise.all(
+      document.runs.map(async ({ runId }: { runId: string }) =>
+        resultSchema.parse((await home.json(['bench', 'report', runId])).document),
+      ),
+    )
+    for (const { integrity, environment, lag, wholeRun } of results) {
+      const { sent, acked, failed, unanswered, pending, stored } = integrity.conservation
+      expect(integrity.violations).toEqual([])
+      expect(sent).toBe(acked + failed + unanswered + pending)
+      expect(stored).toBe(sent)
+      expect(environment.target).toMatchObject({ topics: 3, lanes: 6 })
+      expect(lag.groups.map(({ queueCount }: { queueCount: number }) => queueCount)).toEqual([6, 6])
+      expect(wholeRun.received).toBe(2 * sent)
+    }
+    const [batch, oneWay] = results
+    expect(batch.integrity.groups.map(({ lost }: { lost: number | null }) => lost)).toEqual([0, 0])
+    expect(batch.totals.consumerTroubles['PROCESSING_FAILED']).toBeGreaterThan(0)
+    expect([oneWay.integrity.lost, oneWay.integrity.unreceived]).toEqual([null, 0])
+    expect([oneWay.latency.service, oneWay.totals.acked]).toEqual([null, 0])
+  })
+
   it('runs against the null target alone', async () => {
     const set = ['--set', 'target.driver="null"', '--consumers', '0']
     const { exitCode, document } = await home.json([
@@ -448,6 +487,7 @@ describe('mqctl bench list and show', () => {
       'large-messages',
       'latency-5k',
       'many-connections',
+      'many-topics',
       'peak',
       'pressure-80x500',
       'saturation-search',

@@ -38,11 +38,19 @@ async function aBroker(answer: (command: Command, stream: ByteStream) => Command
     void listener.close()
   })
   const address = `127.0.0.1:${listener.port}`
-  const lanes = [0, 1].map((queueId) => ({ broker: 'broker-a', address, queueId }))
+  const lanes = [0, 1].map((queueId) => ({ topic: 'T1', broker: 'broker-a', address, queueId }))
   return { address, lanes, streams }
 }
 
-const options = { topic: 'T1', group: 'G', slots: 4, timeoutMs: 1000, tag: null }
+const options = {
+  topics: ['T1'],
+  group: 'G',
+  slots: 4,
+  timeoutMs: 1000,
+  kinds: [{ tag: null, properties: {} }],
+  keyed: false,
+  oneWay: false,
+}
 const body = Buffer.from('0123456789')
 
 async function aProducer(
@@ -143,7 +151,7 @@ describe('the producer line', () => {
   })
 
   it('is refused by an address where nobody listens', async () => {
-    const lanes = [{ broker: 'b', address: '127.0.0.1:1', queueId: 0 }]
+    const lanes = [{ topic: 'T1', broker: 'b', address: '127.0.0.1:1', queueId: 0 }]
     const opening = RocketmqProducer.open(nodeWorld, lanes, '7F0000011234CAFEBABE', options, {
       onSettled: () => undefined,
       onBroken: () => undefined,
@@ -157,7 +165,7 @@ describe('the null target', () => {
     const listener = await startNullTarget(nodeWorld)
     closing.push(() => void listener.close())
     const address = `127.0.0.1:${listener.port}`
-    const lanes = [{ broker: 'null', address, queueId: 0 }]
+    const lanes = [{ topic: 'T1', broker: 'null', address, queueId: 0 }]
     let acked = 0
     const line = await RocketmqProducer.open(nodeWorld, lanes, '7F0000011234CAFEBABE', options, {
       onSettled: (slot, outcome) => {
@@ -210,11 +218,12 @@ describe('the consumer line', () => {
       nodeWorld,
       broker.lanes,
       {
-        topic: 'T1',
+        topics: ['T1'],
         group: 'G',
         lanes: [{ lane: 1, offset: 5 }],
         batch: 32,
         processingMs: 0,
+        retryMs: 0,
         holdMs: 1000,
       },
       {
@@ -295,6 +304,29 @@ describe('the consumer line', () => {
       ])
   })
 
+  it('reads a message again that could not be worked on, and none behind it before', async () => {
+    const asked: string[] = []
+    const got: number[] = []
+    const troubles: number[] = []
+    let refusals = 1
+    await read(
+      (command, nth) => {
+        asked.push(command.ext['queueOffset'] ?? '')
+        if (nth > 2) return null
+        const all = [5, 6, 7].map((offset) => ({ offset, text: String(offset) }))
+        const bytes = records(nth === 1 ? all : all.slice(1))
+        return pullAnswer(command, ResponseCode.SUCCESS, 8, 8, bytes)
+      },
+      {
+        accepts: () => got.length !== 1 || (refusals -= 1) < 0,
+        onMessage: (_, queueOffset) => got.push(queueOffset),
+        onTrouble: (_, outcome) => troubles.push(outcome),
+      },
+    )
+    await expect.poll(() => asked).toEqual(['5', '6', '8'])
+    expect([got, troubles]).toEqual([[5, 6, 7], [LocalOutcome.processingFailed]])
+  })
+
   it('calls a record that runs over its frame trouble, and reads no further', async () => {
     const troubles: number[] = []
     let got = 0
@@ -348,7 +380,7 @@ describe('the driver', () => {
     closing.push(() => {
       driver.close()
     })
-    await expect(driver.lanes('T1')).rejects.toMatchObject({
+    await expect(driver.lanes(['T1'])).rejects.toMatchObject({
       code: 'NAMESRV_UNREACHABLE',
       exitCode: 3,
     })
@@ -385,7 +417,7 @@ describe('the driver', () => {
     closing.push(() => {
       driver.close()
     })
-    await expect(driver.lanes('T1')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+    await expect(driver.lanes(['T1'])).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' })
     expect(asked).toEqual([RequestCode.GET_ROUTEINFO_BY_TOPIC])
   })
 })

@@ -13,7 +13,9 @@ const fields = {
   topic: 'T1',
   broker: 'broker-a',
   queueId: 13,
-  tag: 'blue',
+  kind: { tag: 'blue', properties: {} },
+  keyed: false,
+  oneWay: false,
   idPrefix: '7F0000011234CAFEBABE',
 }
 

@@ -16,6 +16,7 @@ const HOLD_MS = 10_000
 
 class ConsumerRole {
   readonly #load: ConsumerLoad
+  readonly #groupIndex: number
   readonly #windowClock: WindowClock
   #line: ConsumerLine | null = null
   #windowIsOver = false
@@ -24,10 +25,11 @@ class ConsumerRole {
     await loadHistograms()
     const role = new ConsumerRole(setup)
     const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
-    const { topic, group, lanes, batch, processingMs } = setup
+    const { topics, group, lanes, batch, processingMs, retryMs, failRate } = setup
     role.#line = await driver.openConsumer(
-      { topic, group, lanes, batch, processingMs, holdMs: HOLD_MS },
+      { topics, group, lanes, batch, processingMs, retryMs, holdMs: HOLD_MS },
       {
+        ...(failRate > 0 ? { accepts: () => role.#load.accepts() } : {}),
         onMessage: (lane, queueOffset, bytes, start, end) => {
           role.#load.onMessage(lane, queueOffset, bytes, start, end)
         },
@@ -48,8 +50,10 @@ class ConsumerRole {
   private constructor(setup: ConsumerSetup) {
     const { runId, producers, sendersOfEach, laneCount, sequence, checksum } = setup
     const lanes = laneCount
+    const { failRate, seed } = setup
+    this.#groupIndex = setup.groupIndex
     this.#load = new ConsumerLoad(
-      { runId, producers, sendersOfEach, lanes, sequence, checksum },
+      { runId, producers, sendersOfEach, lanes, sequence, checksum, failRate, seed },
       setup.lanes,
     )
     this.#windowClock = new WindowClock(
@@ -94,6 +98,7 @@ class ConsumerRole {
     const load = this.#load
     tell({
       kind: 'consumer-tick',
+      groupIndex: this.#groupIndex,
       atNs,
       receipts: load.takeReceipts(),
       totalReceived: load.totalReceived,
@@ -107,6 +112,7 @@ class ConsumerRole {
     this.tick()
     tell({
       kind: 'consumer-report',
+      groupIndex: this.#groupIndex,
       receipts: this.#load.receipts(),
       figures: this.#windowClock.figures(),
       troubles: [...this.#load.troubles],

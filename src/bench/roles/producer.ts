@@ -34,9 +34,9 @@ class ProducerRole {
     await loadHistograms()
     const role = new ProducerRole(setup)
     const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
-    const { topic, group, slots, timeoutMs, tag } = setup
+    const { topics, group, slots, timeoutMs, kinds, oneWay, mix } = setup
     role.#line = await driver.openProducer(
-      { topic, group, slots, timeoutMs, tag },
+      { topics, group, slots, timeoutMs, kinds, oneWay, keyed: mix.keys !== null },
       {
         onSettled: (slot, outcome) => {
           role.#load.onSettled(slot, outcome)
@@ -53,10 +53,10 @@ class ProducerRole {
   private constructor(setup: ProducerSetup) {
     this.#setup = setup
     const { sizes, pool, entropy, seed, producer, producers } = setup
-    const { runId, slots, sequence, checksum } = setup
+    const { runId, slots, sequence, checksum, batchSize, lingerMs, mix } = setup
     this.#load = new ProducerLoad(
       new PayloadPool({ sizes, count: pool, entropy, seed: seed + producer }),
-      { producer, producers, runId, slots, sequence, checksum },
+      { producer, producers, runId, slots, sequence, checksum, batchSize, lingerMs, mix },
       (atNs, precise) => {
         this.#wakeAt(atNs, precise)
       },
@@ -122,7 +122,7 @@ class ProducerRole {
       kind: 'producer-tick',
       atNs,
       tallies: load.takeTallies(),
-      totalAcked: load.totalAcked,
+      totalAcked: load.totalAcked + load.totalUnanswered,
       pending: load.pending,
       broken: load.broken,
     })
@@ -154,6 +154,7 @@ class ProducerRole {
       sent: load.totalSent,
       acked: load.totalAcked,
       failed: load.totalFailed,
+      unanswered: load.totalUnanswered,
       pending: load.pending,
       pendingByPhase: load.pendingByPhase(),
       wireBytesSent: this.#wireBytesAtEnd - this.#wireBytesAtStart,
