@@ -318,7 +318,8 @@ export class ConsumeQueues {
   /** Makes the file at its full length; units before the queue's first offset become holes. */
   async #makeFile(queue: Queue, fileFrom: number, first: number): Promise<void> {
     if (queue.lastFileOffset < 0) await this.#disk.makeDirectory(this.dirOf(queue))
-    const file = await this.#disk.open(this.pathOf(queue, fileFrom), 'create')
+    const path = this.pathOf(queue, fileFrom)
+    const file = await this.#disk.open(path, 'create')
     try {
       await file.truncate(this.unitsPerFile * UNIT_BYTES)
       if (queue.lastFileOffset < 0 && first > fileFrom) {
@@ -331,9 +332,11 @@ export class ConsumeQueues {
           })
         })
       }
-    } finally {
+    } catch (error) {
       await file.close()
+      throw error
     }
+    this.#files.adopt(path, file)
     if (queue.firstFileOffset < 0) queue.firstFileOffset = fileFrom
     queue.lastFileOffset = fileFrom
     queue.unsyncedNames = true

@@ -50,7 +50,15 @@ export class OpenFiles {
     }
   }
 
-  /** The same without waiting; null when the file is not open. */
+  /** Keeps a file that its maker has just opened, instead of closing it. */
+  adopt(path: string, file: DiskFile): void {
+    const entry = new Entry(Promise.resolve(file))
+    entry.file = file
+    this.#entries.set(path, entry)
+    this.#makeRoom()
+  }
+
+  /** `acquire` without waiting; null when the file is not open. */
   acquireNow(path: string): DiskFile | null {
     const entry = this.#entries.get(path)
     if (!entry?.file) return null

@@ -3,10 +3,10 @@
  * consume queue per queue and a key index are built from it and can always be built again. Apache
  * RocketMQ's files, byte for byte: a directory can be handed to an Apache broker and back.
  *
- * The life of a message here: `append` encodes it into memory and gives it its offsets; at the end
- * of the turn the log writes once (commit-log.ts); what the policy confirms is dispatched to queues
- * and index (dispatcher.ts) and can be pulled (pull.ts). Callers watch `watermarks`: an append is
- * stored when `confirmed` has reached its `end`.
+ * The life of a message here: `append` encodes it into memory and gives it its offsets (appender.ts);
+ * at the end of the turn the log writes once (commit-log.ts); what the policy confirms is dispatched
+ * to queues and index (dispatcher.ts) and can be pulled (reading.ts, pull.ts). Callers watch
+ * `watermarks`: an append is stored when `confirmed` has reached its `end`.
  *
  * What goes wrong with the disk shows as an AppendStatus and in `facts().state`; reads go on.
  */
@@ -14,46 +14,33 @@ import path from 'node:path'
 import type { Logger } from '../base/logger.ts'
 import { messageOf } from '../base/errors.ts'
 import type { BatchReader } from '../protocol/batch-body.ts'
-import { encodeHost } from '../protocol/host.ts'
-import { javaHashOfBytes } from '../protocol/java-hash.ts'
-import { PROPERTIES_BYTES_MAX, PropertyScan } from '../protocol/properties.ts'
-import {
-  BLANK_BYTES,
-  encodeRecord,
-  propertiesBytes,
-  recordBytes,
-  RETRY_TOPIC_BYTES_MAX,
-} from '../protocol/record.ts'
-import { isQueued } from '../protocol/sys-flag.ts'
 import { assert } from '../base/assert.ts'
 import type { Stop } from '../world/clock.ts'
 import type { DiskLock } from '../world/disk.ts'
 import type { World } from '../world/world.ts'
-import { type AppendRequest, AppendResult, AppendStatus } from './append.ts'
+import type { AppendRequest, AppendResult, AppendStatus } from './append.ts'
+import { Appender } from './appender.ts'
 import { ReadGate } from './block-cache.ts'
 import { CheckpointFile } from './checkpoint.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { CommitLog, type LogState } from './commit-log.ts'
-import { ConsumeQueues, UnitCursor } from './consume-queues.ts'
+import { ConsumeQueues } from './consume-queues.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { DispatchRing } from './dispatch-ring.ts'
 import { DurableEnd } from './durable-end.ts'
-import { keyHashOf } from './index-file.ts'
-import { indexHashOf } from './log-scan.ts'
 import { KeyIndex } from './key-index.ts'
 import { LogReader, type ReplyBuffer } from './log-reader.ts'
 import { AbortMark, takeLock } from './marks.ts'
 import { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
-import { type Accept, type PullOutcome, PullScan, type Select } from './pull.ts'
+import type { Accept, PullOutcome, Select } from './pull.ts'
 import type { Queue } from './queue.ts'
+import { type KeyQueryResult, Reading } from './reading.ts'
 import { recover, type RecoveryReport } from './recovery.ts'
 import { type ForcedDeletions, Retention } from './retention.ts'
 import { Segments } from './segments.ts'
-import { tagsCodeOf } from './tags-code.ts'
 import { Tail } from './tail.ts'
-import { offsetByTime, type TimeBoundary, type Unit, unitAt } from './time-search.ts'
-import { repairUnit } from './unit-repair.ts'
+import type { TimeBoundary, Unit } from './time-search.ts'
 import { type ConfirmPolicy, confirmFlushed, confirmWritten, Watermarks } from './watermarks.ts'
 
 /** What the store tells its owner. Called from the event loop, never from inside `append`. */
@@ -107,22 +94,7 @@ export interface StoreFacts {
   readonly tailBytes: number
 }
 
-export interface KeyQueryResult {
-  /** Whole records, oldest first. */
-  readonly records: Buffer[]
-  /** Newest record in the index. */
-  readonly lastUpdateTimestamp: number
-  readonly lastUpdatePhysicalOffset: number
-}
-
 const TICK_MS = 100
-/** Whole record beyond the longest body: topic, properties and the fixed part. */
-const RECORD_EXTRA_BYTES = 64 * 1024
-/** Between two keys of a message. */
-const SPACE = 0x20
-/** Rounds of reading that one pull may need before it answers with what it has. */
-const PULL_LOADS_MAX = 8
-const PULL_ROUNDS_MAX = 64
 
 interface Parts {
   readonly world: World
@@ -134,34 +106,30 @@ interface Parts {
 
 export class Store {
   readonly watermarks = new Watermarks()
-  readonly lastAppend = new AppendResult()
+  /** Where the last append went. */
+  readonly lastAppend: AppendResult
   readonly settings: StoreSettings
   readonly #world: World
   readonly #hooks: StoreHooks
   readonly #logger: Logger
   readonly #lock: DiskLock
-  readonly #storeHost: Buffer
   readonly #confirm: ConfirmPolicy
   readonly #files: OpenFiles
   readonly #segments: Segments
   readonly #tail: Tail
   readonly #log: CommitLog
+  readonly #appender: Appender
   readonly #ring: DispatchRing
   readonly #queues: ConsumeQueues
   readonly #index: KeyIndex | null
   readonly #dispatcher: Dispatcher
   readonly #reader: LogReader
-  readonly #scan: PullScan
+  readonly #reading: Reading
   readonly #checkpointer: Checkpointer
   readonly #retention: Retention
   readonly #abort: AbortMark
-  readonly #batchScan = new PropertyScan()
-  readonly #recordBytesMax: number
   #timers: Stop[] = []
   #recovery: RecoveryReport | null = null
-  #storeTimestamp = 0
-  #timeIsFresh = false
-  #diskRefuses = false
   #earliestStoreTimestamp = -1
   #closing: Promise<void> | null = null
 
@@ -196,11 +164,7 @@ export class Store {
     this.#hooks = hooks
     this.#logger = logger
     this.#lock = lock
-    const host = encodeHost(settings.storeHost)
-    assert(host !== null, 'the store host is an address with port')
-    this.#storeHost = host
     this.#confirm = hooks.confirm ?? (settings.flush === 'sync' ? confirmFlushed : confirmWritten)
-    this.#recordBytesMax = settings.messageBytesMax + RECORD_EXTRA_BYTES
     const gate = new ReadGate(settings.coldReadsMax)
     this.#files = new OpenFiles(disk, settings.openFilesMax)
     this.#segments = new Segments(disk, path.join(settings.dir, 'commitlog'), settings.segmentBytes)
@@ -241,6 +205,8 @@ export class Store {
       },
       logger,
     )
+    this.#appender = new Appender(settings, this.#log, this.#ring, this.watermarks, clock)
+    this.lastAppend = this.#appender.lastAppend
     this.#reader = new LogReader(
       settings,
       this.#segments,
@@ -251,7 +217,14 @@ export class Store {
       clock,
       logger,
     )
-    this.#scan = new PullScan(this.#queues, this.#reader, this.#segments, settings.filterUnitsMax)
+    this.#reading = new Reading({
+      settings,
+      queues: this.#queues,
+      reader: this.#reader,
+      segments: this.#segments,
+      watermarks: this.watermarks,
+      index: this.#index,
+    })
     this.#checkpointer = new Checkpointer({
       clock,
       log: this.#log,
@@ -274,14 +247,14 @@ export class Store {
       files: this.#files,
       watermarks: this.watermarks,
       onRefuse: (refuse) => {
-        this.#diskRefuses = refuse
+        this.#appender.refuses = refuse
         hooks.onAdvanced()
       },
       dropCached: (segment) => {
         this.#reader.forget(segment)
         this.#earliestStoreTimestamp = -1
       },
-      unitPhysicalOffset: (queue, offset) => this.#physicalOffsetOf(queue, offset),
+      unitPhysicalOffset: (queue, offset) => this.#reading.physicalOffsetOf(queue, offset),
       checkpointedEnd: () => this.#checkpointer.end,
       makeCheckpoint: () => this.#checkpointer.run(),
       logger,
@@ -305,7 +278,8 @@ export class Store {
       logger: this.#logger,
     })
     this.watermarks.startAt(this.#recovery.logEnd)
-    this.#storeTimestamp = this.#dispatcher.lastStoreTimestamp = this.#recovery.lastStoreTimestamp
+    this.#appender.lastStoreTimestamp = this.#recovery.lastStoreTimestamp
+    this.#dispatcher.lastStoreTimestamp = this.#recovery.lastStoreTimestamp
     await this.#segments.openForWriting(this.#segments.last)
     await this.#abort.set(process.pid)
     await this.#checkpointer.begin(this.#recovery)
@@ -345,7 +319,7 @@ export class Store {
 
   /** Whether `append` has a chance right now. */
   get writable(): boolean {
-    return this.#log.state === 'writable' && !this.#diskRefuses
+    return this.#log.state === 'writable' && !this.#appender.refuses
   }
 
   /**
@@ -354,23 +328,7 @@ export class Store {
    * nothing of them.
    */
   append(request: AppendRequest): AppendStatus {
-    const { queue } = request
-    assert(queue !== null, 'a request names its queue')
-    if (this.#diskRefuses && this.#log.state === 'writable') return AppendStatus.full
-    request.topic = queue.topicBytes
-    request.queueId = queue.queueId
-    const size = recordBytes(request, this.#storeHost.length)
-    if (!this.#isLegal(request, size)) return AppendStatus.illegal
-    if (this.#ring.full(1)) return AppendStatus.busy
-    const status = this.#log.reserve(size)
-    if (status !== AppendStatus.ok) return status
-    const result = this.lastAppend
-    result.physicalOffset = this.watermarks.appended
-    result.storeTimestamp = this.#now()
-    result.count = 1
-    result.queueOffset = this.#put(request, request.scan, queue, size)
-    result.end = this.watermarks.appended
-    return AppendStatus.ok
+    return this.#appender.append(request)
   }
 
   /**
@@ -383,109 +341,8 @@ export class Store {
     body: Buffer,
     start: number,
     end: number,
-  ) {
-    const { queue } = request
-    assert(queue !== null, 'a request names its queue')
-    if (this.#diskRefuses && this.#log.state === 'writable') return AppendStatus.full
-    request.topic = queue.topicBytes
-    request.queueId = queue.queueId
-    let count = 0
-    let total = 0
-    for (batch.open(body, start, end); batch.next(); count++) {
-      fillItem(request, batch, body)
-      const size = recordBytes(request, this.#storeHost.length)
-      if (!this.#isLegal(request, size)) return AppendStatus.illegal
-      total += size
-    }
-    if (batch.fault !== null || count === 0) return AppendStatus.illegal
-    if (end - start > this.settings.messageBytesMax) return AppendStatus.illegal
-    if (this.#ring.full(count)) return AppendStatus.busy
-    const status = this.#log.reserve(total)
-    if (status !== AppendStatus.ok) return status
-    const result = this.lastAppend
-    result.physicalOffset = this.watermarks.appended
-    result.storeTimestamp = this.#now()
-    result.count = count
-    let index = 0
-    for (batch.open(body, start, end); batch.next(); index++) {
-      fillItem(request, batch, body)
-      this.#batchScan.scan(body, batch.propertiesStart, batch.propertiesEnd)
-      result.physicalOffsets[index] = this.watermarks.appended
-      const size = recordBytes(request, this.#storeHost.length)
-      const queueOffset = this.#put(request, this.#batchScan, queue, size)
-      if (index === 0) result.queueOffset = queueOffset
-    }
-    result.end = this.watermarks.appended
-    return AppendStatus.ok
-  }
-
-  #isLegal(request: AppendRequest, size: number): boolean {
-    return (
-      request.bodyEnd - request.bodyStart <= this.settings.messageBytesMax &&
-      size <= this.#recordBytesMax &&
-      size + BLANK_BYTES <= this.settings.segmentBytes &&
-      propertiesBytes(request) <= PROPERTIES_BYTES_MAX &&
-      request.topic.length <= RETRY_TOPIC_BYTES_MAX &&
-      Number.isSafeInteger(request.bornTimestamp) &&
-      (request.flag | 0) === request.flag &&
-      (request.sysFlag | 0) === request.sysFlag &&
-      (request.reconsumeTimes | 0) === request.reconsumeTimes
-    )
-  }
-
-  /** Encodes a record at the end of the log, for which there is room; returns its queue offset. */
-  #put(request: AppendRequest, scan: PropertyScan, queue: Queue, size: number): number {
-    const log = this.#log
-    const physicalOffset = this.watermarks.appended
-    const storeTimestamp = this.#storeTimestamp
-    const queued = isQueued(request.sysFlag)
-    const queueOffset = queued ? queue.nextOffset : 0
-    const at = log.take(size)
-    encodeRecord(
-      log.bytes,
-      at,
-      request,
-      this.#storeHost,
-      queueOffset,
-      physicalOffset,
-      storeTimestamp,
-    )
-    log.commit(size)
-    if (queued) queue.nextOffset = queueOffset + 1
-    const tagsCode = tagsCodeOf(queue, request.properties, scan, storeTimestamp)
-    const ring = this.#ring
-    ring.push(queue, queued, physicalOffset, size, queueOffset, tagsCode, storeTimestamp)
-    if (this.#index !== null) this.#pushKeys(request.properties, scan, queue.keySeed)
-    return queueOffset
-  }
-
-  #pushKeys(bytes: Buffer, scan: PropertyScan, seed: number): void {
-    if (scan.uniqKeyStart >= 0) {
-      const hash = javaHashOfBytes(bytes, scan.uniqKeyStart, scan.uniqKeyEnd, seed)
-      this.#ring.pushKey(keyHashOf(hash))
-    }
-    if (scan.keysStart < 0) return
-    let start = scan.keysStart
-    for (let i = start; i <= scan.keysEnd; i++) {
-      if (i < scan.keysEnd && bytes[i] !== SPACE) continue
-      if (i > start) this.#ring.pushKey(keyHashOf(javaHashOfBytes(bytes, start, i, seed)))
-      start = i + 1
-    }
-  }
-
-  /** Store time of this turn: the wall clock, but never before that of the record before. */
-  #now(): number {
-    if (!this.#timeIsFresh) {
-      this.#timeIsFresh = true
-      const nowMs = Math.floor(this.#world.clock.wallMs())
-      if (nowMs > this.#storeTimestamp) this.#storeTimestamp = nowMs
-      this.#world.clock.atEndOfTurn(this.#onEndOfTurn)
-    }
-    return this.#storeTimestamp
-  }
-
-  readonly #onEndOfTurn = () => {
-    this.#timeIsFresh = false
+  ): AppendStatus {
+    return this.#appender.appendBatch(request, batch, body, start, end)
   }
 
   /** Looks at the policy again and dispatches what it allows. The owner calls it when its policy's inputs changed. */
@@ -515,14 +372,14 @@ export class Store {
     target: ReplyBuffer,
     select: Select = null,
   ): PullOutcome | null {
-    return this.#scan.scan(queue, offset, messagesMax, bytesMax, accept, target, true, select)
+    return this.#reading.pullNow(queue, offset, messagesMax, bytesMax, accept, target, select)
   }
 
   /**
    * The same, reading what is needed first. `target` is touched only in the turn in which the
    * promise resolves, and must not be shared with other replies until then. Rejects with the disk's error.
    */
-  async pull(
+  pull(
     queue: Queue,
     offset: number,
     messagesMax: number,
@@ -531,68 +388,34 @@ export class Store {
     target: ReplyBuffer,
     select: Select = null,
   ): Promise<PullOutcome> {
-    const scan = this.#scan
-    for (let round = 0; round < PULL_ROUNDS_MAX; round++) {
-      const partial = round === 0 || round > PULL_LOADS_MAX
-      const scanned = () =>
-        scan.scan(queue, offset, messagesMax, bytesMax, accept, target, partial, select)
-      let outcome = scanned()
-      if (outcome) return outcome
-      if (scan.missingRecord >= 0) {
-        const places = scan.sparse(queue, scan.missingOffset, messagesMax, bytesMax, accept)
-        if (places !== null) outcome = await this.#reader.withEach(places, scanned)
-        if (outcome) return outcome
-      }
-      const { missingUnit, missingRecord, missingSize, suspectUnit } = scan
-      if (suspectUnit >= 0) await this.#repair(queue, suspectUnit)
-      else if (missingUnit >= 0) await this.#queues.readUnits(queue, missingUnit)
-      else await this.#reader.load(missingRecord, missingSize)
-    }
-    const { minOffset, maxOffset } = queue
-    const status = 'OFFSET_FOUND_NULL'
-    return { status, nextBeginOffset: offset, minOffset, maxOffset, count: 0, bytes: 0 }
-  }
-
-  async #repair(queue: Queue, offset: number): Promise<void> {
-    const parts = {
-      queues: this.#queues,
-      reader: this.#reader,
-      segments: this.#segments,
-      watermarks: this.watermarks,
-    }
-    await repairUnit(parts, queue, offset)
+    return this.#reading.pull(queue, offset, messagesMax, bytesMax, accept, target, select)
   }
 
   /** The whole, valid record at the position; null when there is none. */
   recordAt(physicalOffset: number): Promise<Buffer | null> {
-    const { confirmed } = this.watermarks
-    if (!Number.isSafeInteger(physicalOffset) || physicalOffset < 0) return Promise.resolve(null)
-    return physicalOffset < confirmed
-      ? this.#reader.recordAt(physicalOffset)
-      : Promise.resolve(null)
+    return this.#reading.recordAt(physicalOffset)
   }
 
   /** Store time of the message at the queue offset, ms; −1 when it is not there. */
-  async storeTimeOf(queue: Queue, offset: number): Promise<number> {
-    const physicalOffset = await this.#physicalOffsetOf(queue, offset)
-    return physicalOffset < 0 ? -1 : this.#reader.storeTimeAt(physicalOffset)
+  storeTimeOf(queue: Queue, offset: number): Promise<number> {
+    return this.#reading.storeTimeOf(queue, offset)
   }
 
   /** The unit of a consume queue at the offset; null when there is no message. */
   unitAt(queue: Queue, offset: number): Promise<Unit | null> {
-    return unitAt(this.#queues, queue, offset, new UnitCursor())
+    return this.#reading.unitAt(queue, offset)
   }
 
   /** LOWER: first offset stored at or after `ms`; UPPER: last offset stored at or before it. Within [min, max]. */
   offsetByTime(queue: Queue, ms: number, boundary: TimeBoundary): Promise<number> {
-    return offsetByTime(this.#queues, this.#reader, this.#segments, queue, ms, boundary)
+    return this.#reading.offsetByTime(queue, ms, boundary)
   }
 
   /**
    * Records that carry the key and were stored in [beginMs, endMs]; at most `indexQueryMax`, and no
    * more once they have `bytesMax` bytes together.
    */
-  async queryKey(
+  queryKey(
     topic: string,
     key: string,
     max: number,
@@ -600,34 +423,7 @@ export class Store {
     endMs: number,
     bytesMax = Infinity,
   ): Promise<KeyQueryResult> {
-    const records: Buffer[] = []
-    let bytes = 0
-    const index = this.#index
-    if (index !== null) {
-      const hash = indexHashOf(topic, key)
-      const limit = Math.min(max, this.settings.indexQueryMax)
-      const offsets = await index.query(hash, limit, beginMs, endMs)
-      for (const physicalOffset of offsets.sort((a, b) => a - b)) {
-        const record = await this.recordAt(physicalOffset)
-        if (record === null) continue
-        bytes += record.length
-        if (records.length > 0 && bytes > bytesMax) break
-        records.push(record)
-      }
-    }
-    const update = index?.lastUpdate
-    return {
-      records,
-      lastUpdateTimestamp: update?.timestamp ?? 0,
-      lastUpdatePhysicalOffset: update?.physicalOffset ?? 0,
-    }
-  }
-
-  readonly #unitCursor = new UnitCursor()
-
-  async #physicalOffsetOf(queue: Queue, offset: number): Promise<number> {
-    const unit = await unitAt(this.#queues, queue, offset, this.#unitCursor)
-    return unit?.physicalOffset ?? -1
+    return this.#reading.queryKey(topic, key, max, beginMs, endMs, bytesMax)
   }
 
   // ---- the rest --------------------------------------------------------------------------------
@@ -665,7 +461,7 @@ export class Store {
       dispatchBehindBytes: watermarks.confirmed - watermarks.dispatched,
       flushBehindBytes: watermarks.written - watermarks.flushed,
       earliestStoreTimestamp: this.#earliestStoreTimestamp,
-      lastStoreTimestamp: this.#storeTimestamp,
+      lastStoreTimestamp: this.#appender.lastStoreTimestamp,
       diskUsedRatio: this.#retention.usedRatio,
       diskTotalBytes: this.#retention.totalBytes,
       diskFreeBytes: this.#retention.freeBytes,
@@ -755,13 +551,4 @@ export class Store {
     await this.#segments.close()
     await this.#files.closeAll()
   }
-}
-
-function fillItem(request: AppendRequest, batch: BatchReader, body: Buffer): void {
-  request.flag = batch.flag
-  request.body = request.properties = body
-  request.bodyStart = batch.bodyStart
-  request.bodyEnd = batch.bodyEnd
-  request.propertiesStart = batch.propertiesStart
-  request.propertiesEnd = batch.propertiesEnd
 }

@@ -6,6 +6,7 @@ import { brokerOptions } from '../../broker/options.ts'
 import { storeOptions } from '../../store/options.ts'
 import type { BrokerConfig } from '../topology.ts'
 import { startNodeProbe } from './node-probe.ts'
+import { openFilesMax } from './open-files.ts'
 import { runRole } from './role.ts'
 
 /** Options that have a flag of their own; run.json must agree with what the broker does. */
@@ -30,7 +31,7 @@ runRole<BrokerConfig>('broker', async (world, config, logger) => {
       advertise: config.advertise,
       namesrv: config.nameServers.join(';'),
       brokerName: config.name,
-      store: { ...store, dir: config.dataDir, flush: config.flush },
+      store: { openFilesMax: openFilesMax(), ...store, dir: config.dataDir, flush: config.flush },
     },
     logger,
     startNodeProbe(),
