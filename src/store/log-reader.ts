@@ -3,7 +3,7 @@
  * Bytes that come from the disk are checked (header, position, checksum of the body) before anyone
  * gets them: a record that rotted is skipped, counted and named, never served wrong.
  */
-import { copyBytes } from '../base/bytes.ts'
+import { copyBytes, readI32 } from '../base/bytes.ts'
 import type { Logger } from '../base/logger.ts'
 import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { Clock } from '../world/clock.ts'
@@ -282,6 +282,8 @@ export class LogReader {
     const isHere = (bytes: Buffer) =>
       view.check(bytes, 0, bytes.length, true) === RecordVerdict.ok &&
       view.physicalOffset === physicalOffset
+    const held = this.#heldRecord(physicalOffset)
+    if (held !== null) return isHere(held) ? held : null
     const start = await this.readBytes(physicalOffset, 4096)
     if (start.length < 8) return null
     const verdict = view.check(start, 0, start.length, true)
@@ -292,6 +294,16 @@ export class LogReader {
     if (segment === null || physicalOffset + view.size > segment.end) return null
     const whole = await this.readBytes(physicalOffset, view.size)
     return isHere(whole) ? whole : null
+  }
+
+  /** A copy of what the tail has there, as long as its first field says; null when it has no whole one. */
+  #heldRecord(physicalOffset: number): Buffer | null {
+    const chunk = this.#tail.find(physicalOffset)
+    if (chunk === null || physicalOffset + 4 > chunk.end) return null
+    const from = physicalOffset - chunk.start
+    const size = readI32(chunk.bytes, from)
+    if (size < 8 || physicalOffset + size > chunk.end) return null
+    return Buffer.from(chunk.bytes.subarray(from, from + size))
   }
 
   /** Store time of the record at the position, ms; −1 when it is not there. */
