@@ -46,6 +46,9 @@ MQCTL_MESSAGE_ID, MQCTL_KEYS, MQCTL_TAGS, MQCTL_PROPERTIES (JSON) and others are
 no shell is involved. Exit code 0 means processed. Anything else gives the message back: it comes again
 after 10 s, 30 s, 1 min … and is a dead letter after the last try (see mqctl dlq). Ctrl-C lets commands
 that run come to their end.
+With --mode pop, no queue belongs to anybody: each member takes messages from all of them, and what it
+has in its hands comes to another one when it is not processed after --invisible. A member that hangs
+holds up nothing else.
 With --orderly, each queue is locked for one member of the group, which gets its messages one after the
 other; a failed one comes again, after 1 s, 2 s, 4 s … 30 s, before the next one of its queue. --parallel
 then is the number of queues that are worked at, at once.
@@ -98,6 +101,15 @@ member of the group processed is not known here.`
       summary: 'Keep the order of each queue: a failed message comes again before the next one.',
       dependsOn: ['group'],
       exclusive: ['broadcast'],
+    }),
+    mode: Flags.option({
+      summary: 'pull: queues are divided among the members; pop: each takes from all of them.',
+      options: ['pull', 'pop'] as const,
+      default: 'pull',
+    })(),
+    invisible: durationFlag({
+      summary: '--mode pop: how long others do not get what this one took; default 1m.',
+      dependsOn: ['group'],
     }),
     'offsets-file': Flags.string({
       summary: 'Where --broadcast keeps its progress, for several of one group on one machine.',
@@ -175,6 +187,7 @@ member of the group processed is not known here.`
     '<%= config.bin %> consume prices --group desk --broadcast',
     '<%= config.bin %> consume orders -o ndjson --exit-at-end | jq -r .body',
     `<%= config.bin %> consume orders -g billing --exec 'node bill.js' --parallel 4`,
+    `<%= config.bin %> consume orders -g billing --mode pop --invisible 30s --exec 'node bill.js'`,
     `<%= config.bin %> consume orders -g workflow --orderly --exec 'node step.js'`,
   ]
 
@@ -187,6 +200,7 @@ member of the group processed is not known here.`
         what: `--format and --output ${this.output} exclude each other`,
       })
     }
+    const pop = popOf(flags)
     const nowMs = this.world.clock.wallMs()
     const span = spanOf(flags.from, flags.to, flags['exit-at-end'], nowMs)
     const sql = flags.sql === undefined ? null : checkedSql(flags.sql)
@@ -262,6 +276,7 @@ member of the group processed is not known here.`
           retriesMax: flags.retries ?? null,
           retryLevel,
           orderly: flags.orderly ? { suspendMs: retryDelay } : null,
+          pop,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
           trace: flags.trace,
           broadcastFile: flags.broadcast
@@ -320,6 +335,35 @@ member of the group processed is not known here.`
       if (count === options.countMax) return
     }
   }
+}
+
+/** The shortest time out of sight: brokers keep it to the second. */
+const INVISIBLE_MS_MIN = 1_000
+
+/** Null: by pulling. Throws USAGE. */
+function popOf(flags: {
+  readonly mode: 'pull' | 'pop'
+  readonly invisible?: number | undefined
+  readonly group?: string | undefined
+  readonly broadcast: boolean
+  readonly orderly: boolean
+  readonly trace: boolean
+}): { readonly invisibleMs: number | null } | null {
+  const what = faultOfMode(flags)
+  if (what !== null) throw new MqError('USAGE', { what })
+  return flags.mode === 'pop' ? { invisibleMs: flags.invisible ?? null } : null
+}
+
+function faultOfMode(flags: Parameters<typeof popOf>[0]): string | null {
+  const { mode, invisible, group } = flags
+  if (mode === 'pull') return invisible === undefined ? null : '--invisible goes with --mode pop'
+  if (group === undefined) return '--mode pop needs --group: messages are taken for a group'
+  if (flags.broadcast) return '--broadcast and --mode pop exclude each other'
+  if (flags.orderly) return '--orderly and --mode pop exclude each other'
+  if (flags.trace) return 'what is taken with --mode pop is not traced'
+  if (invisible !== undefined && invisible < INVISIBLE_MS_MIN)
+    return '--invisible must be 1s or more'
+  return null
 }
 
 /** `--from` may be a span; `--to` replaces its end. Default: from now on, or all with --exit-at-end. */

@@ -92,6 +92,7 @@ requests, and requests whose sender has stopped waiting, are left out. Ends on C
           tags: flags.filter,
           sql: null,
           broadcastFile: null,
+          pop: null,
           from: null,
           exitAtEnd: false,
           countMax: flags.count ?? null,

@@ -19,6 +19,7 @@ import type { ClientOptions } from './client/client.ts'
 import { Consumer as ConsumerClient, type ConsumerOptions } from './client/consumer.ts'
 import { Outbox as OutboxFiles } from './client/outbox.ts'
 import { OutboxSender as OutboxSenderClient } from './client/outbox-sender.ts'
+import { PopConsumer as PopConsumerClient, type PopConsumerOptions } from './client/pop-consumer.ts'
 import { Producer as ProducerClient, type ProducerOptions } from './client/producer.ts'
 import { Requester as RequesterClient } from './client/request-reply.ts'
 import {
@@ -52,6 +53,7 @@ export type {
   TriedEvent,
 } from './client/message-story.ts'
 export type { OutgoingMessage } from './client/outgoing-message.ts'
+export type { PopConsumerOptions } from './client/pop-consumer.ts'
 export type { ProducerOptions, SendReceipt, SendStatus } from './client/producer.ts'
 export type { QueuePosition } from './client/queue-position.ts'
 export type { ReceivedMessage } from './client/received-message.ts'
@@ -106,6 +108,13 @@ export type Consumer = ConsumerClient
 export const Consumer = {
   /** Joins the group and takes its share of the queues. */
   start: (options: ConsumerOptions): Promise<Consumer> => ConsumerClient.start(nodeWorld, options),
+}
+
+export type PopConsumer = PopConsumerClient
+export const PopConsumer = {
+  /** Joins the group and takes messages from all queues, which belong to nobody. */
+  start: (options: PopConsumerOptions): Promise<PopConsumer> =>
+    PopConsumerClient.start(nodeWorld, options),
 }
 
 export type Admin = AdminClient

@@ -6,6 +6,8 @@ import { MqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { StartPosition } from '../client/assignment.ts'
 import { Consumer } from '../client/consumer.ts'
+import { PopConsumer } from '../client/pop-consumer.ts'
+import type { MessageHandler } from '../client/handler-loop.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { TraceLoss } from '../client/tracer.ts'
 import type { World } from '../world/world.ts'
@@ -37,6 +39,8 @@ export interface GroupConsumerOptions {
    * in the library's growing pauses.
    */
   readonly orderly: { readonly suspendMs: number | null } | null
+  /** Takes messages from all queues, out of sight of others for so long; null: has queues of its own. */
+  readonly pop: { readonly invisibleMs: number | null } | null
   /** Whether the trace topic is told of each try. */
   readonly trace: boolean
   /** How long handlers that run may go on after the signal. */
@@ -72,42 +76,22 @@ export async function consumeAsGroup(
   const counts = { begun: 0, done: 0, failed: 0 }
   let failure: { readonly error: unknown } | null = null
   const enough = () => options.countMax !== null && counts.begun >= options.countMax
-  const consumer = await Consumer.start(world, {
-    nameServers: options.nameServers,
-    logger: options.logger,
-    group: options.group,
-    subscriptions: [
-      options.sql === null
-        ? { topic: options.topic, tags: options.tags }
-        : { topic: options.topic, sql: options.sql },
-    ],
-    ...(options.broadcastFile === null
-      ? {}
-      : { model: 'broadcast' as const, progressFile: options.broadcastFile }),
-    concurrency: options.parallel,
-    ...orderedOptions(options),
-    closeTimeoutMs: options.closeTimeoutMs,
-    trace: options.trace,
-    retryLevel: () => options.retryLevel,
-    ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
-    ...(options.from === null ? {} : { from: startPosition(options.from) }),
-    handler: async (message) => {
-      // What comes after the last one stays for whoever gets the queue next.
-      if (enough() || over.signal.aborted) return 'leave'
-      counts.begun += 1
-      let handled: Handled
-      try {
-        handled = await handle(message)
-      } catch (error) {
-        failure ??= { error }
-        over.abort()
-        return 'leave'
-      }
-      if (handled !== 'left') counts[handled] += 1
-      if (enough()) over.abort()
-      if (handled === 'failed') throw new Error('its handling failed')
-      return handled === 'left' ? 'leave' : undefined
-    },
+  const consumer = await start(world, options, async (message) => {
+    // What comes after the last one stays for whoever gets the queue next.
+    if (enough() || over.signal.aborted) return 'leave'
+    counts.begun += 1
+    let handled: Handled
+    try {
+      handled = await handle(message)
+    } catch (error) {
+      failure ??= { error }
+      over.abort()
+      return 'leave'
+    }
+    if (handled !== 'left') counts[handled] += 1
+    if (enough()) over.abort()
+    if (handled === 'failed') throw new Error('its handling failed')
+    return handled === 'left' ? 'leave' : undefined
   })
   const stopLooking = options.exitAtEnd
     ? world.clock.every(LOOK_MS, () => {
@@ -118,7 +102,43 @@ export async function consumeAsGroup(
   stopLooking()
   await consumer.close()
   throwIfAny(failure)
-  return { done: counts.done, failed: counts.failed, traces: consumer.tracer }
+  const traces = consumer instanceof Consumer ? consumer.tracer : null
+  return { done: counts.done, failed: counts.failed, traces }
+}
+
+function start(
+  world: World,
+  options: GroupConsumerOptions,
+  handler: MessageHandler,
+): Promise<Consumer | PopConsumer> {
+  const { topic, tags, sql, pop, from } = options
+  const shared = {
+    nameServers: options.nameServers,
+    logger: options.logger,
+    group: options.group,
+    subscriptions: [sql === null ? { topic, tags } : { topic, sql }],
+    concurrency: options.parallel,
+    closeTimeoutMs: options.closeTimeoutMs,
+    retryLevel: () => options.retryLevel,
+    ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
+    handler,
+  }
+  if (pop !== null) {
+    return PopConsumer.start(world, {
+      ...shared,
+      ...(pop.invisibleMs === null ? {} : { invisibleMs: pop.invisibleMs }),
+      ...(from === null ? {} : { from: popPosition(from) }),
+    })
+  }
+  return Consumer.start(world, {
+    ...shared,
+    ...(options.broadcastFile === null
+      ? {}
+      : { model: 'broadcast' as const, progressFile: options.broadcastFile }),
+    ...orderedOptions(options),
+    trace: options.trace,
+    ...(from === null ? {} : { from: startPosition(from) }),
+  })
 }
 
 function orderedOptions({ orderly }: GroupConsumerOptions) {
@@ -138,6 +158,16 @@ function startPosition(position: Position): StartPosition {
   throw new MqError('VALUE_INVALID', {
     what: 'a group begins at start, end or @TIME',
     hint: 'mqctl group reset GROUP --topic TOPIC --to 1200 --execute moves a group to an offset',
+  })
+}
+
+/** Brokers know two places for a group that is new. */
+function popPosition(position: Position): 'first' | 'last' {
+  if (position.kind === 'start') return 'first'
+  if (position.kind === 'end') return 'last'
+  throw new MqError('VALUE_INVALID', {
+    what: 'with --mode pop a group begins at start or end',
+    hint: 'mqctl group reset GROUP --topic TOPIC --to @TIME --execute moves a group to a time',
   })
 }
 

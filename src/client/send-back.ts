@@ -76,6 +76,20 @@ export class SendBack {
     }
   }
 
+  /** True once a broker has stored the message as a dead letter of the group, under the topic it was sent to. Never throws. */
+  async bury(message: ReceivedMessage): Promise<boolean> {
+    const id = message.messageId
+    try {
+      await this.#resend(message, DEAD_LETTER)
+      this.#client.logger.info('message is a dead letter', { id })
+      return true
+    } catch (error) {
+      const why = messageOf(error)
+      this.#client.logger.warn('a message cannot be made a dead letter', { id, why })
+      return false
+    }
+  }
+
   async close(): Promise<void> {
     await this.#producer?.close()
   }

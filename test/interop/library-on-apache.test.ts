@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/base/logger.ts'
 import { resolveOptions } from '../../src/base/options.ts'
 import { Admin } from '../../src/client/admin.ts'
 import { Consumer, type ConsumerOptions } from '../../src/client/consumer.ts'
+import { PopConsumer } from '../../src/client/pop-consumer.ts'
 import { Producer } from '../../src/client/producer.ts'
 import type { ReceivedMessage } from '../../src/client/received-message.ts'
 import { SendBack } from '../../src/client/send-back.ts'
@@ -215,6 +216,40 @@ describe.skipIf(skipBecause('library on Apache', peers.missing))('the library on
     const inOrder = Array.from({ length: 50 }, (_, i) => i)
     expect([0, 1, 2, 3].map((queueId) => seen.get(queueId))).toEqual(Array(4).fill(inOrder))
     expect([overlaps, failed]).toEqual([0, true])
+  })
+
+  it('takes messages by POP: all of them, a failed one once more, in the end as a dead letter', async () => {
+    const topic = await aTopic('popped', 4, 20)
+    const group = 'popped-group'
+    const messages: ReceivedMessage[] = []
+    const times = (body: string) =>
+      messages.filter((one) => one.body.toString() === body).map((one) => one.reconsumeTimes)
+    const consumer = await PopConsumer.start(nodeWorld, {
+      nameServers,
+      group,
+      subscriptions: [{ topic }],
+      from: 'first',
+      invisibleMs: 60_000,
+      retriesMax: 1,
+      retryLevel: () => 1,
+      handler: (message) => {
+        messages.push(message)
+        if (message.body.toString() === 'm7') throw new Error('never')
+      },
+    })
+    open.push(consumer)
+    // Apache looks for what is due every few seconds.
+    await expect.poll(() => times('m7'), { timeout: 40_000 }).toEqual([0, 1])
+    await expect.poll(() => consumer.isCaughtUp, { timeout: 30_000 }).toBe(true)
+    expect(new Set(messages.map((one) => one.body.toString())).size).toBe(20)
+    expect(messages).toHaveLength(21)
+    const id = messages.find((one) => one.body.toString() === 'm7')?.messageId ?? ''
+    await expect
+      .poll(async () => {
+        const dead = await admin.messages.byUniqueId(`%DLQ%${group}`, id)
+        return dead.map(({ properties }) => properties['RETRY_TOPIC'])
+      }, wait)
+      .toEqual([topic])
   })
 
   it('sends transactions, answers the broker’s questions, and sees which are open', async () => {
