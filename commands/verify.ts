@@ -3,9 +3,16 @@ import { Flags } from '@oclif/core'
 import { MqError } from '../src/base/errors.ts'
 import { ExitCode } from '../src/base/exit-codes.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
-import { durationFlag, sizeFlag, wholeFlag } from '../src/cli/flags.ts'
+import {
+  ExpectedMessages,
+  type ExpectedReport,
+  expectedText,
+  nameKinds,
+} from '../src/cli/expected-messages.ts'
+import { argument, durationFlag, sizeFlag, wholeFlag } from '../src/cli/flags.ts'
 import { ProgressLine } from '../src/cli/progress-line.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
+import { Producer } from '../src/client/producer.ts'
 import { dataHome } from '../src/engine/directories.ts'
 import { type ThrowawayEngine, startThrowaway } from '../src/engine/throwaway.ts'
 import { features } from '../src/verify/history.ts'
@@ -25,15 +32,26 @@ export interface Verified {
   readonly results: readonly Verdict[]
 }
 
+interface Connecting {
+  readonly namesrv?: readonly string[] | undefined
+  readonly timeout: number
+}
+
 const KILLS = 2
 
-export default class Verify extends BrokerCommand<Verified> {
+export default class Verify extends BrokerCommand<Verified | ExpectedReport> {
   static override summary =
     'Put a feature to the test under load and kill -9, and judge what happened.'
   static override description = `Starts a broker of its own on free ports, beside anything that runs; with --namesrv it uses yours
 and kills nothing. Each send, acknowledgement, delivery and decision is written down with its time, and
 a checker judges the history: nothing acknowledged is lost, no order is broken, nothing comes early or
-half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it cannot be told.`
+half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it cannot be told.
+
+With TOPIC and --expected nothing is run: the topic of a cluster is compared with what a file says should
+be in it. Exit code 12: messages are missing, and were not sent again.`
+  static override args = {
+    topic: argument({ description: 'With --expected: the topic to look into.' }),
+  }
   static override flags = {
     feature: Flags.option({
       summary: 'What is put to the test; repeatable. Default: all.',
@@ -41,6 +59,21 @@ half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it c
       multiple: true,
       multipleNonGreedy: true,
     })(),
+    expected: Flags.file({
+      summary:
+        'What should be in TOPIC: a JSON object a line as consume writes it, or a key a line.',
+      helpValue: '<path>',
+      exclusive: ['feature', 'kills', 'out', 'history'],
+    }),
+    by: Flags.option({
+      summary: 'What names a message of that file; default: its key.',
+      options: nameKinds,
+      dependsOn: ['expected'],
+    })(),
+    resend: Flags.boolean({
+      summary: 'Send what is missing; the file must hold whole messages.',
+      dependsOn: ['expected'],
+    }),
     history: Flags.file({
       summary: 'Judge this history again, which verify has kept; nothing is run.',
       helpValue: '<path>',
@@ -87,10 +120,23 @@ half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it c
     '<%= config.bin %> verify --feature order --kills 10 --messages 50000',
     '<%= config.bin %> verify --feature txn --namesrv mq1:9876',
     '<%= config.bin %> verify --history ./run/order.ndjson',
+    '<%= config.bin %> verify orders --expected sent.ndjson --resend',
   ]
 
-  async run(): Promise<Verified> {
-    const { flags } = await this.parse(Verify)
+  async run(): Promise<Verified | ExpectedReport> {
+    const { args, flags } = await this.parse(Verify)
+    if ((args.topic === undefined) !== (flags.expected === undefined)) {
+      throw new MqError('USAGE', { what: 'TOPIC and --expected belong together' })
+    }
+    if (args.topic !== undefined && flags.expected !== undefined) {
+      const expected = await ExpectedMessages.read(flags.expected, flags.by ?? 'key')
+      if (flags.resend && !expected.isWhole) {
+        throw new MqError('USAGE', {
+          what: `${flags.expected} holds names only: there is nothing to send again`,
+        })
+      }
+      return this.#compare(expected, args.topic, flags)
+    }
     if (flags.history !== undefined) {
       return this.#show([await verifyHistory(this.world, flags.history)])
     }
@@ -144,6 +190,38 @@ half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it c
     return this.#show(verdicts)
   }
 
+  async #compare(
+    expected: ExpectedMessages,
+    topic: string,
+    flags: Connecting & { readonly resend: boolean },
+  ): Promise<ExpectedReport> {
+    const resent = await this.connect(flags, async (admin) => {
+      await expected.compare(admin, topic)
+      if (!flags.resend) return 0
+      const producer = Producer.over(admin.client, { sendTimeoutMs: flags.timeout })
+      let sent = 0
+      try {
+        for await (const message of expected.missing(topic)) {
+          await producer.send(message)
+          sent += 1
+        }
+      } catch (error) {
+        this.warn(`${sent} were sent again before this`)
+        throw error
+      } finally {
+        await producer.close()
+      }
+      return sent
+    })
+    const report = expected.report(topic, resent)
+    if (report.missing > 0 && !flags.resend) this.exitWith(ExitCode.integrity)
+    await this.show(report, {
+      rows: () => report.missingNames.map((name) => ({ name })),
+      text: () => expectedText(report),
+    })
+    return report
+  }
+
   async #onOwnEngine(
     flush: 'async' | 'sync',
     runAll: (target: VerifyTarget) => Promise<boolean>,
@@ -180,20 +258,18 @@ half, each message ends in one place. Exit code 0: valid, 12: violated, 14: it c
     return { ...verdict, history: null }
   }
 
-  #show(results: readonly Verdict[]): Promise<Verified> {
+  async #show(results: readonly Verdict[]): Promise<Verified> {
     const codes = [ExitCode.integrity, ExitCode.inconclusive] as const
     const exitCode = codes.find((code) => results.some((one) => one.exitCode === code)) ?? 0
     const verdict =
       exitCode === ExitCode.integrity ? 'violated' : exitCode === 0 ? 'valid' : 'unknown'
     this.exitWith(exitCode)
-    return this.show(
-      { verdict, exitCode, results },
-      {
-        rows: () => results,
-        text: ({ results: shown }, terminal) =>
-          shown.map((one) => verdictText(one, paintOf(terminal))).join('\n\n'),
-      },
-    )
+    const verified = { verdict, exitCode, results } as const
+    await this.show(verified, {
+      rows: () => results,
+      text: (_, terminal) => results.map((one) => verdictText(one, paintOf(terminal))).join('\n\n'),
+    })
+    return verified
   }
 }
 

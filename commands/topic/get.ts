@@ -1,8 +1,10 @@
+import { Flags } from '@oclif/core'
 import { BrokerCommand } from '../../src/cli/broker-command.ts'
 import { renderFacts, renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { isoTime } from '../../src/cli/time.ts'
 import { topicArgument } from '../../src/cli/topic-flags.ts'
+import type { Admin } from '../../src/client/admin.ts'
 import { permText, type TopicDetails } from '../../src/client/topic-admin.ts'
 
 export interface TopicView {
@@ -29,21 +31,91 @@ export interface TopicView {
     readonly messages: number
     readonly lastStoredAt: string | null
   }[]
+  /** With --stats: what brokers count, all of them together. */
+  readonly stats?: TopicStats
+}
+
+export interface TopicStats {
+  readonly stored: TopicRates
+  readonly delivered: readonly ({ readonly group: string } & TopicRates)[]
+}
+
+export interface TopicRates {
+  /** Messages a second, over the last minute. */
+  readonly perSecond: number
+  readonly lastMinute: number
+  readonly lastHour: number
+  readonly lastDay: number
 }
 
 export default class TopicGet extends BrokerCommand<TopicView> {
   static override summary = 'One topic: brokers, queues, offsets, and who consumes it.'
   static override args = { topic: topicArgument() }
+  static override flags = {
+    stats: Flags.boolean({ summary: 'Also what is stored and delivered a second, hour and day.' }),
+  }
   static override examples = [
     '<%= config.bin %> topic get orders',
+    '<%= config.bin %> topic get orders --stats',
     '<%= config.bin %> topic get orders --json | jq .messages',
   ]
 
   async run(): Promise<TopicView> {
     const { args, flags } = await this.parse(TopicGet)
-    const view = viewOf(await this.connect(flags, (admin) => admin.topics.get(args.topic)))
+    const view = await this.connect(flags, async (admin): Promise<TopicView> => {
+      const found = viewOf(await admin.topics.get(args.topic))
+      return flags.stats ? { ...found, stats: await statsOf(admin, found) } : found
+    })
     return this.show(view, { text: topicText })
   }
+}
+
+type Stats = NonNullable<Awaited<ReturnType<Admin['brokers']['stats']>>>
+
+async function statsOf(admin: Admin, { name, groups, brokers }: TopicView): Promise<TopicStats> {
+  const sum = async (statsName: string, key: string): Promise<TopicRates> => {
+    const all = await Promise.all(
+      brokers.map(({ address }) => admin.brokers.stats(address, statsName, key)),
+    )
+    const total = (of: (stats: Stats) => number) =>
+      all.reduce((before, stats) => before + (stats === null ? 0 : of(stats)), 0)
+    return {
+      perSecond: total(({ statsMinute }) => statsMinute.tps),
+      lastMinute: total(({ statsMinute }) => statsMinute.sum),
+      lastHour: total(({ statsHour }) => statsHour.sum),
+      lastDay: total(({ statsDay }) => statsDay.sum),
+    }
+  }
+  return {
+    stored: await sum('TOPIC_PUT_NUMS', name),
+    delivered: await Promise.all(
+      groups.map(async (group) => ({
+        group,
+        ...(await sum('GROUP_GET_NUMS', `${name}@${group}`)),
+      })),
+    ),
+  }
+}
+
+function statsText({ stored, delivered }: TopicStats, terminal: Terminal): string {
+  const cells = (rates: TopicRates) => [
+    rates.perSecond.toFixed(1),
+    ...[rates.lastMinute, rates.lastHour, rates.lastDay],
+  ]
+  return renderTable(
+    terminal,
+    [
+      { head: '' },
+      { head: 'A SECOND', align: 'right' },
+      { head: 'LAST MINUTE', align: 'right' },
+      { head: 'HOUR', align: 'right' },
+      { head: 'DAY', align: 'right' },
+    ],
+    [
+      ['stored', ...cells(stored)],
+      ...delivered.map((row) => [`delivered to ${row.group}`, ...cells(row)]),
+    ],
+  )
 }
 
 function viewOf(details: TopicDetails): TopicView {
@@ -109,5 +181,6 @@ function topicText(view: TopicView, terminal: Terminal): string {
       row.lastStoredAt,
     ]),
   )
-  return `${facts}\n\n${table}`
+  const stats = view.stats === undefined ? '' : `\n\n${statsText(view.stats, terminal)}`
+  return `${facts}\n\n${table}${stats}`
 }

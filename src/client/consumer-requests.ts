@@ -18,7 +18,7 @@ import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { type Command, respond } from '../protocol/command.ts'
 import type { Clock } from '../world/clock.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
-import type { MessageHandler } from './handler-loop.ts'
+import type { MessageHandler, Try } from './handler-loop.ts'
 import type { HandlerStats } from './handler-stats.ts'
 import { receivedMessages } from './received-message.ts'
 
@@ -32,6 +32,8 @@ export interface ConsumerSide {
   readonly subscriptions: readonly SubscriptionData[]
   readonly assigned: readonly AssignedQueue[]
   readonly stats: HandlerStats
+  /** The calls of the handler that have not ended. */
+  readonly tries: Iterable<Try>
   readonly handler: MessageHandler
   readonly clock: Clock
   rebalance(): void
@@ -83,9 +85,20 @@ function runningInfo(command: Command, side: ConsumerSide): Command {
     subscriptions: side.subscriptions,
     queues: side.assigned.map(queueInfo),
     statuses: side.stats.statuses(),
-    jstack: null,
+    jstack: command.ext['jstackEnable'] === 'true' ? workText(side) : null,
   })
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
+}
+
+/** There are no threads to show: which messages the handler works on, and for how long, says where it hangs. */
+function workText({ tries, clock }: ConsumerSide): string {
+  const nowMs = clock.monotonicMs()
+  const lines = [...tries].map(({ message, startMs }) => {
+    const { topic, broker, queueId, queueOffset, messageId } = message
+    const ms = Math.round(nowMs - startMs)
+    return `handler works for ${ms} ms on ${messageId} of ${topic}, ${broker} queue ${queueId}, offset ${queueOffset}\n`
+  })
+  return lines.length === 0 ? 'the handler works on nothing\n' : lines.join('')
 }
 
 function queueInfo(assigned: AssignedQueue): ProcessQueueInfo {

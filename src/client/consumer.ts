@@ -296,6 +296,7 @@ export class Consumer {
       subscriptions: [...this.#subscriptions.values()],
       assigned: [...this.#assignment.queues],
       stats: this.#loop.stats,
+      tries: this.#loop.tries,
       handler: this.#options.handler,
       clock: this.#client.world.clock,
       rebalance: () => {

@@ -208,11 +208,15 @@ export class GroupAdmin {
     return [...new Map(lists.flat().map((row) => [row.clientId, row])).values()]
   }
 
-  /** What a member says of itself: queues, rates, configuration. */
-  async runningInfo(group: string, clientId: string): Promise<ConsumerRunningInfo> {
+  /** What a member says of itself: queues, rates, configuration, and where it is if asked so. */
+  async runningInfo(
+    group: string,
+    clientId: string,
+    withStack = false,
+  ): Promise<ConsumerRunningInfo> {
     const masters = await this.#cluster.masters()
     const code = RequestCode.GET_CONSUMER_RUNNING_INFO
-    const ext = { consumerGroup: group, clientId, jstackEnable: false }
+    const ext = { consumerGroup: group, clientId, jstackEnable: withStack }
     const outcomes = await askEach(masters, async ({ address }) => {
       const response = await this.#client.ask(address, code, ext, null, { group }, 15_000)
       return decodeAnswer(address, response, decodeConsumerRunningInfo)

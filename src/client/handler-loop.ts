@@ -45,7 +45,9 @@ export interface HandlerLoopOptions {
 const HANDLED_A_TURN_MAX = 256
 
 /** One call of the handler. */
-interface Try {
+export interface Try {
+  readonly message: ReceivedMessage
+  /** By the monotonic clock. */
   readonly startMs: number
   readonly trace: SubBeforeTrace | null
 }
@@ -59,7 +61,7 @@ export class HandlerLoop {
   /** Failed tries here, of messages that the broker did not take back. */
   readonly #failures = new WeakMap<ReceivedMessage, number>()
   readonly #pauses: Pauses
-  #running = 0
+  readonly #tries = new Set<Try>()
   /** Failed messages that are on their way back to a broker. */
   #goingBack = 0
   #pumping = false
@@ -77,7 +79,12 @@ export class HandlerLoop {
 
   /** Messages that the handler has now. */
   get running(): number {
-    return this.#running
+    return this.#tries.size
+  }
+
+  /** The calls of the handler that have not ended, the oldest first. */
+  get tries(): Iterable<Try> {
+    return this.#tries
   }
 
   /** Hands out what waits, as far as the handler has room. Call it when there is something new. */
@@ -85,7 +92,7 @@ export class HandlerLoop {
     if (this.#pumping) return
     this.#pumping = true
     let budget = HANDLED_A_TURN_MAX
-    while (this.#running < this.#options.concurrency && budget > 0) {
+    while (this.#tries.size < this.#options.concurrency && budget > 0) {
       const found = this.#nextMessage()
       if (found === null) break
       budget -= 1
@@ -98,7 +105,7 @@ export class HandlerLoop {
   /** Ends all waiting for another try; resolves when no handler runs and all is given back, or after the time. */
   async close(timeoutMs: number): Promise<void> {
     this.#pauses.end()
-    if (this.#running + this.#goingBack === 0) return
+    if (this.#tries.size + this.#goingBack === 0) return
     await new Promise<void>((resolve) => {
       const stop = this.#client.world.clock.after(timeoutMs, resolve)
       this.#idle = () => {
@@ -134,14 +141,15 @@ export class HandlerLoop {
   }
 
   #handle(assigned: AssignedQueue, message: ReceivedMessage): void {
-    this.#running += 1
     assigned.handlingBegins()
     const seen = this.#asSeen(message)
     const { tracer, group, handler } = this.#options
     const one: Try = {
+      message: seen,
       startMs: this.#client.world.clock.monotonicMs(),
       trace: tracer?.began(group, seen) ?? null,
     }
+    this.#tries.add(one)
     let result: ReturnType<MessageHandler>
     try {
       result = handler(seen)
@@ -174,15 +182,11 @@ export class HandlerLoop {
     return { ...message, topic, reconsumeTimes: message.reconsumeTimes + tries }
   }
 
-  #handled(
-    assigned: AssignedQueue,
-    message: ReceivedMessage,
-    { startMs, trace }: Try,
-    outcome: Outcome,
-  ): void {
+  #handled(assigned: AssignedQueue, message: ReceivedMessage, one: Try, outcome: Outcome): void {
+    const { startMs, trace } = one
     const { clock } = this.#client.world
     const tookMs = clock.monotonicMs() - startMs
-    this.#running -= 1
+    this.#tries.delete(one)
     assigned.lastHandledMs = clock.wallMs()
     this.stats.count(message.topic, tookMs, !outcome.failed)
     if (trace !== null) {
@@ -197,7 +201,7 @@ export class HandlerLoop {
   }
 
   #idleWhenDone(): void {
-    if (this.#running + this.#goingBack === 0) this.#idle()
+    if (this.#tries.size + this.#goingBack === 0) this.#idle()
   }
 
   /** Gives a failed message back to the broker, or keeps it here for another try. Never throws. */
