@@ -32,8 +32,8 @@ export interface ConsumerSide {
   readonly subscriptions: readonly SubscriptionData[]
   readonly assigned: readonly AssignedQueue[]
   readonly stats: HandlerStats
-  /** The calls of the handler that have not ended. */
-  readonly tries: Iterable<Try>
+  /** The calls of the handler that have not ended; missing: nobody counts them. */
+  readonly tries?: Iterable<Try>
   readonly handler: MessageHandler
   readonly clock: Clock
   rebalance(): void
@@ -92,6 +92,7 @@ function runningInfo(command: Command, side: ConsumerSide): Command {
 
 /** There are no threads to show: which messages the handler works on, and for how long, says where it hangs. */
 function workText({ tries, clock }: ConsumerSide): string {
+  if (tries === undefined) return 'what the handler works on is not known\n'
   const nowMs = clock.monotonicMs()
   const lines = [...tries].map(({ message, startMs }) => {
     const { topic, broker, queueId, queueOffset, messageId } = message
