@@ -226,6 +226,11 @@ export function assembleResult(run: RunRecord): BenchResult {
       run.search === null
         ? null
         : { ...run.search, sla: [...run.search.sla], trials: [...run.search.trials] },
+    curve: run.curve === null ? null : { ...run.curve, steps: [...run.curve.steps] },
+    balance:
+      run.balance === null
+        ? null
+        : { ...run.balance, limits: { ...run.balance.limits }, steps: [...run.balance.steps] },
     thresholds: [],
     validity,
     valid: isValid(validity),
@@ -261,6 +266,9 @@ function withThresholds(result: BenchResult, thresholds: readonly Threshold[]): 
   // A search whose promise no rate kept has failed, as a threshold would have.
   if (result.search !== null && result.search.sustainablePerSecond === null) {
     reasons.push(result.search.text)
+  }
+  if (result.balance !== null && result.balance.balancedPerSecond === null) {
+    reasons.push(result.balance.text)
   }
   if (reasons.length === 0 || result.verdict !== 'ok') return { ...result, thresholds: judged }
   return {

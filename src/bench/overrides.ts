@@ -1,4 +1,5 @@
 /** From the flags of `mqctl bench` to the places in a scenario that they change. */
+import { MqError } from '../base/errors.ts'
 import type { Override } from './scenario.ts'
 
 /** Values as the user wrote them; absent ones change nothing. */
@@ -21,6 +22,53 @@ export interface OverrideFlags {
   readonly lab?: { readonly linkBitsPerSecond: number; readonly groups: number } | undefined
   /** `path=value`. */
   readonly set?: readonly (readonly [path: string, value: string])[] | undefined
+}
+
+/**
+ * The load of a scenario replaced by one stage that tries rates: what `bench search`, `curve` and
+ * `balance` do. Thresholds about phases of the other load go with it.
+ */
+export function triedOverrides(
+  stage: Readonly<Record<string, unknown>>,
+  flags: Omit<OverrideFlags, 'lab'> & { readonly lab?: unknown },
+): Override[] {
+  const { lab: _, ...plain } = flags
+  if (plain.rate !== undefined || plain.repeat !== undefined) {
+    throw new MqError('USAGE', {
+      what: `a ${String(stage['shape'])} decides on its rates: leave out --rate and --repeat`,
+    })
+  }
+  const { as, ...rest } = stage
+  const source = `bench ${String(stage['shape'])}`
+  // Each key by itself, so that a mistake is told of the flag that made it.
+  return [
+    { path: 'load', value: JSON.stringify([{ as, model: 'open', for: '8s' }]), source },
+    ...Object.entries(rest).map(([key, value]) => ({
+      path: `load.0.${key}`,
+      value: JSON.stringify(value),
+      source: key === 'shape' ? source : `--${key} ${textOf(value)}`,
+    })),
+    { path: 'thresholds', value: '[]', source },
+    { path: 'repeat', value: '1', source },
+    ...overridesOf(plain),
+  ]
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** `cpu=70%,disk=60%`. Throws MqError VALUE_INVALID. */
+export function sharesOf(written: string): Record<string, string> {
+  const pairs = written.split(',').map((one): [string, string] => {
+    const match = /^\s*([a-z]+)\s*=\s*(\S+)\s*$/.exec(one)
+    if (match === null) {
+      const hint = 'write cpu=70%,disk=60%,nic=60%'
+      throw new MqError('VALUE_INVALID', { what: `${JSON.stringify(one)} is no share`, hint })
+    }
+    return [match[1] ?? '', match[2] ?? '']
+  })
+  return Object.fromEntries(pairs)
 }
 
 const paths = {

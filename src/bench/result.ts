@@ -315,6 +315,35 @@ const predictionSchema = z.object({
   ),
 })
 
+/** A rate that was tried. */
+const trialSchema = z.object({
+  ratePerSecond: number,
+  phase: text,
+  pass: z.boolean(),
+  /** What did not hold; empty when everything did. */
+  reasons: z.array(text),
+  ackedPerSecond: number,
+  receivedPerSecond: number.default(0),
+  /** Response time. */
+  meanMs: nullable(number).default(null),
+  p50Ms: nullable(number).default(null),
+  p99Ms: nullable(number),
+  lagSlopePerSecond: nullable(number),
+  /** Shares that were in use, 0 … 1; null where it cannot be told. */
+  resources: z
+    .object({
+      /** Of all cores of the host. */
+      cpu: nullable(number),
+      /** Of a core: the busiest thread of a broker. */
+      broker: nullable(number),
+      disk: nullable(number),
+      /** Of the fullest link whose speed is known. */
+      nic: nullable(number),
+      memory: nullable(number),
+    })
+    .default({ cpu: null, broker: null, disk: null, nic: null, memory: null }),
+})
+
 export const resultSchema = z.object({
   schemaVersion: z.literal(RESULT_SCHEMA_VERSION),
   kind: z.literal('run'),
@@ -501,22 +530,40 @@ export const resultSchema = z.object({
   search: z
     .object({
       sla: z.array(text),
-      trials: z.array(
-        z.object({
-          ratePerSecond: number,
-          phase: text,
-          pass: z.boolean(),
-          /** What did not hold; empty when everything did. */
-          reasons: z.array(text),
-          ackedPerSecond: number,
-          p99Ms: nullable(number),
-          lagSlopePerSecond: nullable(number),
-        }),
-      ),
+      trials: z.array(trialSchema),
       /** The highest rate that held, and held again with fresh counters; null when none did. */
       sustainablePerSecond: nullable(number),
       /** The lowest rate that did not hold; null when none was found. */
       failedPerSecond: nullable(number),
+      text: text,
+    })
+    .nullable()
+    .default(null),
+  /** Of a stage of shape `curve`: latency by rate. */
+  curve: z
+    .object({
+      steps: z.array(trialSchema),
+      /** Null when the target carried none of the rates. */
+      knee: nullable(
+        z.object({ ratePerSecond: number, meanMs: nullable(number), p99Ms: nullable(number) }),
+      ),
+      /** How the knee was found. */
+      method: text,
+      highestAckedPerSecond: number,
+      text: text,
+    })
+    .nullable()
+    .default(null),
+  /** Of a stage of shape `balance`. */
+  balance: z
+    .object({
+      /** Shares by resource. */
+      limits: z.record(text, number),
+      steps: z.array(trialSchema),
+      /** The highest rate at which no resource was above its share, twice; null when none was. */
+      balancedPerSecond: nullable(number),
+      failedPerSecond: nullable(number),
+      limitedBy: nullable(text),
       text: text,
     })
     .nullable()
@@ -540,5 +587,6 @@ export type Totals = z.infer<typeof totalsSchema>
 export type Latencies = z.infer<typeof latenciesSchema>
 export type Pacing = z.infer<typeof pacingSchema>
 export type PhaseFigures = z.infer<typeof figuresSchema>
+export type Trial = z.infer<typeof trialSchema>
 export type Rate = z.infer<typeof rateSchema>
 export type Gc = z.infer<typeof gcSchema>

@@ -34,7 +34,10 @@ import { PhaseRunner } from './phase-runner.ts'
 import { type Plan, planOf } from './plan.ts'
 import type { BenchResult, SeriesRow } from './result.ts'
 import type { ConsumerReport, ProducerReport } from './role-messages.ts'
+import { type BalanceRecord, runBalance } from './rate-balance.ts'
+import { type CurveRecord, runCurve } from './rate-curve.ts'
 import { RateSearch, type SearchRecord } from './rate-search.ts'
+import { RateTrials } from './rate-trial.ts'
 import { meanSizeBytes } from './scenario-schema.ts'
 import type { LaneLag } from './lag-book.ts'
 import type { LoadedScenario } from './scenario.ts'
@@ -42,6 +45,7 @@ import { Series } from './series.ts'
 import {
   type PlannedStage,
   isTimed,
+  isTried,
   plannedMs,
   plannedPeakHz,
   stagesOf,
@@ -123,6 +127,8 @@ export interface RunRecord {
   /** How the warm-up ended, when it waited for a steady rate. */
   readonly steadyText: string | null
   readonly search: SearchRecord | null
+  readonly curve: CurveRecord | null
+  readonly balance: BalanceRecord | null
 }
 
 /** A phase as it was. */
@@ -184,11 +190,14 @@ class BenchRun {
   readonly #lost: string[] = []
   #crew: Crew | null = null
   #sampler: HostSampler | null = null
+  #brokerPids: readonly number[] = []
   #plan: Plan | null = null
   /** Of the topics of this run, those that it has made. */
   readonly #created: string[] = []
   #steadyText: string | null = null
   #search: SearchRecord | null = null
+  #curve: CurveRecord | null = null
+  #balance: BalanceRecord | null = null
   #stopProgress: () => void = () => undefined
   #stopLooking: () => void = () => undefined
   /** Aborted when the window must end early. */
@@ -369,6 +378,8 @@ class BenchRun {
       warnings,
       steadyText: this.#steadyText,
       search: this.#search,
+      curve: this.#curve,
+      balance: this.#balance,
     })
   }
 
@@ -407,9 +418,8 @@ class BenchRun {
       const one = stages[at]
       if (one === undefined) return
       let next = at + 1
-      if (one.stage.shape === 'search') {
-        const search = new RateSearch(runner, series, this.#early.signal, scenario)
-        this.#search = await search.run(one, startNs)
+      if (isTried(one.stage)) {
+        await this.#tryRates(one, runner, series, startNs)
       } else if (one.stage.until === 'drained') {
         const [record] = runner.schedule(startNs, [timed(one)], false)
         await this.#untilDrained(crew, series, startNs, record?.endNs ?? startNs)
@@ -424,17 +434,35 @@ class BenchRun {
       if (at === stages.length) return
       const following = stages[at]
       // A drain follows what it drains at once; behind a stage of unknown length comes a short gap.
-      if (
-        one.stage.until === undefined &&
-        one.stage.shape !== 'search' &&
-        following !== undefined
-      ) {
+      if (one.stage.until === undefined && !isTried(one.stage) && following !== undefined) {
         startNs = runner.program.endNs
       } else {
         runner.cut()
         startNs = runner.nextStartNs()
       }
     }
+  }
+
+  async #tryRates(
+    one: PlannedStage,
+    runner: PhaseRunner,
+    series: Series,
+    startNs: number,
+  ): Promise<void> {
+    const sampler = this.#sampler
+    if (sampler === null) return
+    const tools = {
+      runner,
+      series,
+      early: this.#early.signal,
+      scenario: this.#options.loaded.scenario,
+      look: () => sampler.mark(),
+      brokers: this.#brokerPids,
+    }
+    const trials = new RateTrials(tools, startNs)
+    if (one.stage.shape === 'curve') this.#curve = await runCurve(trials, one)
+    else if (one.stage.shape === 'balance') this.#balance = await runBalance(trials, one)
+    else this.#search = await new RateSearch(trials).run(one)
   }
 
   /** Resolves when the consumers have everything, or at the end of the time. */
@@ -473,6 +501,7 @@ class BenchRun {
       series().onHostUsage(Number(clock.monotonicNs()), usage)
     })
     this.#sampler = sampler
+    this.#brokerPids = watch.brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
     for (const { pid } of [...crew.processes, ...watch.brokers, ...this.#options.known]) {
       if (pid !== null) sampler.watch(pid)
     }

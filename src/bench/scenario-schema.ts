@@ -104,12 +104,14 @@ const stageSchema = z.strictObject({
   as: text.default('measure'),
   /** `closed`: a sender waits for its answer. `open`: messages are due by a schedule. `idle`: nothing is sent. */
   model: oneOf(['closed', 'open', 'idle']).default('closed'),
-  shape: oneOf(['hold', 'ramp', 'step', 'sine', 'burst', 'search']).default('hold'),
+  shape: oneOf(['hold', 'ramp', 'step', 'sine', 'burst', 'search', 'curve', 'balance']).default(
+    'hold',
+  ),
   /** Messages a second of all producers together. */
   rate: rate.optional(),
   from: rate.optional(),
   to: rate.optional(),
-  /** Stairs of shape `step`. */
+  /** Stairs of shape `step`, points of shape `curve`. */
   steps: count(2, 1000).optional(),
   /** Of shapes `sine` and `burst`. */
   period: duration(100, 'a duration of at least 100ms').optional(),
@@ -120,12 +122,25 @@ const stageSchema = z.strictObject({
   consumers: oneOf(['running', 'paused']).default('running'),
   /** `drained`: the stage ends as soon as the consumers have read everything, after `for` at the latest. */
   until: oneOf(['drained']).optional(),
-  /** Of shape `search`: what must hold of a rate, as in thresholds. */
+  /** Of shapes `search` and `balance`: what must hold of a rate, as in thresholds. */
   sla: z.union([text, z.array(text).min(1)], { error: 'expected a text or a list' }).optional(),
   /** Of shape `search`: how close the rate that holds and the one that does not must come. */
   resolution: share.optional(),
   /** Of shape `search`: rates that are tried at most. */
   maxTrials: count(3, 50).optional(),
+  /** Of shape `balance`: the share of each resource that may be in use. */
+  max: z
+    .strictObject({
+      /** Of all cores of the host. */
+      cpu: share,
+      /** Of a core: the busiest thread of a broker. */
+      broker: share,
+      disk: share,
+      nic: share,
+      memory: share,
+    })
+    .partial()
+    .optional(),
 })
 export type Stage = z.output<typeof stageSchema>
 

@@ -10,7 +10,7 @@ import { cellsOf } from './matrix.ts'
 import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.ts'
 import { type Path, Places, invalid } from './scenario-places.ts'
 import { type Scenario, kindsOf, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
-import { faultOfStage } from './stages.ts'
+import { faultOfStage, isTried } from './stages.ts'
 import { type Threshold, isOfPhase, parseThreshold, samplesNeeded } from './threshold.ts'
 
 /** One value that replaces what the file says: `producers.threads=160`. */
@@ -157,7 +157,9 @@ function applyOverride(document: Document, override: Override): void {
   try {
     const before: unknown =
       override.appends === true ? (document.toJS() as Mapping)[override.path] : null
-    document.setIn(path, Array.isArray(before) ? before.concat(value) : value)
+    const whole = Array.isArray(before) ? before.concat(value) : value
+    // As nodes, so that a later override may change a part of it.
+    document.setIn(path, document.createNode(whole))
   } catch {
     const what = `${override.path} is not a path in this scenario`
     throw invalid(override.source, what, 'a path is keys joined by dots, as in producers.threads')
@@ -279,9 +281,10 @@ const UNDER_WAY_MAX = 1_048_576
 function checkMode(scenario: Scenario, place: Places): void {
   const { producers, topics, load } = scenario
   if (producers.mode === 'one-way') {
-    const search = load.findIndex(({ shape }) => shape === 'search')
+    const search = load.findIndex(isTried)
     if (search >= 0) {
-      const what = 'a search needs acknowledgements, and one-way messages have none'
+      const shape = load[search]?.shape ?? ''
+      const what = `a ${shape} needs acknowledgements, and one-way messages have none`
       throw place.error(['load', search, 'shape'], what, 'set producers.mode to sync')
     }
   }
@@ -336,15 +339,15 @@ function checkLoad({ load, repeat, consumers }: Scenario, place: Places): void {
       }
     }
   }
-  const searches = load.flatMap(({ shape }, index) => (shape === 'search' ? [index] : []))
+  const searches = load.flatMap(({ shape }, index) => (isTried({ shape }) ? [index] : []))
   const [first, second] = searches
   if (second !== undefined) {
-    const what = 'a scenario searches for one rate'
-    throw place.error(['load', second, 'shape'], what, 'write a scenario for each search')
+    const what = 'a scenario has one search, curve or balance'
+    throw place.error(['load', second, 'shape'], what, 'write a scenario for each')
   }
   if (first !== undefined && repeat > 1) {
     const hint = 'leave out repeat: what a search finds is confirmed by itself'
-    throw place.error(['repeat'], 'a search is not repeated', hint)
+    throw place.error(['repeat'], `a ${load[first]?.shape ?? ''} is not repeated`, hint)
   }
 }
 

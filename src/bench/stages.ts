@@ -5,6 +5,8 @@ import type { Scenario, Stage } from './scenario-schema.ts'
 
 /** Rates that a search tries when nothing else is said. */
 export const TRIALS_MAX = 15
+/** Points of a curve when nothing else is said. */
+export const CURVE_STEPS = 12
 
 /** One part of the load with its place in the run. */
 export interface PlannedStage {
@@ -29,6 +31,8 @@ const needs: Readonly<Record<Stage['shape'], readonly (keyof Stage)[]>> = {
   sine: ['from', 'to', 'period'],
   burst: ['from', 'to', 'period', 'burst'],
   search: ['from', 'to', 'sla'],
+  curve: ['from', 'to'],
+  balance: ['from', 'to'],
 }
 
 const shapeKeys = [
@@ -41,10 +45,18 @@ const shapeKeys = [
   'sla',
   'resolution',
   'maxTrials',
+  'max',
 ] as const
 /** Keys that a shape takes and can do without. */
 const optional: Readonly<Partial<Record<Stage['shape'], readonly (keyof Stage)[]>>> = {
   search: ['resolution', 'maxTrials'],
+  curve: ['steps'],
+  balance: ['resolution', 'maxTrials', 'max', 'sla'],
+}
+
+/** Shapes whose rates follow from how the last one went. */
+export function isTried({ shape }: Pick<Stage, 'shape'>): boolean {
+  return shape === 'search' || shape === 'curve' || shape === 'balance'
 }
 
 /** What does not go together in one stage; null when it is right. */
@@ -81,9 +93,16 @@ export function faultOfStage(stage: Stage): StageFault | null {
     const what = `${extra} does not belong to shape ${stage.shape}`
     return { key: extra, what, hint: `it takes ${wanted.join(', ')}` }
   }
-  if (stage.shape === 'search' && (stage.from ?? 0) > (stage.to ?? 0)) {
-    const what = 'a search goes up: from is higher than to'
-    return { key: 'from', what, hint: 'it looks below from by itself when even that does not hold' }
+  if (isTried(stage) && (stage.from ?? 0) > (stage.to ?? 0)) {
+    const what = `a ${stage.shape} goes up: from is higher than to`
+    const hint =
+      stage.shape === 'curve'
+        ? 'write the lower rate as from'
+        : 'it looks below from by itself when even that does not hold'
+    return { key: 'from', what, hint }
+  }
+  if (stage.max !== undefined && Object.keys(stage.max).length === 0) {
+    return { key: 'max', what: 'no resource is limited', hint: 'write max: {cpu: 70%}' }
   }
   if ((stage.burst ?? 0) > (stage.period ?? Number.POSITIVE_INFINITY)) {
     return { key: 'burst', what: 'a burst is longer than its period', hint: 'make it shorter' }
@@ -98,6 +117,8 @@ export function shapeOf(stage: Stage): RateShape {
     case 'hold':
       return { kind: 'hold', rateHz: rate }
     case 'search':
+    case 'curve':
+    case 'balance':
       return { kind: 'hold', rateHz: from }
     case 'ramp':
       return { kind: 'ramp', fromHz: from, toHz: to }
@@ -130,7 +151,7 @@ export function stagesOf(scenario: Scenario): PlannedStage[] {
 
 /** Stages whose length is known and that can follow each other without a look at the result. */
 export function isTimed({ stage }: PlannedStage): boolean {
-  return stage.until === undefined && stage.shape !== 'search'
+  return stage.until === undefined && !isTried(stage)
 }
 
 /** What runs before anything counts: the first stage at the rate with which it begins. */
@@ -143,7 +164,8 @@ export function warmupLoad(scenario: Scenario): Load {
 
 /** How long a stage may take, milliseconds; a search, as long as all its trials. */
 function longestMs(stage: Stage): number {
-  return stage.for * (stage.shape === 'search' ? (stage.maxTrials ?? TRIALS_MAX) : 1)
+  if (stage.shape === 'curve') return stage.for * (stage.steps ?? CURVE_STEPS)
+  return stage.for * (isTried(stage) ? (stage.maxTrials ?? TRIALS_MAX) : 1)
 }
 
 /** Length of everything that counts, milliseconds; at most, where that is not known before. */

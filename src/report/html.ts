@@ -4,7 +4,7 @@
  * timelines share one axis, environment and scenario stand at the end. Light, dark and on paper.
  */
 import { createHash } from 'node:crypto'
-import type { BenchResult, Latency } from '../bench/result.ts'
+import type { BenchResult, Latency, Trial } from '../bench/result.ts'
 import { bytesPerSecond, grouped, milliseconds, percent } from './figures.ts'
 import { type Html, html, htmlList, htmlTable, nothing } from './html-text.ts'
 import { styleSheet } from './html-style.ts'
@@ -56,8 +56,8 @@ export function htmlReport(result: BenchResult): string {
           ${section('Thresholds', [htmlTable(thresholdTable(result))])}
           ${section('Latency', [htmlTable(latencyTable(result)), notesOf(latencyNotes(result)), percentilePlot(result)])}
           ${section('Over time', timelines(result))}
-          ${section('Search', [htmlTable(searchTable(result))])}
-          ${section('Phases', [htmlTable(phaseTable(result)), rateLatencyCurve(result)])}
+          ${section('Rates that were tried', [htmlTable(searchTable(result)), rateLatencyCurve(result), resourceCurve(result)])}
+          ${section('Phases', [htmlTable(phaseTable(result))])}
           ${section('What was the limit', [htmlList(limitLines(result)), warningsOf(result)])}
           ${section('Processes', [htmlTable(processTable(result)), notesOf(processNotes(result))])}
           ${section('Machine', [htmlList(hostLines(result))])}
@@ -248,24 +248,60 @@ function percentilePlot({ latency }: BenchResult): Html {
   })
 }
 
-/** What latency each rate had, when rates were tried one after the other. */
-function rateLatencyCurve({ phases }: BenchResult): Html {
-  const points = phases.flatMap(({ figures }) => {
-    const p99 = figures?.latency.response?.p99Ms ?? null
-    const rate = figures?.totals.rates.acked.meanPerSecond ?? 0
-    return p99 === null || rate === 0 ? [] : [{ rate, p99 }]
-  })
-  if (points.length < 3) return nothing
-  const most = Math.max(...points.map(({ rate }) => rate))
-  return chart({
-    title: 'Response time by rate, ms, powers of ten',
-    format: (value) => milliseconds(value),
-    log: true,
-    dots: true,
-    lines: [{ name: 'p99', values: points.map(({ p99 }) => p99) }],
-    xs: points.map(({ rate }) => rate),
+/** Rates that were tried, the lowest first. */
+function trialsOf({ search, curve, balance }: BenchResult): Trial[] {
+  const trials = search?.trials ?? curve?.steps ?? balance?.steps ?? []
+  return [...trials].sort((a, b) => a.ratePerSecond - b.ratePerSecond)
+}
+
+function rateAxis(trials: readonly Trial[]) {
+  const most = Math.max(...trials.map(({ ratePerSecond }) => ratePerSecond))
+  return {
+    xs: trials.map(({ ratePerSecond }) => ratePerSecond),
     xMin: 0,
     xMax: most * 1.05,
-    xTicks: [0, 0.25, 0.5, 0.75, 1].map((share) => [most * share, grouped(most * share)] as const),
+    xTicks: [0, 0.25, 0.5, 0.75, 1].map(
+      (share) => [most * share, `${grouped(most * share)}/s`] as const,
+    ),
+  }
+}
+
+/** What latency each rate had, with the knee where one was looked for. */
+function rateLatencyCurve(result: BenchResult): Html {
+  const trials = trialsOf(result)
+  if (trials.length < 2) return nothing
+  const knee = result.curve?.knee ?? null
+  return chart({
+    ...rateAxis(trials),
+    title: `Response time by rate, ms, powers of ten${knee === null ? '' : `; knee at ${grouped(knee.ratePerSecond)}/s`}`,
+    format: (value) => milliseconds(value),
+    log: true,
+    dots: result.curve === null,
+    lines: [
+      { name: 'mean', values: trials.map(({ meanMs }) => meanMs) },
+      { name: 'p50', values: trials.map(({ p50Ms }) => p50Ms) },
+      { name: 'p99', values: trials.map(({ p99Ms }) => p99Ms) },
+    ],
+    bands: knee === null ? [] : [{ from: 0, to: knee.ratePerSecond, name: 'up to the knee' }],
+  })
+}
+
+/** What each rate took of the machine. */
+function resourceCurve(result: BenchResult): Html {
+  const trials = trialsOf(result)
+  if (trials.length < 2) return nothing
+  const of = (name: keyof Trial['resources']) => trials.map(({ resources }) => resources[name])
+  return chart({
+    ...rateAxis(trials),
+    title: 'Share of the machine by rate',
+    format: percent,
+    yMax: 1,
+    dots: result.curve === null,
+    lines: [
+      { name: 'CPU', values: of('cpu') },
+      { name: 'broker’s loop', values: of('broker') },
+      { name: 'disk', values: of('disk') },
+      { name: 'network', values: of('nic') },
+    ],
   })
 }

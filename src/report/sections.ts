@@ -61,6 +61,10 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     `${durability.acknowledged} (${durability.profile}${durability.verifiedBy === 'broker' ? ', read back from the broker' : ''})`,
   ])
   if (result.search !== null) lines.push(['search', result.search.text])
+  if (result.curve !== null) {
+    lines.push(['curve', result.curve.text], ['knee', result.curve.method])
+  }
+  if (result.balance !== null) lines.push(['balance', result.balance.text])
   if (result.thresholds.length > 0) {
     const passed = result.thresholds.filter(({ pass }) => pass).length
     lines.push(['thresholds', `${passed} of ${result.thresholds.length} hold`])
@@ -278,17 +282,41 @@ function thresholdValue(value: number, unit: string): string {
   }
 }
 
-/** The rates that a search tried. */
-export function searchTable({ search }: BenchResult): Table {
+/** The rates that a search, a curve or a balance tried, with what each took of the machine. */
+export function searchTable({ search, curve, balance }: BenchResult): Table {
+  const trials = search?.trials ?? curve?.steps ?? balance?.steps ?? []
+  const share = (value: number | null) => (value === null ? '-' : percent(value))
+  const kneeHz = curve?.knee?.ratePerSecond
   return {
-    heads: ['trial', 'acked/s', 'p99 ms', 'lag slope/s', 'verdict', 'why'],
+    heads: [
+      'trial',
+      'acked/s',
+      'mean ms',
+      'p50 ms',
+      'p99 ms',
+      'lag slope/s',
+      'cpu',
+      'broker',
+      'disk',
+      'nic',
+      'memory',
+      'verdict',
+      'why',
+    ],
     rightFrom: 1,
-    rows: (search?.trials ?? []).map((trial) => [
+    rows: trials.map((trial) => [
       trial.phase,
       grouped(trial.ackedPerSecond),
+      milliseconds(trial.meanMs),
+      milliseconds(trial.p50Ms),
       milliseconds(trial.p99Ms),
       trial.lagSlopePerSecond === null ? '-' : signed(trial.lagSlopePerSecond),
-      trial.pass ? 'holds' : 'fails',
+      share(trial.resources.cpu),
+      share(trial.resources.broker),
+      share(trial.resources.disk),
+      share(trial.resources.nic),
+      share(trial.resources.memory),
+      trial.ratePerSecond === kneeHz ? 'knee' : trial.pass ? 'holds' : 'fails',
       trial.reasons.length === 0 ? '-' : trial.reasons.join('; '),
     ]),
   }

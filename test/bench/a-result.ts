@@ -329,6 +329,8 @@ export function aResult(changes: Partial<BenchResult> = {}): BenchResult {
       brokerDiskBytesPerMessage: 690,
     },
     search: null,
+    curve: null,
+    balance: null,
     thresholds: [],
     validity: [],
     valid: true,

@@ -243,7 +243,7 @@ describe('a wrong scenario', () => {
     [
       'two searches',
       "load: [&s {model: open, shape: search, from: 1k/s, to: 2k/s, sla: 'response.p50 < 1s'}, *s]",
-      'a scenario searches for one rate',
+      'a scenario has one search, curve or balance',
     ],
     [
       'a search that is repeated',

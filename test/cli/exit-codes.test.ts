@@ -30,6 +30,9 @@ const handle = Buffer.from(`v1 orders broker-a 1000 ${id}`).toString('base64')
 /** What makes each command that talks to brokers complete. Not here: doctor, to which no answer is an answer. */
 const completed: Readonly<Record<string, string>> = {
   bench: 'bench smoke --no-ceiling --quiet',
+  'bench balance': 'bench balance --no-ceiling --quiet',
+  'bench curve': 'bench curve --no-ceiling --quiet',
+  'bench search': 'bench search --no-ceiling --quiet',
   'broker get': 'broker get broker-a',
   'broker list': 'broker list',
   'cluster info': 'cluster info',

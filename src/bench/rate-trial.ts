@@ -1,0 +1,212 @@
+/**
+ * One rate, tried for a while: a moment to settle that counts nowhere, then a phase with counters of
+ * its own, and what the machine did meanwhile. Searches, curves and balances are made of these.
+ */
+import type { HostSnapshot } from '../host/snapshot.ts'
+import { type HostUsage, usageBetween } from '../host/usage.ts'
+import { lagSlope, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
+import type { PhaseRunner } from './phase-runner.ts'
+import type { Scenario } from './scenario-schema.ts'
+import type { Series } from './series.ts'
+import type { PlannedStage } from './stages.ts'
+import { broken, parseThreshold, samplesNeeded } from './threshold.ts'
+
+/** Resources that a balance can keep below a share. */
+export const resourceNames = ['cpu', 'broker', 'disk', 'nic', 'memory'] as const
+export type ResourceName = (typeof resourceNames)[number]
+
+/** Shares 0 … 1 over the trial; null where it cannot be told. */
+export type ResourceShares = Readonly<Record<ResourceName, number | null>>
+
+export interface Trial {
+  readonly ratePerSecond: number
+  readonly phase: string
+  readonly pass: boolean
+  readonly reasons: string[]
+  readonly ackedPerSecond: number
+  readonly receivedPerSecond: number
+  readonly meanMs: number | null
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+  readonly lagSlopePerSecond: number | null
+  readonly resources: ResourceShares
+}
+
+const SETTLE_MS = 2_000
+/** Ticks of the last second, and answers to what was sent in it. */
+const COLLECT_NS = 1.5e9
+/** The longest wait for the consumers between two rates. */
+const CATCH_UP_NS = 20e9
+const POLL_NS = 250e6
+/** A rate is tried at most so many times longer than asked for. */
+const LONGER_MAX = 10
+const UNSENT_MAX = 0.001
+const ACKED_MIN = 0.99
+
+export interface TrialTools {
+  readonly runner: PhaseRunner
+  readonly series: Series
+  readonly early: AbortSignal
+  readonly scenario: Scenario
+  /** Looks at the host now. */
+  readonly look: () => Promise<HostSnapshot>
+  /** Processes of the brokers on this host. */
+  readonly brokers: readonly number[]
+}
+
+export class RateTrials {
+  readonly #runner: PhaseRunner
+  readonly #series: Series
+  readonly #early: AbortSignal
+  readonly #tools: TrialTools
+  readonly #consumed: boolean
+  readonly #lateMsMax: number
+  #startNs: number
+
+  constructor(tools: TrialTools, startNs: number) {
+    this.#tools = tools
+    this.#runner = tools.runner
+    this.#series = tools.series
+    this.#early = tools.early
+    this.#consumed = tools.scenario.consumers.instances > 0
+    this.#lateMsMax = tools.scenario.validity.maxPacingError
+    this.#startNs = startNs
+  }
+
+  /** What Ctrl-C or a lost broker cut short proves nothing. */
+  get isCut(): boolean {
+    return this.#early.aborted
+  }
+
+  /** Long enough for the percentiles of the SLA, also at rates below the first. */
+  #durationMs(wantedMs: number, rateHz: number, sla: readonly string[]): number {
+    const needed = Math.max(...sla.map((expr) => samplesNeeded(parseThreshold(expr))))
+    const neededMs = Math.ceil((needed * 1.02) / rateHz) * 1000
+    return Math.max(wantedMs, Math.min(neededMs, wantedMs * LONGER_MAX))
+  }
+
+  /** Tries one rate; what does not hold of it stands in the reasons. */
+  async run(
+    planned: PlannedStage,
+    rateHz: number,
+    sla: readonly string[],
+    name: string,
+  ): Promise<Trial> {
+    const shape = { kind: 'hold', rateHz } as const
+    const durationMs = this.#durationMs(planned.stage.for, rateHz, sla)
+    const settle = { model: 'open', shape, durationMs: SETTLE_MS } as const
+    const load = { model: 'open', shape, durationMs } as const
+    const phase = `${name} ${Number(rateHz.toPrecision(4))}/s`
+    const { repetition } = planned
+    const why = 'a moment to settle at a new rate'
+    const [, record] = this.#runner.schedule(
+      this.#startNs,
+      [
+        { name: 'settle', repetition, load: settle, durationMs: SETTLE_MS, excluded: why },
+        { name: phase, repetition, load, durationMs },
+      ],
+      false,
+    )
+    const endNs = record?.endNs ?? this.#startNs
+    await this.#runner.until(record?.startNs ?? endNs)
+    const before = await this.#tools.look()
+    await this.#runner.until(endNs)
+    const usage = usageBetween(before, await this.#tools.look())
+    this.#runner.cut()
+    await this.#runner.until(endNs + COLLECT_NS)
+    const index = record?.index ?? 0
+    const startNs = record?.startNs ?? 0
+    const trial = this.#judge(rateHz, phase, index, startNs, durationMs / 1000, sla, usage)
+    if (this.#consumed) await this.#untilRead(endNs + CATCH_UP_NS)
+    this.#startNs = this.#runner.nextStartNs()
+    return trial
+  }
+
+  /** A rate that was too much leaves a backlog, and the next one must not pay for it. */
+  async #untilRead(limitNs: number): Promise<void> {
+    const series = this.#series
+    const isRead = () => series.leastReceived >= series.totalAcked && series.lag === 0
+    while (!isRead() && this.#runner.nowNs < limitNs && !this.#early.aborted) {
+      await this.#runner.until(this.#runner.nowNs + POLL_NS)
+    }
+  }
+
+  #judge(
+    rateHz: number,
+    phase: string,
+    index: number,
+    startNs: number,
+    seconds: number,
+    sla: readonly string[],
+    usage: HostUsage,
+  ): Trial {
+    const sums = this.#series.phase(index)
+    const from = (startNs - (this.#runner.program.startNs ?? startNs)) / 1e9
+    const rows = rowsBetween(this.#series.rows(), from, from + seconds)
+    const shape = { kind: 'hold', rateHz } as const
+    const input = {
+      sums,
+      loads: [{ model: 'open', shape, durationMs: seconds * 1000 } as const],
+      seconds,
+      rows,
+      pending: sums.sent - sums.acked - sums.failed,
+      wireBytesSent: 0,
+      consumerTroubles: {},
+      nameOf: String,
+      endToEndWhy: '',
+    }
+    const totals = totalsOf(input)
+    const latency = latenciesOf(input)
+    const slope = lagSlope(rows)
+    const lag = { max: sums.lagMax, maxSeconds: sums.lagMsMax / 1000, slopePerSecond: slope }
+    const reasons = broken(
+      sla.map((expr) => parseThreshold(expr)),
+      { totals, latency, lag },
+    )
+    if (sums.unsent > sums.scheduled * UNSENT_MAX) {
+      reasons.push(`${sums.unsent} of ${sums.scheduled} messages were never sent`)
+    }
+    const ackedPerSecond = totals.rates.acked.meanPerSecond
+    if (sums.acked < sums.scheduled * ACKED_MIN) {
+      reasons.push(`only ${sums.acked} of ${sums.scheduled} messages were acknowledged`)
+    }
+    const lateMs = sums.latency('pacing')?.atMs(99) ?? 0
+    if (reasons.length > 0 && lateMs > Math.max(this.#lateMsMax, 100 / rateHz)) {
+      const late = `${Number(lateMs.toPrecision(3))} ms late at p99`
+      reasons.push(`the generator itself was ${late}: it may not be the target's fault`)
+    }
+    return {
+      ratePerSecond: rateHz,
+      phase,
+      pass: reasons.length === 0 && sums.acked > 0,
+      reasons,
+      ackedPerSecond,
+      receivedPerSecond: totals.rates.received.meanPerSecond,
+      meanMs: latency.response?.meanMs ?? null,
+      p50Ms: latency.response?.p50Ms ?? null,
+      p99Ms: latency.response?.p99Ms ?? null,
+      lagSlopePerSecond: slope,
+      resources: sharesOf(usage, this.#tools.brokers),
+    }
+  }
+}
+
+/** The loopback is no link, and a link whose speed nobody knows has no share. */
+function sharesOf(usage: HostUsage, brokers: readonly number[]): ResourceShares {
+  const links = usage.nics.flatMap(({ isLoopback, txShare, rxShare }) =>
+    isLoopback || (txShare === null && rxShare === null)
+      ? []
+      : [Math.max(txShare ?? 0, rxShare ?? 0)],
+  )
+  const loops = usage.processes.flatMap(({ pid, busiestThread }) =>
+    brokers.includes(pid) && busiestThread !== null ? [busiestThread.cores] : [],
+  )
+  const { memory } = usage
+  return {
+    cpu: usage.cpu?.busy ?? null,
+    broker: loops.length === 0 ? null : Math.max(...loops),
+    disk: usage.disk?.utilisation ?? null,
+    nic: links.length === 0 ? null : Math.max(...links),
+    memory: memory === null ? null : 1 - memory.availableBytes / memory.totalBytes,
+  }
+}
