@@ -418,6 +418,7 @@ function hostResult(run: RunRecord, usage: ReturnType<typeof usageBetween>): Hos
     cpuCount: usage.cpuCount,
     cpu: usage.cpu,
     load1: usage.load1,
+    pressure: usage.pressure,
     memory: usage.memory,
     disk: usage.disk,
     nics: [...usage.nics],

@@ -35,6 +35,11 @@ const GC_SHARE = 0.1
 const FSYNC_SHARE = 0.7
 const CEILING_SHARE = 0.9
 const OTHERS_SHARE = 0.25
+/** Share of a quota's periods in which a process was stopped. */
+const THROTTLED_SHARE = 0.5
+/** Shares of the time in which some task waited. */
+const MEMORY_PRESSURE = 0.2
+const IO_PRESSURE = 0.5
 
 /** Answers with which a broker asks its senders to slow down. */
 const BUSY_NAMES = ['SYSTEM_BUSY', 'FLOW_CONTROL']
@@ -101,7 +106,13 @@ function network({ host }: BottleneckInput): Bottleneck | null {
 
 function memory({ host }: BottleneckInput): Bottleneck | null {
   const swapped = (host.memory?.swapInPages ?? 0) + (host.memory?.swapOutPages ?? 0)
-  if (swapped < 1_000) return null
+  const pressure = host.pressure?.memorySome ?? 0
+  if (swapped < 1_000) {
+    if (pressure < MEMORY_PRESSURE) return null
+    return verdict('memory', 'medium', 'programs waited for memory', [
+      `some task waited for memory ${percent(pressure)} of the time`,
+    ])
+  }
   return verdict('memory', 'medium', 'the machine was swapping', [
     `${swapped} pages went through swap during the window`,
   ])
@@ -144,9 +155,10 @@ function diskFlush(input: BottleneckInput): Bottleneck | null {
 }
 
 function diskBandwidth({ host }: BottleneckInput): Bottleneck | null {
-  const { disk, cpu } = host
-  if (disk === null || disk.utilisation < DISK_BUSY || (cpu?.busy ?? 1) >= HOST_BUSY_MAX)
-    return null
+  const { disk, cpu, pressure } = host
+  if (disk === null || disk.utilisation < DISK_BUSY) return null
+  // A disk that writes behind a busy machine is busy too: then somebody must be seen waiting for it.
+  if ((cpu?.busy ?? 1) >= HOST_BUSY_MAX && (pressure?.ioSome ?? 0) < IO_PRESSURE) return null
   return verdict('disk-bandwidth', 'medium', `${disk.device} was busy nearly all the time`, [
     `${disk.device}: ${percent(disk.utilisation)} busy, ${(disk.writtenBytesPerSecond / 1e6).toFixed(1)} MB/s written`,
   ])
@@ -155,6 +167,12 @@ function diskBandwidth({ host }: BottleneckInput): Bottleneck | null {
 function brokerCpu(input: BottleneckInput): Bottleneck | null {
   for (const process of input.processes) {
     if (process.role !== 'broker' || process.cores === null) continue
+    if (isThrottled(process)) {
+      return verdict('cpu-broker', 'high', `the CPU quota of ${process.name} is used up`, [
+        throttledText(process),
+        ...cpuShares(input),
+      ])
+    }
     const thread = process.busiestThread
     if (thread === null || thread.cores < ONE_CORE_FULL) continue
     return verdict(
@@ -170,7 +188,24 @@ function brokerCpu(input: BottleneckInput): Bottleneck | null {
   return null
 }
 
+function isThrottled({ quota }: ProcessResult): boolean {
+  return (quota?.throttledShare ?? 0) >= THROTTLED_SHARE
+}
+
+function throttledText({ name, quota, cores }: ProcessResult): string {
+  return `${name} may use ${(quota?.cores ?? 0).toFixed(2)} cores, used ${(cores ?? 0).toFixed(2)}, and was stopped in ${percent(quota?.throttledShare ?? 0)} of the periods`
+}
+
 function client(input: BottleneckInput): Bottleneck | null {
+  const stopped = input.processes.find(
+    (process) =>
+      (process.role === 'producer' || process.role === 'consumer') && isThrottled(process),
+  )
+  if (stopped !== undefined) {
+    return verdict('client', 'high', 'the CPU quota of the load is used up', [
+      throttledText(stopped),
+    ])
+  }
   const atCeiling = input.ceilingShare !== null && input.ceilingShare > CEILING_SHARE
   if (atCeiling && !generatorsAreIdle(input.processes)) {
     return verdict('client', 'high', 'the producers reached what they can do at all', [

@@ -29,6 +29,7 @@ function base(
     userCores: used?.userCores ?? null,
     systemCores: used?.systemCores ?? null,
     busiestThread: used?.busiestThread ?? null,
+    quota: used?.quota ?? null,
     threads: used?.threadCount ?? null,
     rssBytes: used?.rssBytes ?? null,
     rssPeakBytes: used?.rssPeakBytes ?? null,

@@ -60,6 +60,8 @@ const processSchema = z.object({
   userCores: nullable(number),
   systemCores: nullable(number),
   busiestThread: nullable(z.object({ name: text, cores: number })),
+  /** The CPU quota of its control group: cores, and the share of the periods in which it was stopped. */
+  quota: nullable(z.object({ cores: number, throttledShare: number })).default(null),
   threads: nullable(number),
   rssBytes: nullable(number),
   rssPeakBytes: nullable(number),
@@ -102,6 +104,16 @@ const hostSchema = z.object({
     }),
   ),
   load1: nullable(number),
+  /** Shares of the time in which some task, or all of them, waited for a resource (Linux PSI). */
+  pressure: nullable(
+    z.object({
+      cpuSome: number,
+      ioSome: number,
+      ioFull: number,
+      memorySome: number,
+      memoryFull: number,
+    }),
+  ).default(null),
   memory: nullable(
     z.object({
       totalBytes: number,

@@ -93,10 +93,10 @@ export const labFlag = Flags.custom<LabFlag>({
           unknown === undefined
             ? `${JSON.stringify(input)} names no link`
             : `${JSON.stringify(unknown)} is not a key of a laboratory`,
-        hint: 'write link=1gbit, or link=100mbit',
+        hint: 'write link=1gbit, or link=100mbit,followers=2',
       })
     }
-    const followers = parseWhole(pairs.get('followers') ?? '0')
+    const followers = parseWhole(pairs.get('followers') ?? '2')
     if (followers >= 0 && followers <= 16) {
       return { linkBitsPerSecond: parseLinkBits(link), followers }
     }

@@ -54,8 +54,9 @@ const GAP_BYTES = 24
 /** What may leave at once: a millisecond of the link, a few frames at least. */
 const BURST_SECONDS = 0.001
 const BURST_BYTES_MIN = 8 * 1_600
-/** What may wait: beyond it frames are dropped. */
+/** What may wait: beyond it frames are dropped, so there is room for the first segments of many connections. */
 const QUEUE_SECONDS = 0.05
+const QUEUE_BYTES_MIN = 1_000_000
 const COMMAND_TIMEOUT_MS = 20_000
 
 export class LinkLab {
@@ -194,7 +195,7 @@ function launcherOf(namespace: string): string[] {
 function bucket(bitsPerSecond: number): string[] {
   const bytesIn = (seconds: number) => Math.ceil((bitsPerSecond / 8) * seconds)
   const burst = Math.max(BURST_BYTES_MIN, bytesIn(BURST_SECONDS))
-  const limit = burst + Math.max(BURST_BYTES_MIN, bytesIn(QUEUE_SECONDS))
+  const limit = burst + Math.max(QUEUE_BYTES_MIN, bytesIn(QUEUE_SECONDS))
   const words = ['rate', `${Math.round(bitsPerSecond)}bit`, 'burst', String(burst)]
   return ['root', 'tbf', ...words, 'limit', String(limit), 'overhead', String(GAP_BYTES)]
 }

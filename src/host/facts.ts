@@ -9,6 +9,7 @@ import {
   type as osType,
 } from 'node:os'
 import { statfsSync } from 'node:fs'
+import { groupFile, quotaCores } from './control-group.ts'
 import { type FileSystem, existingPath, fileSystemOf, fileText } from './filesystem.ts'
 
 export interface HostFacts {
@@ -46,7 +47,7 @@ export function readHostFacts(diskPath: string | null): HostFacts {
     governor: trimmed('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor'),
     memoryBytes: totalmem(),
     memoryLimitBytes: memoryLimit(),
-    cpuLimitCores: cpuLimit(),
+    cpuLimitCores: quotaCores('self'),
     virtualisation: virtualisation(),
     clockSource: trimmed('/sys/devices/system/clocksource/clocksource0/current_clocksource'),
     disk: diskPath === null ? null : diskFacts(diskPath),
@@ -67,28 +68,11 @@ function diskFacts(path: string): HostFacts['disk'] {
   }
 }
 
-/** The folder of this process in a control group hierarchy (v2 first, then v1). */
-function groupFile(controller: string, v2: string, v1: string): string | null {
-  const groups = fileText('/proc/self/cgroup') ?? ''
-  const unified = /^0::(.*)$/m.exec(groups)?.[1]
-  const old = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm').exec(groups)?.[1]
-  return (
-    (unified === undefined ? null : trimmed(`/sys/fs/cgroup${unified}/${v2}`)) ??
-    (old === undefined ? null : trimmed(`/sys/fs/cgroup/${controller}${old}/${v1}`))
-  )
-}
-
 function memoryLimit(): number | null {
-  const limit = Number(groupFile('memory', 'memory.max', 'memory.limit_in_bytes') ?? Number.NaN)
+  const limit = Number(
+    groupFile('self', 'memory', 'memory.max', 'memory.limit_in_bytes') ?? Number.NaN,
+  )
   return limit > 0 && limit < totalmem() ? limit : null
-}
-
-function cpuLimit(): number | null {
-  const v2 = /^(\d+) (\d+)$/.exec(groupFile('cpu', 'cpu.max', 'cpu.cfs_quota_us') ?? '')
-  if (v2 !== null) return Number(v2[1]) / Number(v2[2])
-  const quota = Number(groupFile('cpu', 'none', 'cpu.cfs_quota_us') ?? -1)
-  const period = Number(groupFile('cpu', 'none', 'cpu.cfs_period_us') ?? 0)
-  return quota > 0 && period > 0 ? quota / period : null
 }
 
 function virtualisation(): string | null {

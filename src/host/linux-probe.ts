@@ -6,6 +6,7 @@
 import { readdirSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import type { Clock } from '../world/clock.ts'
+import { readQuota } from './control-group.ts'
 import { type BlockDevice, fileSystemOf, fileText } from './filesystem.ts'
 import {
   parseCpuTimes,
@@ -13,6 +14,7 @@ import {
   parseKibLines,
   parseMemory,
   parseNics,
+  parsePressure,
   parseProcessIo,
   parseTaskStat,
 } from './proc-text.ts'
@@ -65,6 +67,11 @@ export class LinuxProbe implements HostProbe {
       cpuCount: availableParallelism(),
       cpu: parseCpuTimes(fileText('/proc/stat') ?? ''),
       load1: loadavg()[0] ?? null,
+      pressure: parsePressure(
+        fileText('/proc/pressure/cpu') ?? '',
+        fileText('/proc/pressure/io') ?? '',
+        fileText('/proc/pressure/memory') ?? '',
+      ),
       memory: parseMemory(fileText('/proc/meminfo') ?? '', fileText('/proc/vmstat') ?? ''),
       disk,
       nics: this.#readNics(),
@@ -114,6 +121,7 @@ function readProcess(pid: number, deep: boolean): ProcessCounters | null {
     majorFaults: stat.majorFaults,
     diskReadBytes: io?.readBytes ?? null,
     diskWrittenBytes: io?.writtenBytes ?? null,
+    quota: deep ? readQuota(pid) : null,
     threads: deep ? readThreads(pid) : null,
   }
 }

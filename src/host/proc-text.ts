@@ -4,7 +4,7 @@
  *
  * Source: Linux Documentation/filesystems/proc.rst, Documentation/admin-guide/iostats.rst, proc(5).
  */
-import type { CpuCounters, DiskCounters, MemoryLevels } from './snapshot.ts'
+import type { CpuCounters, DiskCounters, MemoryLevels, PressureCounters } from './snapshot.ts'
 
 /** Clock ticks a second in /proc (USER_HZ): 100 on every Linux that Node runs on. */
 const MS_PER_TICK = 10
@@ -62,6 +62,22 @@ export function parseMemory(meminfo: string, vmstat: string): MemoryLevels | nul
     swapInPages: counter('pswpin'),
     swapOutPages: counter('pswpout'),
   }
+}
+
+/** /proc/pressure/cpu, io and memory; null when one of them is not there. */
+export function parsePressure(cpu: string, io: string, memory: string): PressureCounters | null {
+  const totalMs = (text: string, word: string) => {
+    const match = new RegExp(`^${word} .*\\btotal=(\\d+)`, 'm').exec(text)
+    return match === null ? Number.NaN : Number(match[1]) / 1000
+  }
+  const counters = {
+    cpuSomeMs: totalMs(cpu, 'some'),
+    ioSomeMs: totalMs(io, 'some'),
+    ioFullMs: totalMs(io, 'full'),
+    memorySomeMs: totalMs(memory, 'some'),
+    memoryFullMs: totalMs(memory, 'full'),
+  }
+  return Object.values(counters).some(Number.isNaN) ? null : counters
 }
 
 /** The row of one device in /proc/diskstats; null when it is not there. */

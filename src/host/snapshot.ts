@@ -4,6 +4,8 @@
  * platform cannot give is null, and `unavailable` says why under the same name.
  */
 
+import type { QuotaCounters } from './control-group.ts'
+
 /** Milliseconds of CPU time since boot, summed over all CPUs. */
 export interface CpuCounters {
   readonly userMs: number
@@ -77,8 +79,22 @@ export interface ProcessCounters {
   /** Bytes that this process caused to be read from and written to block devices; null when not allowed to look. */
   readonly diskReadBytes: number | null
   readonly diskWrittenBytes: number | null
+  /** Of the CPU quota of its control group, only in a deep snapshot; null without one. */
+  readonly quota?: QuotaCounters | null
   /** Only in a deep snapshot: threads cost a file each. */
   readonly threads: readonly ThreadCounters[] | null
+}
+
+/**
+ * Milliseconds since boot in which some task (`some`), or every task that had anything to do
+ * (`full`), waited for a resource. Source: Linux Documentation/accounting/psi.rst.
+ */
+export interface PressureCounters {
+  readonly cpuSomeMs: number
+  readonly ioSomeMs: number
+  readonly ioFullMs: number
+  readonly memorySomeMs: number
+  readonly memoryFullMs: number
 }
 
 export interface HostSnapshot {
@@ -87,6 +103,8 @@ export interface HostSnapshot {
   readonly cpuCount: number
   readonly cpu: CpuCounters | null
   readonly load1: number | null
+  /** Null where the kernel keeps no such counters. */
+  readonly pressure?: PressureCounters | null
   readonly memory: MemoryLevels | null
   readonly disk: DiskCounters | null
   readonly nics: readonly NicCounters[]

@@ -2,7 +2,14 @@
  * What a host and its processes used between two snapshots. Shares of CPU are of all CPUs together
  * for the host (0 … 1) and in cores for a process (1 = one core fully busy). Pure.
  */
-import type { DiskCounters, HostSnapshot, NicCounters, ProcessCounters } from './snapshot.ts'
+import type { QuotaCounters } from './control-group.ts'
+import type {
+  DiskCounters,
+  HostSnapshot,
+  NicCounters,
+  PressureCounters,
+  ProcessCounters,
+} from './snapshot.ts'
 
 export interface CpuUsage {
   /** Shares of all CPU time, 0 … 1; they add up to 1. */
@@ -52,6 +59,22 @@ export interface ThreadUsage {
   readonly cores: number
 }
 
+export interface QuotaUsage {
+  /** Cores that its control group may use. */
+  readonly cores: number
+  /** Share of the periods in which it was stopped for having used them, 0 … 1. */
+  readonly throttledShare: number
+}
+
+/** Shares of the time in which tasks waited for a resource, 0 … 1. */
+export interface PressureUsage {
+  readonly cpuSome: number
+  readonly ioSome: number
+  readonly ioFull: number
+  readonly memorySome: number
+  readonly memoryFull: number
+}
+
 export interface ProcessUsage {
   readonly pid: number
   readonly userCores: number | null
@@ -64,6 +87,8 @@ export interface ProcessUsage {
   readonly majorFaults: number | null
   readonly diskReadBytes: number | null
   readonly diskWrittenBytes: number | null
+  /** The CPU quota of its control group; null without one. */
+  readonly quota: QuotaUsage | null
   /** The busiest thread: of a program with one event loop, the loop. */
   readonly busiestThread: ThreadUsage | null
 }
@@ -73,6 +98,7 @@ export interface HostUsage {
   readonly cpuCount: number
   readonly cpu: CpuUsage | null
   readonly load1: number | null
+  readonly pressure: PressureUsage | null
   readonly memory: {
     readonly totalBytes: number
     readonly availableBytes: number
@@ -106,6 +132,7 @@ export function usageBetween(first: HostSnapshot, last: HostSnapshot): HostUsage
     cpuCount: last.cpuCount,
     cpu: cpuUsage(first, last),
     load1: last.load1,
+    pressure: pressureUsage(first.pressure ?? null, last.pressure ?? null, spanMs),
     memory: memoryUsage(first, last),
     disk:
       first.disk !== null && last.disk !== null ? diskUsage(first.disk, last.disk, spanMs) : null,
@@ -223,7 +250,31 @@ function processUsage(
     majorFaults: grown(before.majorFaults, after.majorFaults),
     diskReadBytes: grown(before.diskReadBytes, after.diskReadBytes),
     diskWrittenBytes: grown(before.diskWrittenBytes, after.diskWrittenBytes),
+    quota: quotaUsage(before.quota ?? null, after.quota ?? null),
     busiestThread: busiestThread(before, after, spanMs),
+  }
+}
+
+function quotaUsage(before: QuotaCounters | null, after: QuotaCounters | null): QuotaUsage | null {
+  if (before === null || after === null) return null
+  const periods = after.periods - before.periods
+  const throttled = after.throttledPeriods - before.throttledPeriods
+  return { cores: after.cores, throttledShare: periods > 0 ? throttled / periods : 0 }
+}
+
+function pressureUsage(
+  before: PressureCounters | null,
+  after: PressureCounters | null,
+  spanMs: number,
+): PressureUsage | null {
+  if (before === null || after === null || spanMs <= 0) return null
+  const share = (of: keyof PressureCounters) => Math.min(1, (after[of] - before[of]) / spanMs)
+  return {
+    cpuSome: share('cpuSomeMs'),
+    ioSome: share('ioSomeMs'),
+    ioFull: share('ioFullMs'),
+    memorySome: share('memorySomeMs'),
+    memoryFull: share('memoryFullMs'),
   }
 }
 

@@ -13,6 +13,7 @@ export function aHost(changes: Partial<HostResult> = {}): HostResult {
     cpuCount: 4,
     cpu: { user: 0.3, system: 0.1, irq: 0, iowait: 0, steal: 0, idle: 0.6, busy: 0.4 },
     load1: 1,
+    pressure: null,
     memory: {
       totalBytes: 16e9,
       availableBytes: 8e9,
@@ -68,6 +69,7 @@ export function aProcess(changes: Partial<ProcessResult>): ProcessResult {
     userCores: 0.6,
     systemCores: 0.2,
     busiestThread: { name: 'node', cores: 0.7 },
+    quota: null,
     threads: 11,
     rssBytes: 150e6,
     rssPeakBytes: 160e6,

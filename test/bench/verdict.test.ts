@@ -106,6 +106,33 @@ describe('the bottleneck', () => {
     expect(found({ host, syncFlush: true }).resource).toBe('disk-flush')
   })
 
+  it('is the disk on a busy machine as well, when somebody is seen waiting for it', () => {
+    const { disk } = aHost()
+    const pressure = { cpuSome: 0.9, ioSome: 0.8, ioFull: 0.1, memorySome: 0, memoryFull: 0 }
+    const full = disk === null ? null : { ...disk, utilisation: 0.98 }
+    const host = (ioSome: number) =>
+      aHost({ cpu: fullCpu, disk: full, pressure: { ...pressure, ioSome } })
+    expect(found({ host: host(0.8) }).resource).toBe('disk-bandwidth')
+    expect(found({ host: host(0.1) }).resource).toBe('cpu-host')
+  })
+
+  it('is the CPU of the broker when its quota stopped it, and the client when that of the load did', () => {
+    const quota = { cores: 0.2, throttledShare: 0.9 }
+    const broker = found({ processes: [aProcess({ cores: 0.2, quota }), aProducer()] })
+    expect(broker.resource).toBe('cpu-broker')
+    expect(broker.evidence[0]).toBe(
+      'broker-a may use 0.20 cores, used 0.20, and was stopped in 90 % of the periods',
+    )
+    expect(found({ processes: [aProcess({}), aProducer({ quota })] }).resource).toBe('client')
+    const idle = { cores: 0.2, throttledShare: 0.1 }
+    expect(found({ processes: [aProcess({ quota: idle })] }).resource).toBe('latency-bound')
+  })
+
+  it('is memory when programs waited for it', () => {
+    const pressure = { cpuSome: 0, ioSome: 0, ioFull: 0, memorySome: 0.4, memoryFull: 0.1 }
+    expect(found({ host: aHost({ pressure }) }).resource).toBe('memory')
+  })
+
   it('is memory when the machine swapped', () => {
     const { memory } = aHost()
     const host = aHost({ memory: memory === null ? null : { ...memory, swapInPages: 5000 } })

@@ -115,7 +115,9 @@ describe('an instance', () => {
     ['silent', /was not ready within 300 ms/],
   ])('leaves nothing running when a broker is of the kind %s', async (fault, message) => {
     vi.stubEnv('FAKE_ROLE', fault)
-    await expect(start(aPlan(), { readyTimeoutMs: 300 })).rejects.toThrow(message)
+    // Only one of them is never ready; a busy machine may take longer than that for the others.
+    const options = fault === 'silent' ? { readyTimeoutMs: 300 } : {}
+    await expect(start(aPlan(), options)).rejects.toThrow(message)
     expect(ends).toHaveLength(2)
     expect(livingOf(ends.map(({ pid }) => pid))).toEqual([])
     expect(readLastRun(stateDir())).toBeNull()
