@@ -28,7 +28,7 @@ async function buildGo(): Promise<Outcome> {
   const binary = join(folder, 'peer')
   try {
     fs.mkdirSync(folder, { recursive: true })
-    for (const name of ['main.go', 'go.mod'])
+    for (const name of ['main.go', 'features.go', 'go.mod'])
       fs.copyFileSync(join(here, 'go', name), join(folder, name))
     await run('go', ['mod', 'tidy'], { cwd: folder, timeout: 120_000 })
     await run('go', ['build', '-o', binary, '.'], { cwd: folder, timeout: 240_000 })
@@ -70,6 +70,9 @@ interface Line {
   readonly queueId?: number
   readonly queueOffset?: number
   readonly ms?: number
+  readonly who?: string
+  readonly key?: string
+  readonly afterMs?: number
 }
 
 async function linesOf(command: string, args: readonly string[]): Promise<Line[]> {
@@ -98,7 +101,10 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
   let cluster: Cluster
 
   beforeAll(async () => {
-    cluster = await startTarget(peers)
+    const settings = { transactionCheckInterval: '1000', transactionTimeOut: '1000' }
+    cluster = await startTarget(peers, {
+      settings: { ...settings, enablePropertyFilter: 'true' },
+    })
   })
 
   afterAll(async () => {
@@ -148,6 +154,33 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
       )
       // Woken by the message, not by the end of the hold (15 s).
       expect(lines.find((line) => line.kind === 'woken')?.ms).toBeLessThan(4000)
+    },
+  )
+
+  it.skipIf(skipBecause('official Go client', go.missing))(
+    'keeps what it promises to the official Go client: order, transactions, delay, SQL filter, broadcast',
+    async () => {
+      if (go.missing !== null) return
+      const lines = await linesOf(go.path, ['features', cluster.namesrv, cluster.brokerAddress])
+      expect(lines.at(-1)?.kind).toBe('done')
+      const gotBy = (who: string) => lines.filter((line) => line.kind === 'got' && line.who === who)
+
+      // Each key in one queue and in its order, although a message failed once.
+      const ordered = gotBy('Order')
+      for (const key of ['a', 'b', 'c', 'd']) {
+        const ofKey = ordered.filter((line) => line.key === key)
+        expect(ofKey.map((line) => line.body)).toEqual(range(10, key))
+        expect(new Set(ofKey.map((line) => line.queueId)).size).toBe(1)
+      }
+      expect(bodiesOf(gotBy('Transaction'))).toEqual(['commit at once', 'open commit later'])
+      const asked = bodiesOf(lines.filter((line) => line.kind === 'asked'))
+      expect([...new Set(asked)]).toEqual(['open commit later', 'open rollback later'])
+      expect(bodiesOf(gotBy('Sql'))).toEqual(['10', '6', '8'])
+      for (const who of ['One', 'Two']) expect(bodiesOf(gotBy(who))).toEqual(range(8, 'to all'))
+      const delays = new Map(gotBy('Delay').map((line) => [line.body, line.afterMs ?? 0]))
+      expect([...delays.keys()].sort()).toEqual(['level 1', 'level 2'])
+      expect(delays.get('level 1')).toBeGreaterThanOrEqual(1_000)
+      expect(delays.get('level 2')).toBeGreaterThanOrEqual(5_000)
     },
   )
 

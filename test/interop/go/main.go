@@ -2,6 +2,7 @@
 // back by push and by pull. One line of JSON on stdout for each result; the test compares them.
 //
 //	peer NAMESRV BROKER_ADDRESS BROKER_NAME TOPIC
+//	peer features NAMESRV BROKER_ADDRESS (features.go)
 package main
 
 import (
@@ -65,6 +66,10 @@ func message(topic, body, tag string) *primitive.Message {
 }
 
 func main() {
+	if os.Args[1] == "features" {
+		features(os.Args[2], os.Args[3])
+		return
+	}
 	namesrv, brokerAddress, brokerName, topic := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
 	rlog.SetLogLevel("error")
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
