@@ -75,6 +75,11 @@ exit code is 1 (3 when nobody answered).`
       helpValue: '<format>',
     }),
     ...messageFlags,
+    priority: wholeFlag({
+      summary: 'In a topic of type priority, consume --mode pop gets the largest number first.',
+      max: 65_535,
+      exclusive: ['order-key', 'queue', 'batch', 'delay', 'at', 'txn'],
+    }),
     'order-key': Flags.string({ summary: 'Messages with the same key go to one queue, in order.' }),
     queue: wholeFlag({ summary: 'Send to this queue.', dependsOn: ['broker'], max: 65_535 }),
     broker: Flags.string({ summary: 'Send to this broker.', dependsOn: ['queue'] }),
@@ -163,6 +168,7 @@ exit code is 1 (3 when nobody answered).`
     const { broker, queue, oneway, rate = null } = flags
     const common = {
       topic: args.topic,
+      ...(flags.priority === undefined ? {} : { priority: flags.priority }),
       ...(flags['order-key'] === undefined ? {} : { orderKey: flags['order-key'] }),
       ...delay,
       ...(broker === undefined || queue === undefined

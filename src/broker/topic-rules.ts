@@ -14,7 +14,7 @@ const ATTRIBUTE_CHARS_MAX = 1_024
 const knownAttributes: ReadonlyMap<string, readonly string[]> = new Map([
   ['queue.type', ['SimpleCQ']],
   ['cleanup.policy', ['DELETE']],
-  ['message.type', ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'MIXED']],
+  ['message.type', ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'MIXED', 'PRIORITY']],
 ])
 
 /** Why the numbers of a configuration cannot be; null when they can. */

@@ -19,15 +19,16 @@ import type { Command, ExtValues } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
 import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
 import { isClosedToSend, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
-import { PROPERTIES_BYTES_MAX } from '../protocol/properties.ts'
+import { PROPERTIES_BYTES_MAX, PropertyName } from '../protocol/properties.ts'
 import { encodeRecallHandle } from '../protocol/recall-handle.ts'
 import { SendRequest } from '../protocol/send-request.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
-import { delayLevelIn, unhide } from './delay/delayed-message.ts'
+import { delayLevelIn, unhide, withoutProperties } from './delay/delayed-message.ts'
 import { hideUntilDue } from './delay/hiding.ts'
+import { queueOfPriority } from './priority.ts'
 import { Refusal } from './refusal.ts'
 import { topicOfResent } from './retry/resent.ts'
 import { SendReplies } from './send-replies.ts'
@@ -181,7 +182,8 @@ export class WritePath {
     append.bodyStart = send.bodyStart
     append.bodyEnd = send.bodyEnd
     append.setProperties(send.properties, 0, send.propertiesEnd)
-    if (append.scan.popCheck) this.#dropPopCheck()
+    if (append.scan.popCheck) this.#drop(PropertyName.popCheck)
+    if (append.scan.priority) queueId = this.#byPriority(topic, queueId)
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
     const isHalf = append.scan.transaction && !this.#isTriedAgain()
     let extra: ExtValues | null = null
@@ -311,17 +313,23 @@ export class WritePath {
     return { recallHandle }
   }
 
-  /** The properties once more without POP_CK, which only a broker may set. */
-  #dropPopCheck(): void {
+  /** The queue of the message's priority, or the one it has. */
+  #byPriority(topic: Topic, queueId: number): number {
     const append = this.#append
-    const text = append.properties.toString('utf8', append.propertiesStart, append.propertiesEnd)
-    const kept = text
-      .split('\u0002')
-      .filter((pair) => pair !== '' && !pair.startsWith('POP_CK\u0001'))
-      .map((pair) => `${pair}\u0002`)
-      .join('')
-    const bytes = Buffer.from(kept)
-    append.setProperties(bytes, 0, bytes.length)
+    const { properties, propertiesStart, propertiesEnd } = append
+    const text = properties.toString('utf8', propertiesStart, propertiesEnd)
+    const wanted = queueOfPriority(text, topic.writeQueueNums)
+    if (wanted === 'drop') this.#drop(PropertyName.priority)
+    if (wanted === null || wanted === 'drop') return queueId
+    append.queue = topic.queue(wanted)
+    append.queueId = wanted
+    return wanted
+  }
+
+  /** The properties once more without one that clients may not set, or that does not count. */
+  #drop(name: string): void {
+    const bytes = Buffer.from(withoutProperties(this.#append, new Set([name])), 'latin1')
+    this.#append.setProperties(bytes, 0, bytes.length)
   }
 
   /** A message without UNIQ_KEY (old or foreign clients) gets one, so that it can be found by it. */

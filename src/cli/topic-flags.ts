@@ -40,7 +40,7 @@ export const topicFlags = {
   perm: permFlag({ summary: 'What clients may do (default of a new topic: rw).' }),
   type: Flags.option({
     summary: 'What messages it is for.',
-    options: ['normal', 'fifo', 'delay', 'transaction', 'mixed'] as const,
+    options: ['normal', 'fifo', 'delay', 'transaction', 'mixed', 'priority'] as const,
   })(),
   order: Flags.boolean({ summary: 'Mark it as ordered.', allowNo: true }),
   attr: pairFlag({

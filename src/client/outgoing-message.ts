@@ -25,6 +25,8 @@ export interface OutgoingMessage {
   readonly flag?: number
   /** Messages with the same key go to the same queue, in the order in which they are sent. */
   readonly orderKey?: string
+  /** 0 and up: in topics of type PRIORITY, who takes messages by POP gets the largest number first. */
+  readonly priority?: number
   /** The queue to send to, instead of one chosen here. */
   readonly queue?: Pick<MessageQueue, 'brokerName' | 'queueId'>
   /** 1 … 18: 1 s, 5 s, 10 s … 2 h. */
@@ -142,6 +144,15 @@ function propertiesOf(message: OutgoingMessage, messageId: string): Properties {
     properties[PropertyName.tags] = message.tags
   }
   if (message.orderKey !== undefined) properties[PropertyName.orderKey] = message.orderKey
+  if (message.priority !== undefined) {
+    if (!Number.isInteger(message.priority) || message.priority < 0) {
+      throw illegal(
+        `its priority ${message.priority} is no whole number from 0 on`,
+        'write 0 or more',
+      )
+    }
+    properties[PropertyName.priority] = String(message.priority)
+  }
   if (message.delayLevel !== undefined && message.delayLevel !== 0) {
     properties[PropertyName.delay] = String(message.delayLevel)
   }

@@ -30,7 +30,16 @@ import type { TopicRoute } from './routes.ts'
 
 /** What a topic is for: its declared message type, or what its name says. */
 export type TopicType =
-  'NORMAL' | 'FIFO' | 'DELAY' | 'TRANSACTION' | 'MIXED' | 'UNSPECIFIED' | 'RETRY' | 'DLQ' | 'SYSTEM'
+  | 'NORMAL'
+  | 'FIFO'
+  | 'DELAY'
+  | 'TRANSACTION'
+  | 'MIXED'
+  | 'PRIORITY'
+  | 'UNSPECIFIED'
+  | 'RETRY'
+  | 'DLQ'
+  | 'SYSTEM'
 
 export interface TopicSummary {
   readonly name: string
@@ -388,7 +397,14 @@ export function permText(perm: number): string {
   return text === '' ? '-' : text
 }
 
-const declaredTypes: readonly TopicType[] = ['NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'MIXED']
+const declaredTypes: readonly TopicType[] = [
+  'NORMAL',
+  'FIFO',
+  'DELAY',
+  'TRANSACTION',
+  'MIXED',
+  'PRIORITY',
+]
 
 function typeOf(
   name: string,

@@ -117,7 +117,7 @@ function wordsOf(bytes: Buffer): DataView {
 }
 
 const NAME_LENGTH_MIN = 4
-const NAME_LENGTH_MAX = 16
+const NAME_LENGTH_MAX = 18
 
 function nameBytes(name: string): Buffer {
   return Buffer.from(name, 'latin1')
@@ -133,6 +133,7 @@ const TRAN_MSG = nameBytes(PropertyName.transactionPrepared)
 const TIMER_DELAY_MS = nameBytes(PropertyName.timerDelayMs)
 const TIMER_DELAY_SEC = nameBytes(PropertyName.timerDelaySec)
 const TIMER_DELIVER_MS = nameBytes(PropertyName.timerDeliverMs)
+const PRIORITY = nameBytes(PropertyName.priority)
 
 function isName(bytes: Buffer, start: number, name: Buffer): boolean {
   for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false
@@ -186,6 +187,8 @@ export class PropertyScan {
   timer = false
   /** POP_CK is there; a broker drops it from what clients send. */
   popCheck = false
+  /** _SYS_MSG_PRIORITY_ is there. */
+  priority = false
   /** The bytes end with 0x02 or are empty, so that more pairs can be added behind them. */
   closed = true
 
@@ -198,6 +201,7 @@ export class PropertyScan {
     this.transaction = false
     this.timer = false
     this.popCheck = false
+    this.priority = false
     this.closed = start >= end || bytes[end - 1] === PROPERTY_SEPARATOR
     const words = wordsOf(bytes)
     let pairStart = start
@@ -261,6 +265,9 @@ export class PropertyScan {
         return
       case 16:
         if (isName(bytes, start, TIMER_DELIVER_MS)) this.timer = true
+        return
+      case 18:
+        if (isName(bytes, start, PRIORITY)) this.priority = true
         return
       default:
         return

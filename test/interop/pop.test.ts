@@ -132,6 +132,16 @@ describe.skipIf(skipBecause('POP with official Java clients', peers.missing))(
       expect(textsOf(messages).sort()).toEqual(odd.sort())
     })
 
+    it('a priority names the queue, as the official producer is told', async () => {
+      const topic = await aPopTopic('Pop_priority')
+      const name = 'P_priority'
+      const messages = [0, 2, 99].map((priority) => ({ body: `m${priority}`, priority }))
+      await java.call('producer.start', { name, group: 'PG_priority', namesrv: cluster.namesrv })
+      const sent = await java.call<Sent[]>('producer.send', { name, topic, messages, mode: 'sync' })
+      await java.call('producer.stop', { name })
+      expect(sent.map(({ queueId }) => queueId)).toEqual([0, 2, 3])
+    })
+
     it('what the listener refuses comes again, with one try more', async () => {
       const topic = await aPopTopic('Pop_retry')
       await consume(topic, 'retry', { failures: 1 })

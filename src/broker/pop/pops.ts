@@ -30,6 +30,7 @@ import type { World } from '../../world/world.ts'
 import { CONFIRMATIONS_MAX, type Confirmations } from '../confirmations.ts'
 import type { ConsumerOffsets } from '../consumer-offsets.ts'
 import type { BrokerSettings } from '../options.ts'
+import { hasPriorities } from '../priority.ts'
 import { Refusal } from '../refusal.ts'
 import { RunBuffer } from '../run-buffer.ts'
 import type { Topic } from '../topic.ts'
@@ -210,10 +211,16 @@ export class Pops {
   #sourcesOf(wish: PopWish): PopSource[] {
     const { topics, settings, world } = this.#parts
     const { random } = world
+    const byPriority =
+      !wish.order && hasPriorities(wish.topic) && random.below(100) < wish.priorityFactor
+    const first = byPriority ? 0 : random.below(Math.max(1, wish.topic.readQueueNums))
+    const all = sourcesOf(wish.topic, first, false)
     const own =
       wish.queueId >= 0
         ? [{ topic: wish.topic, queueId: wish.queueId, isRetry: false }]
-        : sourcesOf(wish.topic, random.below(Math.max(1, wish.topic.readQueueNums)), false)
+        : byPriority && settings.priorityOrderAsc
+          ? all.reverse()
+          : all
     if (wish.order) return own
     const retries = this.retryTopicsOf(wish.group, wish.topic.name)
       .map((name) => topics.get(name))
@@ -224,7 +231,8 @@ export class Pops {
     )
     const chosen = withNews[random.below(Math.max(1, withNews.length))]
     const retry = chosen === undefined ? [] : sourcesOf(chosen, 0, true)
-    return random.below(100) < settings.popFromRetryProbability
+    // Where priorities count, what comes again comes last.
+    return !byPriority && random.below(100) < settings.popFromRetryProbability
       ? [...retry, ...own]
       : [...own, ...retry]
   }

@@ -15,6 +15,8 @@ export interface PopWish {
   readonly initMode: number
   readonly order: boolean
   readonly attemptId: string | null
+  /** Of 100 takes from a topic with priorities, how many look at them. */
+  readonly priorityFactor: number
   readonly filter: MessageFilter
 }
 

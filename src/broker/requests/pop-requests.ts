@@ -15,6 +15,7 @@ import { filterOfPull } from '../message-filter.ts'
 import { HeldPop } from '../pop/held-pops.ts'
 import { PopAttempt } from '../pop/pop-attempt.ts'
 import type { PopWish } from '../pop/taken.ts'
+import { priorityFactor } from '../priority.ts'
 import { Refusal } from '../refusal.ts'
 import type { Topic } from '../topic.ts'
 import {
@@ -59,6 +60,7 @@ export const popMessage: RequestHandler = (context, connection, command) => {
     initMode: optionalInteger(command, 'initMode', InitMode.min),
     order,
     attemptId: optionalText(command, 'attemptId'),
+    priorityFactor: priorityFactor(context.groups.findOrCreate(group)),
     filter: filterOfPull(expressionType, optionalText(command, 'exp'), enablePropertyFilter),
   }
   if (leftMs < -LATE_MS) {
@@ -102,6 +104,7 @@ export const notification: RequestHandler = (context, connection, command) => {
     initMode: InitMode.min,
     order: flagField(command, 'order'),
     attemptId: optionalText(command, 'attemptId'),
+    priorityFactor: priorityFactor(context.groups.findOrCreate(group)),
     filter: filterOfPull(null, null, true),
   }
   const answer = (hasMsg: boolean, pollingFull = false) =>

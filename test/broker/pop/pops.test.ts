@@ -407,6 +407,62 @@ describe('POP in order', () => {
   })
 })
 
+describe('priorities', () => {
+  async function withPriorities(popper = shared): Promise<Popper> {
+    const made = await aTopic(popper)
+    const { topics } = made.broker.context
+    const attributes = { '+message.type': 'PRIORITY' }
+    const queues = { readQueueNums: 4, writeQueueNums: 4 }
+    await topics.update(topicConfig(made.topic, { ...queues, attributes }))
+    return made
+  }
+
+  /** Sends to queue 0, as `body` with these properties; answers the queue that it went to. */
+  async function sendWith(popper: Popper, body: string, properties: string): Promise<string> {
+    const { code, ext } = await popper.client.send(popper.topic, body, 0, properties)
+    expect(code).toBe(ResponseCode.SUCCESS)
+    return ext['queueId'] ?? ''
+  }
+
+  const priority = (value: string) => `_SYS_MSG_PRIORITY_\u0001${value}\u0002`
+
+  it('the number names the queue, the last one for all above', async () => {
+    const popper = await withPriorities()
+    const queues = ['0', '2', '3', '99'].map((value) => sendWith(popper, value, priority(value)))
+    expect(await Promise.all(queues)).toEqual(['0', '2', '3', '3'])
+  })
+
+  it.each(['-1', 'x', '99999999999'])('%s is no priority', async (value) => {
+    const popper = await withPriorities()
+    expect(await sendWith(popper, 'm', priority(value))).toBe('0')
+  })
+
+  it('a message with an order key has none, and does not say that it had', async () => {
+    const popper = await withPriorities()
+    const text = `${priority('3')}__SHARDINGKEY\u0001k\u0002`
+    expect(await sendWith(popper, 'm', text)).toBe('0')
+    const [message] = await pop(popper)
+    expect(Object.keys(message?.message.properties ?? {})).not.toContain('_SYS_MSG_PRIORITY_')
+  })
+
+  it('the largest number comes first, whatever came before', async () => {
+    const popper = await withPriorities()
+    for (const value of ['1', '0', '3', '2', '3']) await sendWith(popper, value, priority(value))
+    const taken: string[] = []
+    for (let i = 0; i < 5; i++) {
+      taken.push(...(await pop(popper, { maxMsgNums: 1 })).map(({ body }) => body))
+    }
+    expect(taken).toEqual(['3', '3', '2', '1', '0'])
+  })
+
+  it('the smallest number comes first where the broker is set so', async () => {
+    const popper = await withPriorities(await aPopper({ priorityOrderAsc: false }))
+    for (const value of ['1', '3', '0']) await sendWith(popper, value, priority(value))
+    const all = await pop(popper)
+    expect(all.map(({ body }) => body)).toEqual(['0', '1', '3'])
+  })
+})
+
 describe('questions about POP', () => {
   const about = ({ group, topic }: Popper) => ({ consumerGroup: group, topic, queueId: -1 })
 

@@ -82,6 +82,7 @@ final class Producing {
         if (spec.getString("tags") != null) message.setTags(spec.getString("tags"));
         if (spec.getString("keys") != null) message.setKeys(spec.getString("keys"));
         if (spec.get("flag") != null) message.setFlag(spec.getIntValue("flag"));
+        if (spec.get("priority") != null) message.setPriority(spec.getIntValue("priority"));
         if (spec.get("delayLevel") != null) message.setDelayTimeLevel(spec.getIntValue("delayLevel"));
         if (spec.get("deliverInMs") != null) message.setDelayTimeMs(spec.getLongValue("deliverInMs"));
         JSONObject properties = spec.getJSONObject("properties");
