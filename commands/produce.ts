@@ -21,7 +21,7 @@ import { TransactionalSender } from '../src/cli/transactional-sender.ts'
 import type { Admin } from '../src/client/admin.ts'
 import { bodyCompressor, compressionKinds } from '../src/client/body-compressor.ts'
 import { OutboxSender } from '../src/client/outbox-sender.ts'
-import { Outbox } from '../src/client/outbox.ts'
+import type { Outbox } from '../src/client/outbox.ts'
 import type { OutgoingMessage } from '../src/client/outgoing-message.ts'
 import { Producer, type SendReceipt } from '../src/client/producer.ts'
 import type { TransactionReceipt } from '../src/client/transaction-producer.ts'
@@ -230,8 +230,7 @@ exit code is 1 (3 when nobody answered).`
       const { batch = 1 } = flags
       const ordered = flags['order-key'] !== undefined
       const { clock } = this.world
-      const outbox =
-        flags.outbox === undefined ? null : await Outbox.open(this.world, resolve(flags.outbox))
+      const outbox = flags.outbox === undefined ? null : await this.#openOutbox(flags.outbox)
       const tries = flags['outbox-tries'] ?? OUTBOX_TRIES
       const sender = !(producer instanceof Producer)
         ? producer
@@ -295,6 +294,12 @@ exit code is 1 (3 when nobody answered).`
     if (openCount === 0 || signal.aborted) return
     this.remark(`waiting for brokers to ask about ${formatCount(openCount)}; Ctrl-C ends`)
     await transactions.whenDecided(admin.transactions, signal)
+  }
+
+  /** Loaded only when it is asked for: most messages are sent without, and soon. */
+  async #openOutbox(directory: string): Promise<Outbox> {
+    const { Outbox } = await import('../src/client/outbox.ts')
+    return Outbox.open(this.world, resolve(directory))
   }
 
   #remarkOnOutbox({ pendingCount }: Outbox, directory: string): void {

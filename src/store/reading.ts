@@ -72,16 +72,28 @@ export class Reading {
     const scan = this.#scan
     for (let round = 0; round < PULL_ROUNDS_MAX; round++) {
       const partial = round === 0 || round > PULL_LOADS_MAX
-      const scanned = () =>
-        scan.scan(queue, offset, messagesMax, bytesMax, accept, target, partial, select)
-      let outcome = scanned()
-      if (outcome) return outcome
-      if (scan.missingRecord >= 0) {
-        const places = scan.sparse(queue, scan.missingOffset, messagesMax, bytesMax, accept)
-        if (places !== null) outcome = await reader.withEach(places, scanned)
-        if (outcome) return outcome
+      // Other pulls use the same scan while this one waits, so what it says is taken along at once.
+      const look = () => {
+        const outcome = scan.scan(
+          queue,
+          offset,
+          messagesMax,
+          bytesMax,
+          accept,
+          target,
+          partial,
+          select,
+        )
+        const { missingUnit, missingRecord, missingSize, missingOffset, suspectUnit } = scan
+        return { outcome, missingUnit, missingRecord, missingSize, missingOffset, suspectUnit }
       }
-      const { missingUnit, missingRecord, missingSize, suspectUnit } = scan
+      let found = look()
+      if (found.outcome === null && found.missingRecord >= 0) {
+        const places = scan.sparse(queue, found.missingOffset, messagesMax, bytesMax, accept)
+        if (places !== null) found = await reader.withEach(places, look)
+      }
+      if (found.outcome !== null) return found.outcome
+      const { missingUnit, missingRecord, missingSize, suspectUnit } = found
       if (suspectUnit >= 0) await repairUnit(this.#parts, queue, suspectUnit)
       else if (missingUnit >= 0) await queues.readUnits(queue, missingUnit)
       else await reader.load(missingRecord, missingSize)
