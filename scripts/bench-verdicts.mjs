@@ -6,53 +6,35 @@
 // namespaces, a loop device, a swap file. What the machine forbids is left out and said, and so are
 // those that other programs on a busy machine would hide. Everything is taken back at the end.
 import { execFileSync, spawn } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import {
+  Impossible,
+  cleanly,
+  cpuQuota,
+  deviceUnder,
+  group,
+  inGroup,
+  loopDisk,
+  takeBack,
+  throttledDisk,
+  tool,
+  undo,
+  work,
+} from './planting.mjs'
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, seconds: { type: 'string', default: '5' } },
 })
 const only = values.only?.split(',')
 const bin = path.join(import.meta.dirname, '..', 'bin', 'run.js')
-const work = mkdtempSync(path.join(os.tmpdir(), 'mqctl-verdicts-'))
 const env = {
   ...process.env,
   XDG_DATA_HOME: path.join(work, 'data'),
   XDG_STATE_HOME: path.join(work, 'state'),
 }
-/** What must be undone, the last first. */
-const undo = []
-
-class Impossible extends Error {}
-
-function tool(command, ...args) {
-  try {
-    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-  } catch (error) {
-    throw new Impossible(
-      `${command} ${args[0] ?? ''}: ${String(error.stderr || error.message).trim()}`,
-    )
-  }
-}
-
-function cleanly(step) {
-  try {
-    step()
-  } catch {
-    // It is gone already, or was never made.
-  }
-}
-
 /** Runs a bench to its end and returns its result; `launcher` stands in front of the command. */
 function bench(args, { launcher = [], more = {} } = {}) {
   const words = [bin, 'bench', '--json', '--no-keep', '--warmup', '1500ms', ...args]
@@ -91,67 +73,6 @@ function start(name, args = [], { more = {}, launcher = [] } = {}) {
   return { namesrv: status.namesrv[0], pid: status.brokers[0].pid }
 }
 
-const groups = '/sys/fs/cgroup'
-
-/** A control group with these files written; processes are put into it by writing to the file it returns. */
-function group(controller, files) {
-  const name = `mqctl-verdicts-${process.pid}-${controller}`
-  const isOld = existsSync(path.join(groups, controller))
-  const directory = isOld ? path.join(groups, controller, name) : path.join(groups, name)
-  try {
-    mkdirSync(directory)
-    // At the very end: a group can go when nothing lives in it any more.
-    undo.unshift(() => rmdirSync(directory))
-    for (const [file, text] of Object.entries(isOld ? files.v1 : files.v2)) {
-      writeFileSync(path.join(directory, file), text)
-    }
-  } catch (error) {
-    throw new Impossible(`control group ${controller}: ${error.message}`)
-  }
-  return path.join(directory, 'cgroup.procs')
-}
-
-function cpuQuota(cores) {
-  return group('cpu', {
-    v1: { 'cpu.cfs_period_us': '100000', 'cpu.cfs_quota_us': String(cores * 100_000) },
-    v2: { 'cpu.max': `${cores * 100_000} 100000` },
-  })
-}
-
-/** A launcher whose command, and whatever it starts, is in the control group. */
-function inGroup(procs) {
-  return ['sh', '-c', `echo $$ > ${procs}; exec "$@"`, 'sh']
-}
-
-/** The block device under a path, as `major:minor` of the whole disk. */
-function deviceUnder(file) {
-  const name = path.basename(tool('findmnt', '-n', '-o', 'SOURCE', '-T', file).trim())
-  return readFileSync(`/sys/class/block/${name}/dev`, 'utf8').trim()
-}
-
-/** A file system on a loop device; returns where it is mounted and the device's numbers. */
-function slowDisk(options, megabytes = 600) {
-  const file = path.join(work, 'disk.img')
-  const mount = path.join(work, 'disk')
-  tool('truncate', '-s', `${megabytes}M`, file)
-  undo.push(() => rmSync(file, { force: true }))
-  const device = tool('losetup', '--direct-io=on', '--find', '--show', file).trim()
-  undo.push(() => tool('losetup', '--detach', device))
-  tool('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0', device)
-  mkdirSync(mount, { recursive: true })
-  tool('mount', '-o', options, device, mount)
-  undo.push(() => tool('umount', mount))
-  const numbers = readFileSync(`/sys/block/${path.basename(device)}/dev`, 'utf8').trim()
-  return { mount, numbers }
-}
-
-function throttledDisk(numbers, bytesPerSecond) {
-  return group('blkio', {
-    v1: { 'blkio.throttle.write_bps_device': `${numbers} ${bytesPerSecond}` },
-    v2: { 'io.max': `${numbers} wbps=${bytesPerSecond}` },
-  })
-}
-
 /** A preload for the broker alone. */
 function inBroker(code) {
   const file = path.join(work, 'plant.cjs')
@@ -167,13 +88,13 @@ const plants = {
   'nic-rx': () => bench(['--lab', 'link=5mbit', '--no-ceiling', '--consumers', '0']),
   'disk-bandwidth': () => {
     // The disk below the loop device is throttled, so that the device itself is slow.
-    const { mount } = slowDisk('sync')
+    const { mount } = loopDisk('sync')
     const { namesrv, pid } = start('slow', ['--data-dir', path.join(mount, 'd')])
     writeFileSync(throttledDisk(deviceUnder(work), 1_500_000), String(pid))
     return bench(['--namesrv', namesrv, '--no-ceiling', '--size', '32KiB', '--threads', '8'])
   },
   'disk-flush': () => {
-    const { mount, numbers } = slowDisk('defaults')
+    const { mount, numbers } = loopDisk('defaults')
     const { namesrv, pid } = start('flush', [
       '--flush',
       'sync',
@@ -235,7 +156,7 @@ setInterval(() => { for (let i = 0; i < 10; i += 1) blocks[at++ % 250].fill(at) 
     return bench(['--namesrv', namesrv, '--no-ceiling'], { launcher: inGroup(cpuQuota(0.3)) })
   },
   'flow-control': () => {
-    const { mount, numbers } = slowDisk('sync')
+    const { mount, numbers } = loopDisk('sync')
     const { namesrv, pid } = start('stuck', ['--data-dir', path.join(mount, 'd')])
     writeFileSync(throttledDisk(numbers, 20_000), String(pid))
     return bench(['--namesrv', namesrv, '--no-ceiling', '--duration', '10s'])
@@ -247,15 +168,6 @@ setInterval(() => { for (let i = 0; i < 10; i += 1) blocks[at++ % 250].fill(at) 
 
 /** Verdicts that other programs on the same cores hide: nothing else may be full. */
 const needQuiet = new Set(['latency-bound', 'none'])
-
-function takeBack() {
-  for (const step of undo.splice(0).reverse()) cleanly(step)
-}
-process.on('exit', () => {
-  takeBack()
-  rmSync(work, { recursive: true, force: true })
-})
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
 let [planted, found] = [0, 0]
 for (const [name, plant] of Object.entries(plants)) {
