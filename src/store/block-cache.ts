@@ -49,6 +49,9 @@ export class ReadGate {
   }
 }
 
+/** Memory of blocks that waits to be used again: as many as are read at once, else each is garbage of its own. */
+const FREE_MAX = 16
+
 export class BlockCache {
   readonly blockBytes: number
   readonly #bytesMax: number
@@ -159,6 +162,6 @@ export class BlockCache {
   #forget(block: Block): void {
     this.#blocks.delete(block)
     block.owner.blocks.delete(block.key)
-    if (this.#free.length < 4) this.#free.push(block.bytes)
+    if (this.#free.length < FREE_MAX) this.#free.push(block.bytes)
   }
 }
