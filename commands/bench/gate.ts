@@ -1,8 +1,16 @@
 import path from 'node:path'
 import { Flags } from '@oclif/core'
+import { MqError } from '../../src/base/errors.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
-import { type GateSide, runGate } from '../../src/bench/gate.ts'
+import {
+  type GateProgress,
+  type GateSide,
+  runGate,
+  runQualifiedGate,
+} from '../../src/bench/gate.ts'
 import type { GateResult } from '../../src/bench/gate-result.ts'
+import { actionsPlace, appendSummary } from '../../src/bench/github-actions.ts'
+import { ResultDirectory } from '../../src/bench/result-directory.ts'
 import { PAIRS_MIN } from '../../src/bench/gate-judge.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
 import { type BenchOptions, runBench } from '../../src/bench/run.ts'
@@ -12,9 +20,15 @@ import { MqctlCommand } from '../../src/cli/command.ts'
 import { argument, pairFlag, shareFlag, wholeFlag } from '../../src/cli/flags.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
+import { Brake } from '../../src/engine/brake.ts'
 import { binOfBuild, startOtherBuild } from '../../src/engine/other-build.ts'
 import { processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
-import { gateHeadline, gateNotes, gateTable } from '../../src/report/gate.ts'
+import { gateHeadline, gateMarkdown, gateNotes, gateTable } from '../../src/report/gate.ts'
+import { gateAnnotations } from '../../src/report/github.ts'
+import { gateJunitReport } from '../../src/report/junit.ts'
+
+/** What --qualify plants: brokers that stand still for this share of the time. */
+const PLANTED_SHARE = 0.3
 
 type Flagged = Parameters<typeof overridesOf>[0]
 
@@ -57,6 +71,14 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
       default: true,
       allowNo: true,
     }),
+    qualify: Flags.boolean({
+      summary:
+        'Try the gate first on a slow-down that is planted and on nothing; unqualified is 14.',
+    }),
+    plant: shareFlag({
+      summary: 'Let the brokers of HEAD stand still for this share of the time, to see it found.',
+    }),
+    out: Flags.directory({ summary: 'Write the result there as JSON, Markdown and JUnit XML.' }),
     seed: wholeFlag({ summary: 'Of the order and of the payload.', default: 1 }),
     duration: Flags.string({ summary: 'Length of the first stage of the load, as in 10s.' }),
     warmup: Flags.string({ summary: 'Load before it, counted nowhere.' }),
@@ -71,10 +93,16 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
 
   async run(): Promise<GateResult> {
     const { args, flags } = await this.parse(BenchGate)
+    const directory = flags.out === undefined ? null : new ResultDirectory(flags.out)
     const interrupted = this.claimInterrupts()
-    const result = await runGate({
+    if (flags.qualify && flags.plant !== undefined) {
+      throw new MqError('USAGE', {
+        what: '--qualify plants a slow-down of its own: leave out --plant',
+      })
+    }
+    const options = {
       base: this.#sideOf(args.base, args.scenario, flags, interrupted),
-      head: this.#sideOf(args.head, args.scenario, flags, interrupted),
+      head: this.#sideOf(args.head, args.scenario, flags, interrupted, flags.plant),
       pairs: flags.pairs,
       oneLook: flags['one-look'],
       draws: flags.same,
@@ -83,12 +111,20 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
       confirm: flags.confirm,
       interrupted,
       nowMs: () => this.world.clock.wallMs(),
-      onRun: ({ run, runs, side, same, result: done }) => {
+      onRun: ({ run, runs, side, same, result: done }: GateProgress) => {
         const rate = Math.round(done.totals.rates.acked.meanPerSecond).toLocaleString('en-US')
         const which = same ? 'base again' : side
         this.remark(`run ${run} of ${runs}: ${which}, ${rate} msg/s, ${done.verdict}`)
       },
-    })
+    }
+    const slowed = flags.qualify
+      ? this.#sideOf(args.base, args.scenario, flags, interrupted, PLANTED_SHARE)
+      : null
+    const result =
+      slowed === null
+        ? await runGate(options)
+        : await runQualifiedGate(options, slowed, PLANTED_SHARE)
+    this.#write(result, directory)
     this.exitWith(result.exitCode)
     return this.show(result, {
       rows: ({ metrics }) => metrics,
@@ -96,13 +132,33 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
     })
   }
 
+  /** What was asked for with --out, and what a job of GitHub Actions shows; that it failed is said. */
+  #write(result: GateResult, directory: ResultDirectory | null): void {
+    const { isActions, summaryFile } = actionsPlace(process.env)
+    if (isActions) for (const line of gateAnnotations(result)) process.stderr.write(`${line}\n`)
+    try {
+      directory?.write('gate.json', `${JSON.stringify(result, null, 2)}\n`)
+      directory?.write('gate.md', gateMarkdown(result))
+      directory?.write('junit.xml', gateJunitReport(result))
+      if (summaryFile !== null) appendSummary(summaryFile, gateMarkdown(result))
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.warn(error.message)
+    }
+  }
+
   #sideOf(
     spec: string,
     scenario: string,
     flags: Omit<Flagged, 'seed'>,
     interrupted: AbortSignal,
+    plant = 0,
   ): GateSide {
     const target = gateTarget(spec)
+    if (plant > 0 && target.kind === 'brokers') {
+      const what = `only brokers that the gate starts can be slowed down, and ${spec} runs already`
+      throw new MqError('USAGE', { what })
+    }
     if (target.kind === 'build') binOfBuild(target.place)
     const catalogue = new Catalogue(path.join(this.config.root, 'scenarios'))
     const common = overridesOf({
@@ -122,21 +178,25 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
     return {
       name: spec,
       run: (seed) =>
-        this.#runOn(target, {
-          loaded: load(seed),
-          endpoints: [],
-          known: [],
-          dataDir: null,
-          toolVersion: this.config.version,
-          ceiling: false,
-          interrupted,
-          onProgress: () => undefined,
-        }),
+        this.#runOn(
+          target,
+          {
+            loaded: load(seed),
+            endpoints: [],
+            known: [],
+            dataDir: null,
+            toolVersion: this.config.version,
+            ceiling: false,
+            interrupted,
+            onProgress: () => undefined,
+          },
+          plant,
+        ),
     }
   }
 
   /** One run on brokers of its own, or on those that run. */
-  async #runOn(target: GateTarget, options: BenchOptions): Promise<BenchResult> {
+  async #runOn(target: GateTarget, options: BenchOptions, plant: number): Promise<BenchResult> {
     const { scenario } = options.loaded
     const { driver, endpoints, topology, durability } = scenario.target
     const brokers = topology.masters
@@ -147,7 +207,8 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
       try {
         const known = build.brokers.map((broker) => ({ ...broker, role: 'broker' as const }))
         const { namesrv, dataDir } = build
-        return await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
+        const full = { ...options, endpoints: namesrv, known, dataDir }
+        return await this.#runSlowed(full, plant)
       } finally {
         await build.end()
       }
@@ -158,9 +219,20 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
       const { namesrv } = engine.status
       const known = processesOf(engine.status)
       const { dataDir } = engine
-      return await runBench(this.world, { ...options, endpoints: namesrv, known, dataDir })
+      return await this.#runSlowed({ ...options, endpoints: namesrv, known, dataDir }, plant)
     } finally {
       await engine.end(false)
+    }
+  }
+
+  async #runSlowed(options: BenchOptions, plant: number): Promise<BenchResult> {
+    if (plant === 0) return runBench(this.world, options)
+    const pids = options.known.filter(({ role }) => role === 'broker').map(({ pid }) => pid)
+    const brake = new Brake(this.world.clock, pids, plant)
+    try {
+      return await runBench(this.world, options)
+    } finally {
+      brake.release()
     }
   }
 }

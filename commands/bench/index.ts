@@ -3,6 +3,7 @@ import { Flags } from '@oclif/core'
 import { ExitCode } from '../../src/base/exit-codes.ts'
 import { MqError } from '../../src/base/errors.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
+import { actionsPlace, appendSummary } from '../../src/bench/github-actions.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
 import { ResultDirectory } from '../../src/bench/result-directory.ts'
 import { RunStore } from '../../src/bench/run-store.ts'
@@ -19,12 +20,15 @@ import { dataHome } from '../../src/engine/directories.ts'
 import { type LabSite, LinkLab, labSiteOf } from '../../src/engine/link-lab.ts'
 import { type ThrowawayEngine, processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
 import { csvReport } from '../../src/report/csv.ts'
+import { runAnnotations } from '../../src/report/github.ts'
+import { hlogReport } from '../../src/report/hlog.ts'
 import { htmlReport } from '../../src/report/html.ts'
 import { jsonReport } from '../../src/report/json.ts'
 import { junitReport } from '../../src/report/junit.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { matrixHeadline, matrixTable } from '../../src/report/matrix.ts'
+import { openmetricsReport } from '../../src/report/openmetrics.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
 
 export default class Bench extends MqctlCommand<BenchResult | MatrixResult | null> {
@@ -72,7 +76,8 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       allowNo: true,
     }),
     out: Flags.directory({
-      summary: 'Write the result there as JSON, text, Markdown, HTML, CSV and JUnit XML.',
+      summary:
+        'Write the result there as JSON, text, Markdown, HTML, CSV, HdrHistogram log, OpenMetrics and JUnit XML.',
     }),
     keep: Flags.boolean({
       summary: 'Keep the result for bench runs, report and compare.',
@@ -132,12 +137,26 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     const directory = out === null ? null : new ResultDirectory(out)
     const result = await this.#runOne(loaded, flags, interrupted, site, lab)
     const complete = this.#write(result, directory)
+    this.tellActions(markdownReport(complete), runAnnotations(complete))
     if (flags.keep) this.#keep(complete)
     this.exitWith(complete.exitCode)
     return this.show(complete, {
       text: (shown, terminal) =>
         shown === null || 'runs' in shown ? '' : textReport(shown, paintOf(terminal)),
     })
+  }
+
+  /** In a job of GitHub Actions: the report as step summary, bad news as annotations (on stderr). */
+  protected tellActions(markdown: string, annotations: readonly string[]): void {
+    const { isActions, summaryFile } = actionsPlace(process.env)
+    if (isActions) for (const line of annotations) process.stderr.write(`${line}\n`)
+    if (summaryFile === null) return
+    try {
+      appendSummary(summaryFile, markdown)
+    } catch (error) {
+      if (!(error instanceof MqError)) throw error
+      this.warn(error.message)
+    }
   }
 
   /** Every combination, one after the other; a run that could not begin ends it. */
@@ -159,6 +178,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       this.remark(`run ${index + 1} of ${cells.length}: ${label}`)
       const result = await this.#runOne(loaded, flags, interrupted)
       const complete = this.#write(result, directories[index] ?? null)
+      this.tellActions(markdownReport(complete), runAnnotations(complete))
       if (flags.keep) this.#keep(complete)
       runs.push({ label, values: { ...values }, result: complete })
     }
@@ -319,6 +339,12 @@ const files = [
   { name: 'report.md', mediaType: 'text/markdown', report: markdownReport },
   { name: 'report.html', mediaType: 'text/html', report: htmlReport },
   { name: 'series.csv', mediaType: 'text/csv', report: csvReport },
+  { name: 'latency.hlog', mediaType: 'text/plain', report: hlogReport },
+  {
+    name: 'metrics.txt',
+    mediaType: 'application/openmetrics-text; version=1.0.0',
+    report: openmetricsReport,
+  },
   { name: 'junit.xml', mediaType: 'application/xml', report: junitReport },
 ] as const
 

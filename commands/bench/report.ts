@@ -7,10 +7,12 @@ import { MqctlCommand } from '../../src/cli/command.ts'
 import { argument } from '../../src/cli/flags.ts'
 import { dataHome } from '../../src/engine/directories.ts'
 import { csvReport } from '../../src/report/csv.ts'
+import { hlogReport } from '../../src/report/hlog.ts'
 import { htmlReport } from '../../src/report/html.ts'
 import { jsonReport, parseResult } from '../../src/report/json.ts'
 import { junitReport } from '../../src/report/junit.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
+import { openmetricsReport } from '../../src/report/openmetrics.ts'
 import { textReport } from '../../src/report/text.ts'
 
 const formats = {
@@ -19,6 +21,8 @@ const formats = {
   html: htmlReport,
   csv: csvReport,
   junit: junitReport,
+  openmetrics: openmetricsReport,
+  hlog: hlogReport,
   json: jsonReport,
 } as const
 type Format = keyof typeof formats
@@ -28,7 +32,8 @@ const formatNames = Object.keys(formats) as Format[]
 export default class BenchReport extends MqctlCommand<BenchResult> {
   static override summary = 'Show a run again, in another form.'
   static override description = `RUN is an id from bench runs or the beginning of it, "latest", or a result.json. The HTML page needs
-nothing else, no network and no script; CSV has a row for each second.`
+nothing else, no network and no script; CSV has a row for each second; hlog is an HdrHistogram log with the
+full histograms; openmetrics is text for Prometheus.`
   static override args = {
     run: argument({ description: 'Which run.', default: 'latest' }),
   }

@@ -48,6 +48,17 @@ export interface GateLook {
   readonly verdict: GateVerdict
 }
 
+/** The gate tried on itself: a slow-down that was planted, and nothing at all. */
+export interface GateQualification {
+  /** The base against itself with its brokers slowed down by this share. */
+  readonly plantedShare: number
+  /** Must be `regressed`. */
+  readonly planted: GateVerdict | 'interrupted' | 'stopped'
+  /** The base against itself; must be neither `regressed` nor `improved`. */
+  readonly same: GateVerdict | 'interrupted' | 'stopped'
+  readonly qualified: boolean
+}
+
 export interface GateResult {
   readonly schemaVersion: 1
   readonly kind: 'gate'
@@ -70,7 +81,9 @@ export interface GateResult {
     readonly verdict: GateVerdict
   } | null
   readonly pairs: readonly GatePair[]
-  readonly verdict: GateVerdict | 'interrupted' | 'stopped'
+  /** Whether the gate can tell on this machine; null when it was not tried. */
+  readonly qualification: GateQualification | null
+  readonly verdict: GateVerdict | 'interrupted' | 'stopped' | 'unqualified'
   readonly exitCode: number
   readonly reasons: readonly string[]
 }

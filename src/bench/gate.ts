@@ -9,6 +9,7 @@
 import { ExitCode } from '../base/exit-codes.ts'
 import { MqError } from '../base/errors.ts'
 import { type MetricPairs, judgeGate } from './gate-judge.ts'
+import type { GateQualification } from './gate-result.ts'
 import { type PlannedPair, gateOrder } from './gate-order.ts'
 import type {
   GateLook,
@@ -118,6 +119,53 @@ const INVALID_MAX = 2
 /** Rejects with what the runs reject with: target unreachable, topic refused … */
 export function runGate(options: GateOptions): Promise<GateResult> {
   return new Gate(options).run()
+}
+
+/**
+ * Tries the gate on itself before it judges anything: a slow-down that was planted must be found, and
+ * the base against itself must not be. A gate that fails either on this machine says `unqualified`,
+ * exit 14, and judges nothing.
+ *
+ * @param slowed the base with its brokers slowed down by `share`
+ */
+export async function runQualifiedGate(
+  options: GateOptions,
+  slowed: GateSide,
+  share: number,
+): Promise<GateResult> {
+  // One run of pairs each, as the gate's own first look; what is planted needs no confirmation.
+  const trial = { ...options, oneLook: true, confirm: false }
+  const planted = await runGate({ ...trial, head: slowed })
+  const same = await runGate({ ...trial, head: options.base, seed: options.seed + 5000 })
+  const qualified =
+    planted.verdict === 'regressed' && (same.verdict === 'ok' || same.verdict === 'inconclusive')
+  const qualification: GateQualification = {
+    plantedShare: share,
+    planted: verdictOfTrial(planted),
+    same: verdictOfTrial(same),
+    qualified,
+  }
+  if (qualified) return { ...(await runGate(options)), qualification }
+  const broken = [planted, same].find(
+    ({ verdict }) => verdict === 'interrupted' || verdict === 'stopped',
+  )
+  if (broken !== undefined) return { ...broken, qualification }
+  const missed = planted.verdict === 'regressed' ? same : planted
+  return {
+    ...missed,
+    qualification,
+    verdict: 'unqualified',
+    exitCode: ExitCode.inconclusive,
+    reasons: [
+      missed === planted
+        ? `a planted slow-down of ${Math.round(share * 100)} % was called ${planted.verdict}: this machine is too noisy for so few pairs`
+        : `the base against itself was called ${same.verdict}`,
+    ],
+  }
+}
+
+function verdictOfTrial({ verdict }: GateResult): GateQualification['planted'] {
+  return verdict === 'unqualified' ? 'inconclusive' : verdict
 }
 
 /** The gate cannot go on; what is known is in the result all the same. */
@@ -285,6 +333,7 @@ class Gate {
       looks: this.#looks,
       confirmation,
       pairs: [...this.#pairs, ...this.#confirming],
+      qualification: null,
       verdict,
       exitCode,
       reasons,

@@ -2,7 +2,7 @@
  * Results of earlier runs, one file each, in a directory of the user's data: `bench` keeps every
  * run there, and `runs`, `report` and `compare` find it again by its id or the beginning of it.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { MqError, messageOf } from '../base/errors.ts'
 import { ResultDirectory } from './result-directory.ts'
@@ -11,6 +11,8 @@ import { type ResultText, resultTexts } from './saved-results.ts'
 export interface StoredRun {
   readonly runId: string
   readonly file: string
+  /** When it began, Unix milliseconds. */
+  readonly startedMs: number
 }
 
 /** `2026-11-21T10-00-00Z-0badcafe.json`: by time, then by id. */
@@ -46,8 +48,32 @@ export class RunStore {
       .reverse()
       .flatMap((name) => {
         const runId = NAME.exec(name)?.[1]
-        return runId === undefined ? [] : [{ runId, file: path.join(this.#directory, name) }]
+        if (runId === undefined) return []
+        const startedMs = Date.parse(name.slice(0, 20).replace(/-(\d\d)-(\d\dZ)$/, ':$1:$2'))
+        return [{ runId, file: path.join(this.#directory, name), startedMs }]
       })
+  }
+
+  /** Runs beyond the newest `keep`, and those that began before a moment. */
+  beyond(keep: number, beforeMs: number | null): StoredRun[] {
+    return this.runs.filter(
+      ({ startedMs }, index) => index >= keep || (beforeMs !== null && startedMs < beforeMs),
+    )
+  }
+
+  /** Deletes one; gives its bytes. Throws MqError OUTPUT_UNWRITABLE. */
+  remove({ file }: StoredRun): number {
+    try {
+      const { size } = statSync(file)
+      rmSync(file)
+      return size
+    } catch (error) {
+      throw new MqError(
+        'OUTPUT_UNWRITABLE',
+        { path: file, why: messageOf(error) },
+        { cause: error },
+      )
+    }
   }
 
   /** `latest`, an id, or the beginning of one. Throws MqError CONFIG_INVALID. */

@@ -1,5 +1,6 @@
 /** What a gate found, for people: pure. */
 import type { GateResult } from '../bench/gate-result.ts'
+import { escapedMarkdown } from './markdown.ts'
 
 const signed = (share: number) => `${share < 0 ? '' : '+'}${(share * 100).toFixed(1)} %`
 const figure = (value: number) => String(Number(value.toPrecision(4)))
@@ -44,6 +45,14 @@ export function gateNotes(result: GateResult): string[] {
     ({ pairs, alpha, verdict }) =>
       `look at ${pairs} pairs, ${(alpha * 100).toFixed(0)} % of false alarms allowed: ${verdict}`,
   )
+  const { qualification } = result
+  if (qualification !== null) {
+    const { plantedShare, planted, same } = qualification
+    const share = `${Math.round(plantedShare * 100)} %`
+    notes.push(
+      `the gate itself: a planted slow-down of ${share} was ${planted}, nothing at all was ${same}`,
+    )
+  }
   if (confirmation !== null) notes.push(`confirming runs: ${confirmation.verdict}`)
   for (const { metric, primary, verdict, pairsNeeded } of metrics) {
     if (!primary || verdict !== 'inconclusive' || pairsNeeded === null) continue
@@ -58,4 +67,21 @@ export function gateNotes(result: GateResult): string[] {
   if (durability !== '') notes.push(`an acknowledgement means: ${durability}`)
   if (machine !== '') notes.push(`on ${machine}`)
   return notes
+}
+
+/** The same as Markdown, for a step summary or a pull request. */
+export function gateMarkdown(result: GateResult): string {
+  const { heads, rows } = gateTable(result)
+  const line = (cells: readonly string[]) => `| ${cells.map(escapedMarkdown).join(' | ')} |`
+  const parts = [
+    `# ${escapedMarkdown(gateHeadline(result))}`,
+    ...(result.reasons.length === 0
+      ? []
+      : [result.reasons.map((reason) => `- **${escapedMarkdown(reason)}**`).join('\n')]),
+    [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n'),
+    gateNotes(result)
+      .map((note) => `- ${escapedMarkdown(note)}`)
+      .join('\n'),
+  ]
+  return `${parts.join('\n\n')}\n`
 }

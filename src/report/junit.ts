@@ -3,6 +3,7 @@
  * validity, one for its integrity, one for each threshold. A case that could not be judged is an
  * error, one that said no a failure.
  */
+import type { GateResult } from '../bench/gate-result.ts'
 import type { BenchResult } from '../bench/result.ts'
 
 interface Case {
@@ -13,11 +14,38 @@ interface Case {
 
 /** XML with a final newline. */
 export function junitReport(result: BenchResult): string {
-  const cases = casesOf(result)
+  return suiteXml(`mqctl bench ${result.scenario.name}`, casesOf(result), result)
+}
+
+/** The same of a gate: a case for each metric that decides. What cannot be told is an error, never a pass. */
+export function gateJunitReport(result: GateResult): string {
+  const { verdict, reasons, metrics, scenario } = result
+  const ended = verdict === 'interrupted' || verdict === 'stopped' || verdict === 'unqualified'
+  const cases: Case[] = [
+    { name: 'the gate could judge', failure: ended ? reasons.join('; ') : null, isError: true },
+    ...metrics
+      .filter(({ primary }) => primary)
+      .map(({ metric, why, change, verdict: of }) => ({
+        name: `${metric} is no worse`,
+        failure:
+          of === 'ok' || of === 'improved'
+            ? null
+            : `${of}: ${change < 0 ? '' : '+'}${(change * 100).toFixed(1)} %, ${why}`,
+        isError: of === 'inconclusive',
+      })),
+  ]
+  return suiteXml(`mqctl bench gate ${scenario.name}`, cases, result)
+}
+
+function suiteXml(
+  title: string,
+  cases: readonly Case[],
+  result: { readonly startedAt: string; readonly endedAt: string },
+): string {
   const failures = cases.filter((one) => one.failure !== null && !one.isError).length
   const errors = cases.filter((one) => one.failure !== null && one.isError).length
   const seconds = (Date.parse(result.endedAt) - Date.parse(result.startedAt)) / 1000
-  const suite = escaped(`mqctl bench ${result.scenario.name}`)
+  const suite = escaped(title)
   const counts = `tests="${cases.length}" failures="${failures}" errors="${errors}"`
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',

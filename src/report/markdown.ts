@@ -18,21 +18,21 @@ import {
 
 /** Markdown with a final newline. */
 export function markdownReport(result: BenchResult): string {
-  const parts: string[] = [`# ${escaped(headline(result))}`]
+  const parts: string[] = [`# ${escapedMarkdown(headline(result))}`]
   if (result.reasons.length > 0)
-    parts.push(result.reasons.map((reason) => `- **${escaped(reason)}**`).join('\n'))
+    parts.push(result.reasons.map((reason) => `- **${escapedMarkdown(reason)}**`).join('\n'))
   parts.push(labelled(summaryLines(result)))
   for (const one of [thresholdTable(result), searchTable(result)]) {
     if (one.rows.length > 0) parts.push(table(one))
   }
   const latency = latencyTable(result)
   if (latency.rows.length > 0)
-    parts.push(table(latency), ...latencyNotes(result).map((note) => `*${escaped(note)}*`))
+    parts.push(table(latency), ...latencyNotes(result).map((note) => `*${escapedMarkdown(note)}*`))
   const phases = phaseTable(result)
   if (phases.rows.length > 0) parts.push(table(phases))
   parts.push(
     table(processTable(result)),
-    ...processNotes(result).map((note) => `*${escaped(note)}*`),
+    ...processNotes(result).map((note) => `*${escapedMarkdown(note)}*`),
   )
   parts.push(labelled([...hostLines(result), ...limitLines(result)]))
   const warnings = warningLines(result)
@@ -41,7 +41,7 @@ export function markdownReport(result: BenchResult): string {
       warnings
         .map(
           ({ text, hint }) =>
-            `- warning: ${escaped(text)}${hint === null ? '' : ` (${escaped(hint)})`}`,
+            `- warning: ${escapedMarkdown(text)}${hint === null ? '' : ` (${escapedMarkdown(hint)})`}`,
         )
         .join('\n'),
     )
@@ -58,13 +58,13 @@ function labelled(rows: readonly [label: string, text: string][]): string {
 }
 
 function table({ heads, rightFrom, rows }: Table): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`
+  const line = (cells: readonly string[]) => `| ${cells.map(escapedMarkdown).join(' | ')} |`
   const rule = heads.map((_, index) => (index >= rightFrom ? '---:' : '---'))
   return [line(heads), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')
 }
 
 /** Text that Markdown and HTML take for nothing but text. */
-function escaped(text: string): string {
+export function escapedMarkdown(text: string): string {
   return text
     .replace(/[&<>]/g, (letter) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[letter] ?? letter)
     .replace(/[\\`*_{}[\]|]/g, (letter) => `\\${letter}`)

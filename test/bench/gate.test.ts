@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type GateOptions, type GateSide, runGate } from '../../src/bench/gate.ts'
+import { type GateOptions, type GateSide, runGate, runQualifiedGate } from '../../src/bench/gate.ts'
 import { gateTarget } from '../../src/bench/gate-target.ts'
 import { xorshift } from '../../src/bench/payload.ts'
 import type { BenchResult } from '../../src/bench/result.ts'
@@ -182,6 +182,63 @@ describe('a gate', () => {
       'rate.acked',
       'broker.cpuPerMessage',
       '(endToEnd.p99)',
+    ])
+  })
+})
+
+describe('a gate that is tried on itself', () => {
+  const qualified = (
+    slowed: (run: number) => BenchResult,
+    base: (run: number) => BenchResult = () => at(1000),
+  ) => {
+    const of = sides(base, () => at(1000))
+    const planted = sides(slowed, slowed).head
+    const options = {
+      base: of.base,
+      head: of.head,
+      pairs: 8,
+      oneLook: false,
+      draws: 3,
+      minEffect: 0.05,
+      seed: 1,
+      confirm: true,
+      interrupted: new AbortController().signal,
+      nowMs: () => 0,
+      onRun: () => undefined,
+    }
+    return { of, run: runQualifiedGate(options, planted, 0.3) }
+  }
+
+  it('judges when it finds what was planted and nothing where nothing was', async () => {
+    const { run } = qualified(() => at(700))
+    const result = await run
+    expect(result.qualification).toEqual({
+      plantedShare: 0.3,
+      planted: 'regressed',
+      same: 'ok',
+      qualified: true,
+    })
+    expect([result.verdict, result.exitCode]).toEqual(['ok', 0])
+    expect(gateNotes(result)).toContain(
+      'the gate itself: a planted slow-down of 30 % was regressed, nothing at all was ok',
+    )
+  })
+
+  it('is unqualified, exit 14, when it misses what was planted, and judges nothing', async () => {
+    const { of, run } = qualified(() => at(1000))
+    const result = await run
+    expect([result.verdict, result.exitCode]).toEqual(['unqualified', 14])
+    expect(result.reasons[0]).toContain('a planted slow-down of 30 % was called')
+    expect(of.asked).not.toContain('head')
+  })
+
+  it('ends as its runs ended when they could not be judged', async () => {
+    const lost = () => at(700, { verdict: 'integrity', exitCode: 12, reasons: ['1 lost'] })
+    const result = await qualified(lost).run
+    expect([result.verdict, result.exitCode, result.qualification?.qualified]).toEqual([
+      'stopped',
+      12,
+      false,
     ])
   })
 })

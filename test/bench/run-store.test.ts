@@ -42,4 +42,18 @@ describe('runs that were kept', () => {
     writeFileSync(path.join(directory, 'results', 'notes.txt'), '')
     expect(store.runs).toHaveLength(1)
   })
+
+  it('can be thinned out by number and by age, and only runs are', () => {
+    for (const day of ['01', '02', '03']) {
+      store.keep(`0badcaf${day.slice(1)}`, `2026-11-${day}T10:00:00.000Z`, '{}')
+    }
+    const ids = (runs: readonly { runId: string }[]) => runs.map(({ runId }) => runId)
+    expect(ids(store.beyond(2, null))).toEqual(['0badcaf1'])
+    expect(ids(store.beyond(3, Date.parse('2026-11-03T00:00:00Z')))).toEqual([
+      '0badcaf2',
+      '0badcaf1',
+    ])
+    for (const run of store.beyond(1, null)) expect(store.remove(run)).toBe(2)
+    expect(ids(store.runs)).toEqual(['0badcaf3'])
+  })
 })

@@ -87,6 +87,8 @@ describe('mqctl bench', () => {
       true,
       true,
       true,
+      true,
+      true,
     ])
     expect(stdout.trim()).toBe(readFileSync(path.join(out, 'report.txt'), 'utf8').trim())
   })
