@@ -31,6 +31,7 @@ import { Pops } from './pop/pops.ts'
 import { RequestModes } from './pop/request-modes.ts'
 import { ReviveLog } from './pop/revive-log.ts'
 import { Reviver } from './pop/reviver.ts'
+import { bringUpProgress } from './pop/taken-before.ts'
 import { ReadPath } from './read-path.ts'
 import { Registration } from './registration.ts'
 import { RouteView } from './route-view.ts'
@@ -249,21 +250,25 @@ class Broker implements RunningBroker {
     }
     const transactions = await Transactions.load(transactionParts)
     const checker = new Checker({ ...transactionParts, clients, confirmations }, transactions)
+    const popLogger = logger.scope('pop')
     const order = await ConsumerOrder.load({
       clock: world.clock,
       file: file('consumerOrderInfo.json'),
-      logger: logger.scope('pop'),
+      logger: popLogger,
       flushMs: settings.flushConsumerOffsetMs,
       isKnown: (topic, group, queueId) =>
         queueId < (topics.get(topic)?.readQueueNums ?? 0) && groups.get(group) !== null,
     })
-    const requestModes = await RequestModes.load(
-      file('messageRequestMode.json'),
-      logger.scope('pop'),
-    )
+    const requestModes = await RequestModes.load(file('messageRequestMode.json'), popLogger)
     const popParts = { world, settings, store, topics, offsets, confirmations }
     const reviveLog = new ReviveLog({ store, clock: world.clock, settings, bornHost: storeHost })
-    const popLogger = logger.scope('pop')
+    await bringUpProgress({
+      store,
+      offsets,
+      logger: popLogger,
+      topic: reviveLog.topic,
+      flushMs: settings.flushConsumerOffsetMs,
+    })
     const pops = new Pops({ ...popParts, order, reviveLog, logger: popLogger })
     const reviver = new Reviver({
       ...popParts,

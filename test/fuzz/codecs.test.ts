@@ -6,6 +6,13 @@ import { FrameError, decodeFrame } from '../../src/protocol/frame.ts'
 import { LenientJsonError, parseLenientJson } from '../../src/protocol/lenient-json.ts'
 import { PropertyScan, parseProperties } from '../../src/protocol/properties.ts'
 import { RecordParts, decodeRecords, encodeRecord, recordBytes } from '../../src/protocol/record.ts'
+import {
+  parseMessageOffsets,
+  parsePopHandle,
+  parseStartOffsets,
+} from '../../src/protocol/pop-handle.ts'
+import { decodeAck, decodeCheckpoint } from '../../src/protocol/pop-records.ts'
+import { decodeBatchAck } from '../../src/protocol/bodies/batch-ack.ts'
 import { decodeTraceRecords } from '../../src/protocol/trace-record.ts'
 import { SendRequest } from '../../src/protocol/send-request.ts'
 import { frameCorpus } from './corpus.ts'
@@ -51,6 +58,14 @@ const traces = Buffer.from(
 )
 const json = Buffer.from('{"a":[1,2.5,-3e4,"x\\u0041"],0:{"k":null},{"q":1}:{"$ref":"$.a"},"big":9223372036854775807}') // prettier-ignore
 
+const popTexts = [
+  '{"bm":0,"bn":"broker-a","c":"CG","d":[0,1,4],"it":60000,"n":3,"pt":1700000000123,"q":2,"ro":0,"so":7,"t":"T1"}',
+  '{"ao":-1,"aol":[7,11],"bn":"broker-a","c":"CG","pt":1700000000123,"q":2,"so":7,"t":"T1"}',
+  '{"acks":[{"b":"EQI=","c":"CG","it":60000,"pt":1,"q":2,"r":"0","rq":3,"so":7,"t":"T1"}],"brokerName":"b"}',
+  '7 1700000000123 60000 3 0 broker-a 2 8',
+  '0 2 7,8,11;2 0 5',
+]
+
 const decoders: [name: string, corpus: readonly Buffer[], decode: (bytes: Buffer) => unknown][] = [
   ['frames', frames, (bytes) => decodeFrame(bytes, 0, bytes.length)],
   [
@@ -83,6 +98,18 @@ const decoders: [name: string, corpus: readonly Buffer[], decode: (bytes: Buffer
     },
   ],
   ['message traces', [traces], decodeTraceRecords],
+  [
+    'records and handles of POP',
+    popTexts.map((text) => Buffer.from(text)),
+    (bytes) => {
+      const text = bytes.toString('utf8')
+      const checkpoint = decodeCheckpoint(bytes)
+      if (checkpoint !== null) expect(checkpoint.distances.length).toBeLessThanOrEqual(32)
+      decodeAck(bytes)
+      decodeBatchAck(bytes)
+      return [parsePopHandle(text), parseStartOffsets(text), parseMessageOffsets(text)]
+    },
+  ],
   ['JSON of fastjson', [json], (bytes) => parseLenientJson(bytes.toString('utf8'))],
   [
     'heart-beats',

@@ -1,9 +1,10 @@
+import { cp } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeBatchAck } from '../../../src/protocol/bodies/batch-ack.ts'
 import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { parsePopHandle } from '../../../src/protocol/pop-handle.ts'
-import { closeAll } from '../a-broker.ts'
+import { aFolder, closeAll } from '../a-broker.ts'
 import {
   type Popper,
   aPopper,
@@ -294,6 +295,21 @@ describe('what was taken by POP', () => {
     expect(again?.body).toBe('m3')
     await quickly(next, 30)
     expect(await pop(next)).toEqual([])
+  })
+
+  it('stays out of sight, and acknowledged, when the broker dies before it wrote down progress', async () => {
+    const popper = await aTopic(await aPopper({ flushConsumerOffsetMs: 60_000 }))
+    await send(popper, bodies(6), 1)
+    const first = await pop(popper, { maxMsgNums: 2, invisibleTime: 3_600_000 })
+    await pop(popper, { maxMsgNums: 2, invisibleTime: 3_600_000 })
+    for (const message of first) await ack(popper, message)
+    // What kill -9 leaves behind.
+    const dir = await aFolder()
+    await cp(popper.dir, dir, { recursive: true })
+    const { topic, group } = popper
+    const next = { ...(await aPopper({}, dir, popper.clock)), topic, group }
+    expect(next.broker.context.offsets.get(group, topic, 0)).toBe(4)
+    expect((await pop(next)).map(({ body }) => body)).toEqual(['m4', 'm5'])
   })
 
   it.each([
