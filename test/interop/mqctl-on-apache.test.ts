@@ -319,6 +319,26 @@ describe.skipIf(skipBecause('mqctl on Apache', peers.missing))('mqctl on an Apac
     expect(JSON.parse(outcome.stdout)).toMatchObject({ error: { exitCode: 1 } })
   })
 
+  it('shows what a Java consumer does, and where its threads are', async () => {
+    const group = 'Shown'
+    const { namesrv } = cluster
+    await java.call('push.start', { name: 'shown', group, topic: 'Made', namesrv })
+    try {
+      const shown = () => json(['group', 'running-info', group, '--stack'])
+      await expect.poll(shown, { timeout: 20_000, interval: 500 }).toMatchObject({
+        members: [
+          {
+            orderly: false,
+            subscriptions: expect.arrayContaining([{ topic: 'Made', expression: '*' }]),
+            stack: expect.stringContaining('java.lang.Thread'),
+          },
+        ],
+      })
+    } finally {
+      await java.call('push.stop', { name: 'shown' })
+    }
+  })
+
   it('deletes a topic for the official client as well', async () => {
     const outcome = await run(['topic', 'delete', 'Made', '--yes', '--json'])
     expect(outcome.code, outcome.stdout + outcome.stderr).toBe(0)
