@@ -49,13 +49,14 @@ export class PopAccess {
     this.#group = group
   }
 
-  /** Takes messages; none when none came in time. Throws MqError. */
+  /** Takes messages; none when none came in time. Throws MqError. `rest`: those that wait behind them, at least. */
   async pop(
     brokerName: string,
     wish: Omit<PopRequest, 'group' | 'queueId' | 'bornMs' | 'order' | 'attemptId'>,
-  ): Promise<PoppedMessage[]> {
+  ): Promise<{ readonly messages: PoppedMessage[]; readonly rest: number }> {
     const { clock } = this.#client.world
-    const bornMs = Math.floor(clock.wallMs())
+    // Born when it arrives: the clocks of two machines differ.
+    const bornMs = 0
     const startMs = clock.monotonicMs()
     const whole = {
       ...wish,
@@ -72,12 +73,14 @@ export class PopAccess {
     })
     const timeoutMs = wish.pollMs + GRACE_MS
     const answer = await this.#client.remoting.invoke(address, command, timeoutMs)
-    if (emptyCodes.has(answer.code)) return []
+    const rest = readPopAnswer(answer.ext)?.rest ?? 0
+    if (emptyCodes.has(answer.code)) return { messages: [], rest }
     if (answer.code !== ResponseCode.SUCCESS) {
       const asked = { topic: wish.topic, group: this.#group }
       throw refusalOf(address, RequestCode.POP_MESSAGE, answer, asked)
     }
-    return this.#messagesIn(address, brokerName, answer, startMs + wish.invisibleMs)
+    const untilMs = startMs + wish.invisibleMs
+    return { messages: this.#messagesIn(address, brokerName, answer, untilMs), rest }
   }
 
   /** The message is processed: it does not come again. Throws MqError. */

@@ -31,8 +31,9 @@ export class PopSource {
   readonly #pauses: Pauses
   #stopped = false
   #roomWanted: (() => void) | null = null
-  /** The last answer was empty. */
+  /** The last answer was empty, and said that nothing waits. */
   isEmpty = false
+  #mayHold = false
 
   constructor(options: PopSourceOptions) {
     this.#options = options
@@ -80,9 +81,9 @@ export class PopSource {
     const { access, broker, subscription, invisibleMs, initMode, clock } = this.#options
     const { topic, subString, expressionType } = subscription
     // After messages it is asked at once whether there are more: the answer says when that was all.
-    const pollMs = this.isEmpty ? POLL_MS : 0
+    const pollMs = this.#mayHold ? POLL_MS : 0
     const startMs = clock.monotonicMs()
-    const messages = await access.pop(broker, {
+    const { messages, rest } = await access.pop(broker, {
       topic,
       messagesMax: Math.min(POP_MESSAGES_MAX, room),
       invisibleMs,
@@ -91,8 +92,9 @@ export class PopSource {
       expressionType,
       expression: subString,
     })
-    this.isEmpty = messages.length === 0
-    if (!this.isEmpty) {
+    this.#mayHold = messages.length === 0
+    this.isEmpty = messages.length === 0 && rest === 0
+    if (messages.length > 0) {
       this.#options.onMessages(messages)
       return
     }
