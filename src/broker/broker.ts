@@ -276,7 +276,7 @@ class Broker implements RunningBroker {
       timers,
       stats,
       logger: popLogger,
-      topic: reviveLog.topic,
+      reviveLog,
     })
     const context: BrokerContext = {
       world,
@@ -334,7 +334,7 @@ class Broker implements RunningBroker {
         this.#context?.timers.onLost(fromOffset)
         this.#context?.transactions.onLost(fromOffset)
         this.#context?.confirmations.onLost(fromOffset)
-        this.#context?.reviver.onLost()
+        this.#context?.reviver.onLost(fromOffset)
       },
       onDispatched: (queue) => {
         this.#readPath?.onDispatched(queue)

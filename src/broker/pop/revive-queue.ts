@@ -2,6 +2,9 @@
  * One queue of the revive topic as it is read: checkpoints that have come and are not judged yet, in the
  * order in which they came, and what was acknowledged of them. Progress of the queue is that of its last
  * judged checkpoint; what is not judged is read again after a restart.
+ *
+ * When too many are open no more are taken, but the queue is read on for the acknowledgements of those
+ * that are: without these they could never be judged. What was passed over is read again later.
  */
 import { ReviveTag } from '../../protocol/pop-names.ts'
 import {
@@ -24,6 +27,8 @@ const RUN_BYTES_MAX = 256 * 1024
 const KEPT_BYTES_MAX = 256 * 1024
 /** Acknowledgements whose checkpoint has not come, kept for when the timer was behind. */
 const EARLY_MAX = 10_000
+/** What was passed over is read again when of the checkpoints that may be open only this part still is. */
+const GO_BACK_PART = 1 / 4
 
 /** A checkpoint that has come. */
 export class OpenCheckpoint {
@@ -32,6 +37,8 @@ export class OpenCheckpoint {
   readonly offset: number
   /** Bit i: the i-th message is acknowledged. */
   acked: number
+  /** Messages that are dealt with → the end of the log behind what was stored for them, 0 for nothing. */
+  #placed: Map<number, number> | null = null
 
   constructor(checkpoint: Checkpoint, offset: number) {
     this.checkpoint = checkpoint
@@ -46,12 +53,30 @@ export class OpenCheckpoint {
     }
   }
 
-  /** Queue offsets of the messages that nobody acknowledged. */
-  unacked(): number[] {
+  /** Queue offsets of the messages that nobody acknowledged and that are not dealt with. */
+  waiting(): number[] {
     const { startOffset, distances } = this.checkpoint
     return distances
       .filter((_, index) => (this.acked & (1 << index)) === 0)
       .map((distance) => startOffset + distance)
+      .filter((offset) => this.#placed?.has(offset) !== true)
+  }
+
+  /** The message at the offset is dealt with once the log is on its place up to `end`; 0: at once. */
+  place(offset: number, end: number): void {
+    this.#placed ??= new Map()
+    this.#placed.set(offset, end)
+  }
+
+  /** The end of the log behind all that was stored for it; 0 when nothing was. */
+  get end(): number {
+    return this.#placed === null ? 0 : Math.max(0, ...this.#placed.values())
+  }
+
+  /** The log lost what was appended from this position on: those messages wait again. */
+  onLost(fromOffset: number): void {
+    if (this.#placed === null) return
+    for (const [offset, end] of this.#placed) if (end > fromOffset) this.#placed.delete(offset)
   }
 }
 
@@ -63,14 +88,20 @@ export class ReviveQueue {
   readonly #early = new Map<string, number[]>()
   readonly #run = new RunBuffer()
   readonly #view = new RecordView()
+  readonly #openMax: number
   #next: number
-  #newestDueMs = 0
+  /** Offset of the first checkpoint that was passed over; −1 when none was. */
+  #passedFrom = -1
 
-  /** @param next offset of the first record to read */
-  constructor(store: Store, queue: Queue, next: number) {
+  /**
+   * @param next offset of the first record to read
+   * @param openMax checkpoints that may be open at one time
+   */
+  constructor(store: Store, queue: Queue, next: number, openMax: number) {
     this.#store = store
     this.queue = queue
     this.#next = next
+    this.#openMax = openMax
   }
 
   /** Behind the last record that was read. */
@@ -78,16 +109,24 @@ export class ReviveQueue {
     return this.#next
   }
 
-  /** The latest time for which one of the records that were read was due, ms since 1970. */
-  get newestDueMs(): number {
-    return this.#newestDueMs
+  /** Whether there is something to judge, or to read again. */
+  get hasWork(): boolean {
+    return this.open.size > 0 || this.#passedFrom >= 0
   }
 
-  /** Reads what has come, until `isFull` says so. Rejects with the disk's error. */
-  async read(budget: TurnBudget, isFull: () => boolean): Promise<void> {
+  /** Whether the next read begins again at what was passed over: then it is not known what is settled. */
+  goBack(): boolean {
+    if (this.#passedFrom < 0 || this.open.size > this.#openMax * GO_BACK_PART) return false
+    this.#next = this.#passedFrom
+    this.#passedFrom = -1
+    return true
+  }
+
+  /** Reads what has come, until `isStopped` says so. Rejects with the disk's error. */
+  async read(budget: TurnBudget, isStopped: () => boolean): Promise<void> {
     const store = this.#store
     const { queue } = this
-    while (this.#next < queue.maxOffset && !isFull()) {
+    while (this.#next < queue.maxOffset && !isStopped()) {
       const first = Math.max(this.#next, queue.minOffset)
       const run = this.#run
       run.reuse(KEPT_BYTES_MAX)
@@ -103,7 +142,13 @@ export class ReviveQueue {
 
   /** Forgets acknowledgements that found no checkpoint: theirs was judged before. */
   forgetEarly(): void {
-    this.#early.clear()
+    // Of what was passed over that is not known yet.
+    if (this.#passedFrom < 0) this.#early.clear()
+  }
+
+  /** The log lost what was appended from this position on. */
+  onLost(fromOffset: number): void {
+    for (const opened of this.open.values()) opened.onLost(fromOffset)
   }
 
   #takeRun({ bytes, length }: RunBuffer): void {
@@ -113,8 +158,6 @@ export class ReviveQueue {
       const properties = parseProperties(
         bytes.toString('utf8', view.propertiesStart, view.propertiesEnd),
       )
-      const dueMs = Number(properties[PropertyName.timerDeliverMs] ?? 0)
-      if (dueMs > this.#newestDueMs) this.#newestDueMs = dueMs
       const body = bytes.subarray(view.bodyStart, view.bodyEnd)
       if (properties[PropertyName.tags] === ReviveTag.checkpoint) {
         this.#takeCheckpoint(decodeCheckpoint(body), view.queueOffset)
@@ -124,9 +167,13 @@ export class ReviveQueue {
 
   /** One that comes twice, as after a crash, counts once. */
   #takeCheckpoint(checkpoint: Checkpoint | null, offset: number): void {
-    if (checkpoint === null) return
+    if (checkpoint === null || this.#passedFrom >= 0) return
     const key = batchKey(checkpoint)
     if (this.open.has(key)) return
+    if (this.open.size >= this.#openMax) {
+      this.#passedFrom = offset
+      return
+    }
     const opened = new OpenCheckpoint(checkpoint, offset)
     const early = this.#early.get(key)
     if (early !== undefined) {
@@ -144,7 +191,8 @@ export class ReviveQueue {
       opened.ack(ack.offsets)
       return
     }
-    if (this.#early.size >= EARLY_MAX) return
+    // Behind what was passed over, it is read again.
+    if (this.#early.size >= EARLY_MAX || this.#passedFrom >= 0) return
     const known = this.#early.get(key)
     if (known === undefined) this.#early.set(key, [...ack.offsets])
     else if (known.length < EARLY_MAX) known.push(...ack.offsets)

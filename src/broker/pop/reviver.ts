@@ -11,10 +11,11 @@ import { Perm } from '../../protocol/bodies/topic-config.ts'
 import { encodeOffsetId } from '../../protocol/message-id.ts'
 import { dlqTopicOf, isRetryTopic } from '../../protocol/names.ts'
 import { REVIVE_GROUP, plainTopicOf, popRetryTopicOf } from '../../protocol/pop-names.ts'
-import { type Checkpoint, reviveMsOf } from '../../protocol/pop-records.ts'
+import { type Checkpoint, batchKey, reviveMsOf } from '../../protocol/pop-records.ts'
 import { PropertyName, parseProperties } from '../../protocol/properties.ts'
 import { RecordVerdict, RecordView } from '../../protocol/record.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
+import type { Queue } from '../../store/queue.ts'
 import type { Store } from '../../store/store.ts'
 import type { Stop } from '../../world/clock.ts'
 import type { World } from '../../world/world.ts'
@@ -27,17 +28,21 @@ import { Refusal } from '../refusal.ts'
 import type { BrokerStats } from '../stats.ts'
 import type { TopicTable } from '../topics.ts'
 import { TurnBudget } from '../turn-budget.ts'
-import { REVIVE_QUEUES } from './revive-log.ts'
+import { REVIVE_QUEUES, type ReviveLog } from './revive-log.ts'
 import { type OpenCheckpoint, ReviveQueue } from './revive-queue.ts'
 import { Settlement, type TimerProgress } from './settlement.ts'
 
 const TICK_MS = 50
 /** Checkpoints of one queue that are judged before their messages must be on their place. */
 const RUN_MAX = 64
-/** Beyond this many, a queue is not read on until some are judged. */
+/** Checkpoints of one queue that are open at one time. */
 const OPEN_MAX = 20_000
-/** When so many are open, those are judged whose time lies this far behind what was read. Source: PopReviveService. */
-const BEHIND_MS = 2_000
+/** Staged bytes above which nothing is brought back: the log's writes come first. */
+const STAGED_BYTES_MAX = 4 * 1024 * 1024
+/** A message that cannot be brought back now is put off for this long, then for twice as long, and so on. */
+const PUT_OFF_MS_MIN = 10_000
+const PUT_OFF_MS_MAX = 3_600_000
+const PUT_OFFS_MAX = 99
 const COMPLAINT_MS = 30_000
 const RETRY_QUEUES = 1
 const DLQ_QUEUES = 1
@@ -53,15 +58,21 @@ export interface ReviverParts {
   readonly timers: TimerProgress
   readonly stats: BrokerStats
   readonly logger: Logger
-  /** The revive topic. */
-  readonly topic: string
+  readonly reviveLog: ReviveLog
+  /** Checkpoints of one queue that are open at one time. */
+  readonly openMax?: number
+}
+
+/** One queue, and up to when it is known what became of its messages. */
+interface Lane {
+  readonly queue: ReviveQueue
+  readonly settlement: Settlement
 }
 
 export class Reviver {
   readonly topic: string
   readonly #parts: ReviverParts
-  readonly #queues: readonly ReviveQueue[]
-  readonly #settlement: Settlement
+  readonly #lanes: readonly Lane[]
   readonly #budget: TurnBudget
   readonly #append = new AppendRequest()
   readonly #view = new RecordView()
@@ -73,22 +84,24 @@ export class Reviver {
   #forgetAtMs = 0
 
   constructor(parts: ReviverParts) {
-    const { store, offsets, topic, world } = parts
+    const { store, offsets, world, timers, openMax = OPEN_MAX } = parts
+    const { topic } = parts.reviveLog
     this.topic = topic
     this.#parts = parts
     this.#budget = new TurnBudget(world.clock)
-    this.#queues = Array.from({ length: REVIVE_QUEUES }, (_, queueId) => {
+    this.#lanes = Array.from({ length: REVIVE_QUEUES }, (_, queueId) => {
       // Progress names the last record that is done with, as at Apache.
       const next = (offsets.get(REVIVE_GROUP, topic, queueId) ?? -1) + 1
-      const queue = store.queue(topic, queueId)
-      return new ReviveQueue(store, queue, Math.min(next, queue.nextOffset))
+      const records = store.queue(topic, queueId)
+      const first = Math.min(next, records.nextOffset)
+      const queue = new ReviveQueue(store, records, first, openMax)
+      return { queue, settlement: new Settlement(timers, queue) }
     })
-    this.#settlement = new Settlement(parts.timers, this.#queues)
   }
 
   /** Checkpoints that have come and are not judged. */
   get openCount(): number {
-    return this.#queues.reduce((sum, { open }) => sum + open.size, 0)
+    return this.#lanes.reduce((sum, { queue }) => sum + queue.open.size, 0)
   }
 
   start(): void {
@@ -102,9 +115,12 @@ export class Reviver {
     this.#woken = true
   }
 
-  /** The log lost what was appended from some position on. */
-  onLost(): void {
-    this.#settlement.again()
+  /** The log lost what was appended from this position on. */
+  onLost(fromOffset: number): void {
+    for (const { queue, settlement } of this.#lanes) {
+      queue.onLost(fromOffset)
+      settlement.again()
+    }
   }
 
   /** Resolves when nothing is under way any more. */
@@ -115,16 +131,12 @@ export class Reviver {
   }
 
   #tick(): void {
-    if (this.#running !== null || (!this.#woken && this.openCount === 0)) return
+    if (this.#running !== null) return
+    if (!this.#woken && !this.#lanes.some(({ queue }) => queue.hasWork)) return
     this.#woken = false
-    this.#running = this.#run()
-      .catch((error: unknown) => {
-        this.#woken = true
-        this.#complain(messageOf(error))
-      })
-      .finally(() => {
-        this.#running = null
-      })
+    this.#running = this.#run().finally(() => {
+      this.#running = null
+    })
   }
 
   #complain(why: string): void {
@@ -139,71 +151,99 @@ export class Reviver {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#parts.world
-    for (const queue of this.#queues) {
-      await queue.read(this.#budget, () => this.#isStopped() || queue.open.size >= OPEN_MAX)
+    for (const lane of this.#lanes) {
+      try {
+        await this.#go(lane)
+      } catch (error) {
+        // The other queues go on.
+        this.#woken = true
+        this.#complain(messageOf(error))
+      }
     }
-    const nowMs = clock.wallMs()
-    if (this.#queues.some((queue) => dueOf(queue) <= nowMs)) this.#settlement.step(nowMs)
-    for (const queue of this.#queues) await this.#judge(queue)
+    const nowMs = this.#parts.world.clock.wallMs()
     if (nowMs < this.#forgetAtMs) return
     // Long enough for a checkpoint that the timer delivers behind its acknowledgement.
     this.#forgetAtMs = nowMs + COMPLAINT_MS
-    for (const queue of this.#queues) queue.forgetEarly()
+    for (const { queue } of this.#lanes) queue.forgetEarly()
+  }
+
+  async #go(lane: Lane): Promise<void> {
+    const { queue, settlement } = lane
+    if (queue.goBack()) settlement.forget()
+    await queue.read(this.#budget, () => this.#isStopped())
+    const nowMs = this.#parts.world.clock.wallMs()
+    if (dueOf(queue) <= nowMs) settlement.step(nowMs)
+    await this.#judge(lane)
   }
 
   /** Judges the checkpoints of a queue whose time has come, oldest first. */
-  async #judge(queue: ReviveQueue): Promise<void> {
+  async #judge(lane: Lane): Promise<void> {
+    const { queue } = lane
     while (!this.#isStopped()) {
-      const run: OpenCheckpoint[] = []
-      for (const opened of queue.open.values()) {
-        if (run.length === RUN_MAX || !this.#isSettled(queue, opened)) break
-        run.push(opened)
-      }
-      const last = run.at(-1)
-      if (last === undefined) return
-      let end = 0
-      for (const opened of run) end = Math.max(end, await this.#revive(opened))
-      const { confirmations, store, offsets } = this.#parts
-      if (end > store.watermarks.confirmed) {
-        const fault = await confirmations.wait(end)
-        if (fault !== null) throw new Error(fault)
-      }
-      offsets.commit(REVIVE_GROUP, this.topic, queue.queue.queueId, last.offset)
-      for (const [key, opened] of queue.open) {
-        queue.open.delete(key)
-        if (opened === last) break
-      }
+      const run = dueIn(lane)
+      if (run.length === 0) return
+      const fault = await this.#reviveAll(queue, run)
+      await this.#finish(queue, run)
+      if (fault !== null) throw fault
+      // The log takes no more right now, or lost something.
+      if (run.some((opened) => queue.open.has(batchKey(opened.checkpoint)))) return
       if (this.#budget.spent) await this.#budget.nextTurn()
     }
   }
 
-  #isSettled(queue: ReviveQueue, { checkpoint }: OpenCheckpoint): boolean {
-    const dueMs = reviveMsOf(checkpoint)
-    if (dueMs <= this.#settlement.settledMs) return true
-    return queue.open.size >= OPEN_MAX && queue.newestDueMs - dueMs > BEHIND_MS
+  /** Goes through them until the log takes no more. Returns what went wrong, null when nothing did. */
+  async #reviveAll(queue: ReviveQueue, run: readonly OpenCheckpoint[]): Promise<Error | null> {
+    try {
+      for (const opened of run) if (!(await this.#revive(queue, opened))) return null
+      return null
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error))
+    }
   }
 
-  /** Stores again what nobody acknowledged; returns the end of the log behind it, 0 when there is nothing. */
-  async #revive(opened: OpenCheckpoint): Promise<number> {
+  /** Forgets those of the run that are dealt with, up to the first that is not. */
+  async #finish({ queue, open }: ReviveQueue, run: readonly OpenCheckpoint[]): Promise<void> {
+    const { confirmations, store, offsets } = this.#parts
+    const end = Math.max(...run.map((opened) => opened.end))
+    if (end > store.watermarks.confirmed) {
+      const fault = await confirmations.wait(end)
+      if (fault !== null) throw new Error(fault)
+    }
+    // What the log lost meanwhile waits again.
+    const first = run.findIndex((opened) => opened.waiting().length > 0)
+    const done = first < 0 ? run : run.slice(0, first)
+    const last = done.at(-1)
+    if (last === undefined) return
+    offsets.commit(REVIVE_GROUP, this.topic, queue.queueId, last.offset)
+    for (const { checkpoint } of done) open.delete(batchKey(checkpoint))
+  }
+
+  /** Stores again what nobody acknowledged. False when the log takes nothing right now. */
+  async #revive(queue: ReviveQueue, opened: OpenCheckpoint): Promise<boolean> {
     const { checkpoint } = opened
-    const { topics, store } = this.#parts
+    const { topics } = this.#parts
     const { topic: name, group, queueId } = checkpoint
-    const offsets = opened.unacked()
-    if (offsets.length === 0) return 0
+    const offsets = opened.waiting()
+    if (offsets.length === 0) return true
     const source = topics.get(name)
     const tries = this.#triesOf(group)
-    // Of a topic or a group that is gone nothing comes back.
-    if (source === null || tries === null || queueId < 0 || queueId >= source.queueNums) return 0
-    if (topics.get(plainTopicOf(name, group)) === null) return 0
-    let end = 0
+    const isGone =
+      source === null ||
+      queueId < 0 ||
+      queueId >= source.queueNums ||
+      topics.get(plainTopicOf(name, group)) === null
+    if (isGone || tries === null) {
+      // Of a topic or a group that is gone nothing comes back.
+      for (const offset of offsets) opened.place(offset, 0)
+      return true
+    }
     for (const offset of offsets) {
-      const unit = await store.unitAt(source.queue(queueId), offset)
-      const record = unit === null ? null : await store.recordAt(unit.physicalOffset)
-      if (record !== null) end = Math.max(end, this.#store(record, checkpoint, tries))
+      if (this.#isStopped()) return false
+      if (!(await this.#bringBack(queue, opened, source.queue(queueId), offset, tries)))
+        return false
       if (this.#budget.spent) await this.#budget.nextTurn()
     }
-    return end
+    return true
   }
 
   /** How often the group tries a message; null when there is no such group. */
@@ -216,8 +256,70 @@ export class Reviver {
     }
   }
 
-  #store(record: Buffer, checkpoint: Checkpoint, tries: number): number {
-    const { store, stats, topics, settings, offsets } = this.#parts
+  /** Deals with one message. False when the log takes nothing right now. */
+  async #bringBack(
+    queue: ReviveQueue,
+    opened: OpenCheckpoint,
+    source: Queue,
+    offset: number,
+    tries: number,
+  ): Promise<boolean> {
+    const { store } = this.#parts
+    const { checkpoint } = opened
+    let record: Buffer | null = null
+    let fault: string | null = null
+    try {
+      const unit = await store.unitAt(source, offset)
+      record = unit === null ? null : await store.recordAt(unit.physicalOffset)
+    } catch (error) {
+      fault = messageOf(error)
+    }
+    const { appended, written } = store.watermarks
+    if (appended - written > STAGED_BYTES_MAX) return false
+    // From the append to its note in one piece: the log may lose what was appended at any time.
+    let end: number | null = 0
+    if (fault !== null) end = this.#putOff(queue, checkpoint, offset, fault)
+    else if (record !== null) end = this.#store(queue, record, checkpoint, offset, tries)
+    if (end === null) return false
+    opened.place(offset, end)
+    return true
+  }
+
+  /**
+   * A message that cannot be brought back now must not hold up the others: it gets a later checkpoint of
+   * its own. Returns the end of the log behind that; null when the log takes nothing right now.
+   */
+  #putOff(queue: ReviveQueue, checkpoint: Checkpoint, offset: number, why: string): number | null {
+    const { reviveLog, world, logger } = this.#parts
+    const { topic, group, queueId, putAgain } = checkpoint
+    const popMs = Math.floor(world.clock.wallMs())
+    const invisibleMs = Math.min(PUT_OFF_MS_MIN * 2 ** putAgain, PUT_OFF_MS_MAX)
+    const messages = { startOffset: offset, distances: [0], acked: 0 }
+    const again = { putAgain: Math.min(putAgain + 1, PUT_OFFS_MAX), popMs, invisibleMs }
+    logger.error('a message that nobody acknowledged cannot be brought back yet', {
+      topic,
+      group,
+      queueId,
+      offset,
+      why,
+    })
+    try {
+      return reviveLog.putCheckpoint({ ...checkpoint, ...messages, ...again }, queue.queue.queueId)
+    } catch (error) {
+      if (error instanceof Refusal) return null
+      throw error
+    }
+  }
+
+  /** The same for the message itself; 0 when it can never be stored. */
+  #store(
+    queue: ReviveQueue,
+    record: Buffer,
+    checkpoint: Checkpoint,
+    offset: number,
+    tries: number,
+  ): number | null {
+    const { store, stats, topics, settings, offsets, logger } = this.#parts
     const { topic, group, suspended } = checkpoint
     const view = this.#view
     if (view.check(record, 0, record.length, false) !== RecordVerdict.ok) return 0
@@ -230,13 +332,27 @@ export class Reviver {
     const name = isDead ? dlqTopicOf(group) : retryName
     const isNew = topics.get(name) === null
     const target = topics.ensure(name, isDead ? DLQ_QUEUES : RETRY_QUEUES, Perm.readWrite)
-    if (target === null) throw new Error(`the topic ${name} cannot be made`)
+    if (target === null) {
+      return this.#putOff(queue, checkpoint, offset, `the topic ${name} cannot be made`)
+    }
     if (isNew && !isDead && offsets.get(group, name, 0) === null) offsets.commit(group, name, 0, 0)
+    append.queue = target.queue(0)
+    const bare = { bytes: append.properties, at: append.propertiesStart, end: append.propertiesEnd }
     addHistory(append, record, view, checkpoint, isDead)
     if (!suspended) append.reconsumeTimes++
-    append.queue = target.queue(0)
-    const status = store.append(append)
-    if (status !== AppendStatus.ok) throw new Error('the log takes nothing right now')
+    let status = store.append(append)
+    if (status === AppendStatus.illegal) {
+      // There is no room for the history.
+      append.setProperties(bare.bytes, bare.at, bare.end)
+      status = store.append(append)
+    }
+    if (status === AppendStatus.illegal) {
+      const { queueId } = checkpoint
+      const facts = { topic, group, queueId, offset, target: name }
+      logger.error('a message that nobody acknowledged cannot be stored again', facts)
+      return 0
+    }
+    if (status !== AppendStatus.ok) return null
     const { end, physicalOffset } = store.lastAppend
     stats.onPut(target, 1, end - physicalOffset)
     return end
@@ -287,4 +403,14 @@ function addHistory(
 function dueOf({ open }: ReviveQueue): number {
   for (const { checkpoint } of open.values()) return reviveMsOf(checkpoint)
   return Infinity
+}
+
+/** The oldest open checkpoints of the queue of which it is known what became of them. */
+function dueIn({ queue, settlement }: Lane): OpenCheckpoint[] {
+  const run: OpenCheckpoint[] = []
+  for (const opened of queue.open.values()) {
+    if (run.length === RUN_MAX || reviveMsOf(opened.checkpoint) > settlement.settledMs) break
+    run.push(opened)
+  }
+  return run
 }

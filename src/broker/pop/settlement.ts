@@ -1,7 +1,7 @@
 /**
  * Up to which time everything is known that may say what became of messages that were taken: an
  * acknowledgement that was accepted before that time, for messages that were due by then, stands in the
- * revive topic and was read there. Only then it can be told that a message was not acknowledged.
+ * queue of the revive topic and was read there. Only then it can be told that a message was not acknowledged.
  *
  * An acknowledgement passes three places, and so does each round, which takes a bit more than a second:
  *   timer topic     everything that has come until now is taken by the timer
@@ -24,19 +24,19 @@ interface Round {
   readonly comeOffset: number
   /** Seconds before this one must be delivered; −1 while that is not known. */
   deliveredMs: number
-  /** Ends of the revive queues then. */
-  ends: readonly number[] | null
+  /** End of the revive queue then; −1 while that is not known. */
+  end: number
 }
 
 export class Settlement {
   readonly #timer: TimerProgress
-  readonly #queues: readonly ReviveQueue[]
+  readonly #queue: ReviveQueue
   #round: Round | null = null
   #settledMs = 0
 
-  constructor(timer: TimerProgress, queues: readonly ReviveQueue[]) {
+  constructor(timer: TimerProgress, queue: ReviveQueue) {
     this.#timer = timer
-    this.#queues = queues
+    this.#queue = queue
   }
 
   /** What was due by this time, ms since 1970, can be judged. */
@@ -50,7 +50,7 @@ export class Settlement {
       wallMs: nowMs,
       comeOffset: this.#timer.comeOffset,
       deliveredMs: -1,
-      ends: null,
+      end: -1,
     }
     const round = this.#round
     const { takenOffset, nextMs, deliveredBeforeMs } = this.#timer
@@ -58,12 +58,11 @@ export class Settlement {
       if (takenOffset < round.comeOffset) return
       round.deliveredMs = Math.max(nextMs + TIMER_PRECISION_MS, round.wallMs)
     }
-    if (round.ends === null) {
+    if (round.end < 0) {
       if (deliveredBeforeMs < round.deliveredMs) return
-      round.ends = this.#queues.map(({ queue }) => queue.nextOffset)
+      round.end = this.#queue.queue.nextOffset
     }
-    const { ends } = round
-    if (this.#queues.some(({ next }, index) => next < (ends[index] ?? 0))) return
+    if (this.#queue.next < round.end) return
     this.#settledMs = Math.max(this.#settledMs, round.wallMs)
     this.#round = null
   }
@@ -71,5 +70,11 @@ export class Settlement {
   /** The log lost what was appended: the round begins anew. */
   again(): void {
     this.#round = null
+  }
+
+  /** The queue is read again from further back: nothing counts that was known. */
+  forget(): void {
+    this.#round = null
+    this.#settledMs = 0
   }
 }
