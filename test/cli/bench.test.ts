@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
 import { Proxy } from '../bench/a-proxy.ts'
 import { Home, outcomeOf, shows } from './mqctl.ts'
 
@@ -143,6 +144,52 @@ describe('mqctl bench', () => {
     expect([exitCode, result.verdict, result.exitCode]).toEqual([130, 'interrupted', 130])
     expect(result.integrity.violations).toEqual([])
     expect(leftovers()).toEqual([])
+  })
+
+  it('ends at once at a second Ctrl-C, and leaves no process behind', async () => {
+    const before = new Set(leftovers())
+    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
+    const ended = outcomeOf(child)
+    await shows(child, 'measure (60.0 s)')
+    const left = leftovers().filter((name) => !before.has(name))
+    const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
+    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    child.kill('SIGINT')
+    await shows(child, 'drain')
+    child.kill('SIGINT')
+    expect((await ended).exitCode).toBe(130)
+    for (const { process: role } of roles) {
+      await expect.poll(() => isAlive(role.pid), { timeout: 20_000 }).toBe(false)
+    }
+  })
+
+  it('shows its result when the disk under the result directory is full, and exits with 1', async () => {
+    const file = path.join(home.directory, 'alone.yaml')
+    await writeFile(
+      file,
+      'version: 1\nname: alone\ntarget: {driver: "null"}\nconsumers: {instances: 0}\nload: [{for: 200ms}]\n',
+    )
+    const out = path.join(home.directory, 'full')
+    // No file may grow beyond 4 KiB: to those who write it looks like a disk without room.
+    const line = `ulimit -f 8; mqctl bench ${file} --out ${out} --json ${short.join(' ')}`
+    const { stdout, exitCode } = await home.shell(line)
+    const document = JSON.parse(stdout)
+    expect([exitCode, document.kind, document.artifacts]).toEqual([1, 'run', []])
+    expect(document.warnings.join('\n')).toMatch(/full.*EFBIG[^]*the run was not kept/)
+    expect(readdirSync(out).filter((name) => name.includes('result.json'))).toEqual([])
+  })
+
+  it.each([
+    ['is silent', ''],
+    ['answers with something else', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+  ])('says that nobody answers when the target %s, exit 3', async (_, answer) => {
+    const listener = await nodeWorld.net.listen('127.0.0.1', 0, (stream) => {
+      if (answer !== '') stream.onData = () => stream.write(Buffer.from(answer))
+    })
+    const address = `127.0.0.1:${listener.port}`
+    const { exitCode, document } = await home.json(['bench', 'smoke', '--namesrv', address])
+    expect([exitCode, document.error.code]).toEqual([3, 'NAMESRV_UNREACHABLE'])
+    await listener.close()
   })
 
   it('ends when the broker dies, says so, and keeps its data', async () => {
