@@ -144,7 +144,7 @@ describe.skipIf(skipBecause('POP with official Java clients', peers.missing))(
 
     it('what the listener refuses comes again, with one try more', async () => {
       const topic = await aPopTopic('Pop_retry')
-      await consume(topic, 'retry', { failures: 1 })
+      await consume(topic, 'retry', { failures: 1, invisibleMs: LONG_MS })
       const [sent] = await send(topic, ['once more'])
       const messages = await received('retry', 2)
       await java.call('push.stop', { name: 'retry' })

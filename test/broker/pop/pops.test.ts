@@ -187,7 +187,7 @@ describe('what was taken by POP', () => {
   it('comes again when nobody acknowledges it, not before its time, with one try more', async () => {
     const popper = await aTopic()
     await send(popper, bodies(3))
-    const [first] = await pop(popper, { maxMsgNums: 1, invisibleTime: 10_000 })
+    const [first] = await pop(popper, { maxMsgNums: 1, invisibleTime: 30_000 })
     const others = await pop(popper, { invisibleTime: 3_600_000 })
     expect(others).toHaveLength(2)
     await quickly(popper, 40)
