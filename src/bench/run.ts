@@ -82,6 +82,8 @@ export interface Progress {
   /** Planned; null when it is over when it is over. */
   readonly totalMs: number | null
   readonly row: SeriesRow | null
+  /** The last seconds, the newest last. */
+  readonly recent: readonly SeriesRow[]
   readonly totalAcked: number
   readonly totalReceived: number
 }
@@ -146,6 +148,8 @@ export interface PhaseOfRun {
 
 const START_DELAY_MS = 60
 const PROGRESS_MS = 250
+/** Seconds that a live view shows as bars. */
+const RECENT_ROWS = 10
 const DRAIN_POLL_MS = 50
 /** How often the ends of queues are asked for, with so many lanes less often. */
 const ENDS_MS = 500
@@ -648,6 +652,7 @@ class BenchRun {
         elapsedMs: clock.monotonicMs() - fromMs,
         totalMs,
         row: series?.lastRow ?? null,
+        recent: series?.lastRows(RECENT_ROWS) ?? [],
         totalAcked: series?.totalAcked ?? 0,
         totalReceived: series?.totalReceived ?? 0,
       })

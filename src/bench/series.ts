@@ -206,6 +206,12 @@ export class Series {
     return this.#rowResult(this.#rows.length - 1)
   }
 
+  /** At most so many whole seconds, the newest last. */
+  lastRows(count: number): SeriesRow[] {
+    const from = Math.max(0, this.#rows.length - count)
+    return this.#rows.slice(from).flatMap((_, index) => this.#rowResult(from + index) ?? [])
+  }
+
   rows(): SeriesRow[] {
     return this.#rows.flatMap((_, index) => this.#rowResult(index) ?? [])
   }

@@ -178,8 +178,37 @@ describe('the live line', () => {
   })
 
   it('is never wider than the terminal', () => {
+    const recent = [1, 2, 3].map((t) => ({ ...state.row, t }))
     for (const width of [0, 1, 20, 60])
-      expect(liveLine(state, width).length).toBeLessThanOrEqual(width)
+      expect(liveLine({ ...state, recent }, width).length).toBeLessThanOrEqual(width)
+  })
+
+  it('shows the last seconds as bars: rates and tails beside their most, CPU and disk beside all', () => {
+    const host = {
+      cpuBusy: 0.5,
+      iowait: 0,
+      steal: 0,
+      availableBytes: null,
+      diskWrittenBytesPerSecond: null,
+      diskUtilisation: 0,
+      nicTxBytesPerSecond: 0,
+      nicRxBytesPerSecond: 0,
+      loopbackBytesPerSecond: 0,
+    }
+    const row = { ...state.row, failed: 0, acked: 800, sent: 800, received: 800 }
+    const recent = [
+      { ...row, acked: 100, p99Ms: null, host: { ...host, cpuBusy: 1 } },
+      { ...row, acked: 400, p99Ms: 8.25, host },
+      row,
+    ]
+    expect(liveLine({ ...state, row, recent }, 200)).toContain(
+      '800 msg/s out ▂▅█  800 in  p99 8.25 ms  ██  cpu 50 % █▅   disk 0 % ▁▁ ',
+    )
+  })
+
+  it('shows what was sent of one-way messages, which nobody acknowledges', () => {
+    const row = { ...state.row, acked: 0, sent: 500, p99Ms: null }
+    expect(liveLine({ ...state, row }, 200)).toContain('500 msg/s out')
   })
 
   it('has no bar for a phase of unknown length', () => {
