@@ -41,6 +41,19 @@ export function cleanly(step) {
 
 const groups = '/sys/fs/cgroup'
 
+/** Waits for processes that were killed a moment ago to be gone. */
+function removeGroup(directory) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      rmdirSync(directory)
+      return
+    } catch (error) {
+      if (tries === 40) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    }
+  }
+}
+
 /** A control group with these files written; processes are put into it by writing to the file it returns. */
 export function group(controller, files) {
   const name = `mqctl-plants-${process.pid}-${controller}`
@@ -49,7 +62,7 @@ export function group(controller, files) {
   try {
     mkdirSync(directory)
     // At the very end: a group can go when nothing lives in it any more.
-    undo.unshift(() => rmdirSync(directory))
+    undo.unshift(() => removeGroup(directory))
     for (const [file, text] of Object.entries(isOld ? files.v1 : files.v2)) {
       writeFileSync(path.join(directory, file), text)
     }

@@ -167,6 +167,9 @@ function assumptionsOf(input: CapacityInput, perPull: number): string[] {
     'TCP over IPv4 and Ethernet with an MTU of 1500: 1,448 bytes of a stream in a segment, 66 bytes of headers, 24 bytes of gap, preamble and checksum',
     `consumers keep up and get about ${perPull.toFixed(0)} messages an answer`,
   ]
+  const { mode } = input.scenario.producers
+  if (mode === 'batch') lines.push('a request and an answer for each message: batches cost less')
+  if (mode === 'one-way') lines.push('an answer for each message: one-way messages cost less')
   if (readFrom === 'follower')
     lines.push('groups read from followers: what they get leaves from there')
   if (cores !== null) {

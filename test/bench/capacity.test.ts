@@ -175,6 +175,12 @@ describe('capacity', () => {
     expect(diskFullHours).toBeCloseTo(360e9 / (perMessage.storedBytes * 1000 * 3600))
   })
 
+  it('says that it counts each message by itself when the scenario sends batches', () => {
+    const batches = readScenario('version: 1\nname: x\nproducers: {mode: batch}\n', 'x.yaml')
+    const { assumptions } = capacity({ scenario: batches.scenario })
+    expect(assumptions).toContain('a request and an answer for each message: batches cost less')
+  })
+
   it('judges nothing of which it was told nothing', () => {
     expect(capacity({ linkBitsPerSecond: null })).toMatchObject({ limits: [], first: null })
   })
