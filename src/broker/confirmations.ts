@@ -10,6 +10,8 @@ const TIMEOUT_MS = 5_000
 /** More than this many at once, and whoever comes is told to come later. */
 export const CONFIRMATIONS_MAX = 65_536
 
+const LOST = 'the log could not be written'
+
 interface Waiter {
   readonly end: number
   readonly deadlineMs: number
@@ -22,6 +24,7 @@ export class Confirmations {
   readonly #clock: Clock
   /** In the order of their positions, which is that of their deadlines. */
   #waiters: Waiter[] = []
+  #losses = 0
 
   constructor(store: Store, clock: Clock) {
     this.#store = store
@@ -33,8 +36,17 @@ export class Confirmations {
     return this.#waiters.length
   }
 
-  /** Resolves when the log is confirmed up to `end`, with null, or with the reason why it will not be. */
-  wait(end: number): Promise<string | null> {
+  /** Grows whenever the log lost what was appended. Who does not wait at once notes it at the append. */
+  get losses(): number {
+    return this.#losses
+  }
+
+  /**
+   * Resolves when the log is confirmed up to `end`, with null, or with the reason why it will not be.
+   * @param losses as it was at the append: after a loss the log may reach `end` with something else
+   */
+  wait(end: number, losses = this.#losses): Promise<string | null> {
+    if (losses !== this.#losses) return Promise.resolve(LOST)
     return new Promise((settle) => {
       const deadlineMs = this.#clock.monotonicMs() + TIMEOUT_MS
       this.#waiters.push({ end, deadlineMs, settle })
@@ -51,9 +63,10 @@ export class Confirmations {
 
   /** Everything appended behind the position is gone. */
   onLost(fromOffset: number): void {
+    this.#losses++
     const lost = this.#waiters.filter(({ end }) => end > fromOffset)
     this.#waiters = this.#waiters.filter(({ end }) => end <= fromOffset)
-    for (const { settle } of lost) settle('the log could not be written')
+    for (const { settle } of lost) settle(LOST)
   }
 
   /** Called a few times a second. */

@@ -241,6 +241,8 @@ export class ConsumerOffsets {
     let topics = this.#groups.get(group)
     let queues = topics?.get(topic)
     if (queues === undefined) {
+      // The file is written without escapes: other names would make it unreadable.
+      if (faultOfTopic(topic) !== null || faultOfGroup(group) !== null) return false
       if (this.#pairs >= PAIRS_MAX) return false
       if (topics === undefined) {
         topics = new Map()

@@ -23,6 +23,8 @@ export interface PopHandle {
 }
 
 const wholeNumber = /^-?\d{1,16}$/
+/** Names are the brokers' own affair; what would break keys and properties of records is none. */
+const brokerLetters = /^[^\p{Cc}\s"\\]{1,255}$/u
 const FIELDS_MIN = 7
 const FIELDS_MAX = 8
 
@@ -32,6 +34,11 @@ export function formatPopHandle(handle: PopHandle): string {
   return handle.messageOffset === null ? own : `${own} ${handle.messageOffset}`
 }
 
+/** Whether a handle or an acknowledgement may name this as its broker. */
+export function isBrokerName(text: string): boolean {
+  return brokerLetters.test(text)
+}
+
 /** Null when the text is no handle. */
 export function parsePopHandle(text: string): PopHandle | null {
   const fields = text.split(' ')
@@ -39,7 +46,7 @@ export function parsePopHandle(text: string): PopHandle | null {
   const [start = '', pop = '', invisible = '', revive = '', flag = '', brokerName = ''] = fields
   const [queue = '', message] = fields.slice(6)
   const numbers = [start, pop, invisible, revive, queue, message ?? '0']
-  if (numbers.some((number) => !isWhole(number)) || brokerName === '') return null
+  if (numbers.some((number) => !isWhole(number)) || !isBrokerName(brokerName)) return null
   if (flag !== '0' && flag !== '1' && flag !== '2') return null
   return {
     startOffset: Number(start),

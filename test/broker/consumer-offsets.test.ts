@@ -32,6 +32,16 @@ describe('the progress of consumer groups', () => {
     expect(table.get('G', 'T', 0)).toBeNull()
   })
 
+  it.each([
+    ['G"', 'T'],
+    ['G', 'T\n'],
+    ['', 'T'],
+  ])('does not take the group %j in the topic %j', async (group, topic) => {
+    const { table } = await aTable()
+    expect(table.commit(group, topic, 0, 1)).toBe(false)
+    expect(table.topicsOf(group)).toEqual([])
+  })
+
   it('is written every five seconds, only when it changed', async () => {
     const { table, file, clock } = await aTable()
     table.start()

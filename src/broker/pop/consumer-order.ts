@@ -16,7 +16,7 @@ import type { Clock, Stop } from '../../world/clock.ts'
 import type { TableFile } from '../table-file.ts'
 import { TableSaver } from '../table-saver.ts'
 
-/** What nobody touched for this long is forgotten. Source: CLEAN_SPAN_FROM_LAST. */
+/** What came into sight this long ago, and nobody touched since, is forgotten. Source: CLEAN_SPAN_FROM_LAST. */
 const FORGET_MS = 24 * 3_600_000
 const QUEUES_MAX = 1_000_000
 
@@ -39,9 +39,10 @@ interface Taken {
 export type AckOutcome =
   /** The group goes on here. */
   | { readonly next: number }
-  /** `foreign`: no message that was taken; `late`: it was taken again since. */
+  /** `foreign`: no message that was taken; `late`: it was taken again since; `unknown`: nothing was taken. */
   | 'foreign'
   | 'late'
+  | 'unknown'
 
 export interface TakenRequest {
   readonly topic: string
@@ -139,7 +140,7 @@ export class ConsumerOrder {
   /** The message at the offset is processed. */
   ack(topic: string, group: string, queueId: number, offset: number, popMs: number): AckOutcome {
     const taken = this.#find(topic, group, queueId)
-    if (taken === undefined) return { next: offset + 1 }
+    if (taken === undefined) return 'unknown'
     if (taken.popMs !== popMs) return 'late'
     const index = taken.offsets.indexOf(offset)
     if (index < 0) return 'foreign'
@@ -191,8 +192,8 @@ export class ConsumerOrder {
     const oldestMs = this.#parts.clock.wallMs() - FORGET_MS
     for (const [key, queues] of this.#table) {
       const [topic = '', group = ''] = key.split('@')
-      for (const [queueId, { lastMs }] of queues) {
-        if (lastMs >= oldestMs && this.#parts.isKnown(topic, group, queueId)) continue
+      for (const [queueId, taken] of queues) {
+        if (touchedMs(taken) >= oldestMs && this.#parts.isKnown(topic, group, queueId)) continue
         queues.delete(queueId)
         this.#count--
       }
@@ -213,6 +214,11 @@ export class ConsumerOrder {
       throw error
     }
   }
+}
+
+/** Up to when it mattered: as long as a message is out of sight it does, however long ago it was taken. */
+function touchedMs({ lastMs, popMs, invisibleMs, visibleMs }: Taken): number {
+  return Math.max(lastMs, popMs + invisibleMs, ...visibleMs.values())
 }
 
 function isAcked({ acked }: Taken, index: number): boolean {

@@ -22,6 +22,8 @@ export class HeldPop {
   readonly topics: readonly string[]
   /** −1: any queue of the plain topic. Retry topics count whatever their queue. */
   readonly queueId: number
+  readonly order: boolean
+  readonly attemptId: string | null
   /** Monotonic. */
   readonly deadlineMs: number
   /** Monotonic; when to look again although nothing came, because order blocks a queue until then. */
@@ -32,13 +34,23 @@ export class HeldPop {
   constructor(
     facts: Pick<
       HeldPop,
-      'connection' | 'group' | 'topics' | 'queueId' | 'deadlineMs' | 'recheckMs' | 'wake'
+      | 'connection'
+      | 'group'
+      | 'topics'
+      | 'queueId'
+      | 'order'
+      | 'attemptId'
+      | 'deadlineMs'
+      | 'recheckMs'
+      | 'wake'
     >,
   ) {
     this.connection = facts.connection
     this.group = facts.group
     this.topics = facts.topics
     this.queueId = facts.queueId
+    this.order = facts.order
+    this.attemptId = facts.attemptId
     this.deadlineMs = facts.deadlineMs
     this.recheckMs = facts.recheckMs
     this.wake = facts.wake

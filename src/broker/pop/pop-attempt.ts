@@ -65,7 +65,7 @@ export class PopAttempt {
   }
 
   #use(taken: Taken, arrivalsBefore: number): void {
-    const { pops, world } = this.#context
+    const { world } = this.#context
     if (taken.count > 0) {
       this.#answer(taken).then(this.#resolve, this.#reject)
       return
@@ -75,7 +75,7 @@ export class PopAttempt {
       return
     }
     if (this.#deadlineMs <= world.clock.monotonicMs()) this.#answerEmpty(taken)
-    else if (taken.advanced || (taken.waited && pops.arrivals !== arrivalsBefore)) {
+    else if (taken.advanced || this.#hasMore(taken, arrivalsBefore)) {
       // More to look at: in the next turn, so that one filter cannot hold the loop.
       world.clock.atEndOfTurn(() => {
         this.#try()
@@ -83,9 +83,15 @@ export class PopAttempt {
     } else this.#hold(taken)
   }
 
+  /** Whether something came while the disk was read. */
+  #hasMore(taken: Taken, arrivalsBefore: number): boolean {
+    const { pops } = this.#context
+    return pops.arrivals !== arrivalsBefore + taken.releases && pops.hasAnyNews(this.#wish)
+  }
+
   #hold(taken: Taken): void {
     const { pops, world } = this.#context
-    const { group, topic, queueId } = this.#wish
+    const { group, topic, queueId, order, attemptId } = this.#wish
     if (!pops.held.hasRoom(topic.name, group, queueId)) {
       this.#resolve(this.#empty(taken, ResponseCode.POLLING_FULL))
       return
@@ -97,6 +103,8 @@ export class PopAttempt {
         group,
         topics: [topic.name, ...pops.retryTopicsOf(group, topic.name)],
         queueId,
+        order,
+        attemptId,
         deadlineMs: this.#deadlineMs,
         recheckMs: world.clock.monotonicMs() + Math.max(1, aheadMs),
         wake: (reason) => {

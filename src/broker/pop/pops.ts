@@ -47,6 +47,8 @@ const QUEUE_BYTES_MAX = 256 * 1024
 const BODY_BYTES_MAX = 4 * 1024 * 1024
 const KEPT_BYTES_MAX = 1024 * 1024
 
+const anyOrder = { order: false, attemptId: null }
+
 export interface PopsParts {
   readonly world: World
   readonly settings: BrokerSettings
@@ -76,7 +78,7 @@ export class Pops {
     this.#positions = new PopOffsets(parts.offsets)
   }
 
-  /** Grows with every round of new messages while somebody waits. */
+  /** Grows with every round of new messages, and when a queue is free again. */
   get arrivals(): number {
     return this.#arrivals
   }
@@ -109,8 +111,9 @@ export class Pops {
   async confirm(group: string, taken: Taken): Promise<string | null> {
     if (taken.end === 0) return null
     const { confirmations, store } = this.#parts
-    const fault =
-      taken.end <= store.watermarks.confirmed ? null : await confirmations.wait(taken.end)
+    const { end, losses } = taken
+    const isThere = end <= store.watermarks.confirmed && losses === confirmations.losses
+    const fault = isThere ? null : await confirmations.wait(end, losses)
     for (const progress of taken.pending) {
       this.#positions.settle(group, progress, fault === null)
     }
@@ -136,12 +139,15 @@ export class Pops {
 
   /** Records of the queue have become visible. */
   onDispatched(queue: Queue): void {
+    // Also for those that look right now and are not held yet.
+    this.#arrivals++
     if (this.held.count + this.heldQuestions.count === 0) return
     this.#wake(queue.topic, queue.queueId, null)
   }
 
   /** A queue of the group is free again, or has more than somebody took. */
   wakeGroup(group: string, topic: string): void {
+    this.#arrivals++
     if (this.held.count + this.heldQuestions.count > 0) this.#wake(topic, -1, group)
   }
 
@@ -170,7 +176,6 @@ export class Pops {
 
   /** @param queueId −1: whatever the queue; `only` one group, or all */
   #wake(topic: string, queueId: number, only: string | null): void {
-    this.#arrivals++
     for (const bucket of this.heldQuestions.bucketsOf(topic)) {
       this.#wakeBucket(this.heldQuestions, bucket, topic, queueId, only)
     }
@@ -188,16 +193,18 @@ export class Pops {
   ): void {
     const { topics } = this.#parts
     const topic = topics.get(topicName)
-    for (let left = bucket.size; left > 0; left--) {
-      const first = bucket.values().next().value
-      if (first === undefined || topic === null) return
+    let left = bucket.size
+    for (const first of bucket) {
+      // Those that are held again stand behind.
+      if (left-- === 0 || topic === null) return
       if (only !== null && first.group !== only) return
       const isOwn = first.topics[0] === topicName
       if (isOwn && first.queueId >= 0 && queueId >= 0 && first.queueId !== queueId) return
       if (queueId >= 0 && queueId < topic.readQueueNums) {
-        // Order may block the queue: whoever is woken finds that out.
         const source = { topic, queueId, isRetry: !isOwn }
-        if (!this.hasNews(first.group, source, { order: false, attemptId: null })) return
+        if (!this.hasNews(first.group, source, anyOrder)) return
+        // Order blocks the queue for some only; what comes again is not for those who keep it.
+        if (first.order && (!isOwn || !this.hasNews(first.group, source, first))) continue
       }
       held.take(first)
       first.wake('arrival')
@@ -298,17 +305,18 @@ export class Pops {
     messagesMax: number,
     bytesMax: number,
     again = false,
+    isOurs = false,
   ): Promise<void> | null {
     const { store } = this.#parts
     const queue = source.topic.queue(source.queueId)
     const { accept, select } = wish.filter
-    const use = (outcome: PullOutcome, run: RunBuffer): Promise<void> | null => {
+    const use = (outcome: PullOutcome, run: RunBuffer, acquired: boolean): Promise<void> | null => {
       const { status, nextBeginOffset } = outcome
       if (status === 'OFFSET_TOO_SMALL' || status === 'OFFSET_OVERFLOW_BADLY') {
         this.#positions.reset(key, wish.group, source, nextBeginOffset)
         if (again) return null
         const next = nextBeginOffset
-        return this.#read(wish, taken, source, key, next, messagesMax, bytesMax, true)
+        return this.#read(wish, taken, source, key, next, messagesMax, bytesMax, true, acquired)
       }
       this.#use(wish, taken, source, key, offset, outcome, run)
       return null
@@ -316,19 +324,21 @@ export class Pops {
     const run = this.#run
     run.reuse(KEPT_BYTES_MAX)
     const outcome = store.pullNow(queue, offset, messagesMax, bytesMax, accept, run, select)
-    if (outcome !== null) return use(outcome, run)
-    this.#positions.acquire(key, offset)
+    if (outcome !== null) return use(outcome, run, isOurs)
+    if (!isOurs) this.#positions.acquire(key, offset)
     const own = new RunBuffer()
-    return store
+    const read = store
       .pull(queue, offset, messagesMax, bytesMax, accept, own, select)
-      .then(
-        (found) => use(found, own) ?? undefined,
-        (error: unknown) => {
-          taken.fault = error instanceof Error ? error : new Error(String(error))
-        },
-      )
+      .then((found) => use(found, own, true) ?? undefined)
+    // Who acquired the queue releases it, once.
+    if (isOurs) return read
+    return read
+      .catch((error: unknown) => {
+        taken.fault = error instanceof Error ? error : new Error(String(error))
+      })
       .finally(() => {
         this.#positions.release(key)
+        taken.releases++
         this.wakeGroup(wish.group, wish.topic.name)
       })
   }
@@ -435,6 +445,7 @@ export class Pops {
       putAgain: 0,
       suspended: false,
     }
+    if (taken.end === 0) taken.losses = confirmations.losses
     taken.end = reviveLog.putCheckpoint(checkpoint, taken.reviveQueueId)
   }
 

@@ -49,10 +49,14 @@ export class Taken {
   rest = 0
   /** End of the log behind the last checkpoint; 0 when there is none. */
   end = 0
+  /** Losses of the log before the first checkpoint. */
+  losses = 0
   /** Messages were passed over that the filter did not want, and there are more behind them. */
   advanced = false
   /** The disk was read: something may have come meanwhile. */
   waited = false
+  /** Queues that this take set free again: arrivals of its own making. */
+  releases = 0
   /** Wall clock; when the first of the queues that order blocks is free. */
   freeMs = Infinity
   /** Why nothing could be taken from a queue. */

@@ -1,15 +1,22 @@
 /**
  * ACK_MESSAGE, BATCH_ACK_MESSAGE, CHANGE_MESSAGE_INVISIBLETIME: what became of messages that were taken
  * by POP. The answer waits until the acknowledgement is stored by the policy of the broker: from then
- * on the message does not come again, whatever happens to the broker.
+ * on the message does not come again, whatever happens to the broker. Messages that were taken in order
+ * are different: their acknowledgement is progress of the group, answered at once and written with the
+ * table of offsets every few seconds; after a crash what was not written comes again.
  * Source: apache/rocketmq broker/…/processor/{AckMessage,ChangeInvisibleTime}Processor.java.
  */
 import { type BatchAck, decodeBatchAck } from '../../protocol/bodies/batch-ack.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { type Command, respond } from '../../protocol/command.ts'
-import { isOrderly, parsePopHandle, type PopHandle } from '../../protocol/pop-handle.ts'
+import {
+  isBrokerName,
+  isOrderly,
+  parsePopHandle,
+  type PopHandle,
+} from '../../protocol/pop-handle.ts'
 import { invisibleAnswerFields } from '../../protocol/pop-header.ts'
-import { ORDER_REVIVE_QUEUE, topicOfFlag } from '../../protocol/pop-names.ts'
+import { ORDER_REVIVE_QUEUE, POP_MESSAGES_MAX, topicOfFlag } from '../../protocol/pop-names.ts'
 import { CONFIRMATIONS_MAX } from '../confirmations.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
 import { REVIVE_QUEUES } from '../pop/revive-log.ts'
@@ -20,6 +27,9 @@ import { checkInvisible } from './pop-requests.ts'
 
 /** Checkpoints in one BATCH_ACK_MESSAGE. */
 const BATCH_MAX = 4_096
+
+/** Messages in one BATCH_ACK_MESSAGE. */
+const BATCH_MESSAGES_MAX = BATCH_MAX * POP_MESSAGES_MAX
 
 /** One message, as a request names it. */
 interface Named {
@@ -65,6 +75,16 @@ export const batchAckMessage: RequestHandler = async (context, _connection, comm
       `${acks.length} batches are acknowledged at once, at most ${BATCH_MAX} can be`,
     )
   }
+  const messages = acks.reduce((sum, { offsets }) => sum + offsets.length, 0)
+  if (messages > BATCH_MESSAGES_MAX) {
+    throw new Refusal(
+      ResponseCode.INVALID_PARAMETER,
+      `${messages} messages are acknowledged at once, at most ${BATCH_MESSAGES_MAX} can be`,
+    )
+  }
+  if (!isBrokerName(brokerName)) {
+    throw new Refusal(ResponseCode.INVALID_PARAMETER, 'the member brokerName names no broker')
+  }
   checkRoom(context)
   let end = 0
   for (const ack of acks) {
@@ -82,6 +102,7 @@ function ackBatch(context: BrokerContext, ack: BatchAck, brokerName: string): nu
   const topic = name === null ? null : context.topics.get(name)
   // As with Apache, what is not there is passed over: the others count.
   if (topic === null || queueId < 0 || queueId >= topic.queueNums) return 0
+  if (context.groups.get(group) === null) return 0
   const { minOffset, maxOffset } = topic.queue(queueId)
   const offsets = ack.offsets.filter((offset) => offset >= minOffset && offset <= maxOffset)
   if (offsets.length === 0) return 0
@@ -103,7 +124,8 @@ export const changeInvisibleTime: RequestHandler = async (context, _connection, 
   if (offset < minOffset || offset >= maxOffset) return respond(command, ResponseCode.NO_MESSAGE)
   checkInvisible(context, invisibleMs)
   const { reviveQueueId, popMs, startOffset, brokerName } = handle
-  const nowMs = Math.floor(context.world.clock.wallMs())
+  // A checkpoint is known by its time too: the new one must not be taken for the old one.
+  const nowMs = Math.max(Math.floor(context.world.clock.wallMs()), popMs + 1)
   if (isOrderly(handle)) {
     const { offsets, order } = context
     if (offset < (offsets.get(group, topic.name, queueId) ?? 0)) {
@@ -141,6 +163,13 @@ function ackInOrder(
   const outcome = order.ack(topic, group, queueId, offset, popMs)
   if (outcome === 'foreign') return false
   if (outcome === 'late') return true
+  if (outcome === 'unknown') {
+    // Which messages were taken was forgotten: without them, only one step from where the group is.
+    if (offset === offsets.get(group, topic, queueId)) {
+      offsets.commit(group, topic, queueId, offset + 1)
+    }
+    return true
+  }
   offsets.commit(group, topic, queueId, outcome.next)
   if (order.blockedUntil(topic, group, queueId, null) === 0) pops.wakeGroup(group, topic)
   return true

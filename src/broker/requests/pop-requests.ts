@@ -119,6 +119,8 @@ export const notification: RequestHandler = (context, connection, command) => {
         group,
         topics: [topic.name, ...pops.retryTopicsOf(group, topic.name)],
         queueId,
+        order: wish.order,
+        attemptId: wish.attemptId,
         deadlineMs: world.clock.monotonicMs() + leftMs,
         recheckMs: Infinity,
         wake: (reason) => {

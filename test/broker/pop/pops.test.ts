@@ -1,9 +1,11 @@
 import { cp } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { encodeBatchAck } from '../../../src/protocol/bodies/batch-ack.ts'
 import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { parsePopHandle } from '../../../src/protocol/pop-handle.ts'
+import { ORDER_REVIVE_QUEUE } from '../../../src/protocol/pop-names.ts'
+import { PopOffsets } from '../../../src/broker/pop/pop-offsets.ts'
 import { aFolder, closeAll } from '../a-broker.ts'
 import {
   type Popper,
@@ -168,6 +170,25 @@ describe('POP_MESSAGE', () => {
     expect(await pop(popper)).toHaveLength(1)
   })
 
+  it('gives a queue free once, also when it was read twice', async () => {
+    const popper = await aTopic(shared, 1)
+    await send(popper, bodies(1), 1)
+    const { store } = popper.broker.context
+    const none = { minOffset: 0, maxOffset: 1, nextBeginOffset: 0, count: 0, bytes: 0 }
+    const spies = [
+      vi.spyOn(store, 'pullNow').mockReturnValueOnce(null).mockReturnValueOnce(null),
+      vi.spyOn(store, 'pull').mockResolvedValueOnce({ ...none, status: 'OFFSET_TOO_SMALL' }),
+    ]
+    const acquire = vi.spyOn(PopOffsets.prototype, 'acquire')
+    const release = vi.spyOn(PopOffsets.prototype, 'release')
+    try {
+      expect((await pop(popper)).map(({ body }) => body)).toEqual(['m0'])
+      expect([acquire.mock.calls.length, release.mock.calls.length]).toEqual([1, 1])
+    } finally {
+      for (const spy of [...spies, acquire, release]) spy.mockRestore()
+    }
+  })
+
   it('is refused while the broker has no timer', async () => {
     const popper = await aTopic(await aPopper({ timerWheelEnable: false }))
     expect((await popRequest(popper)).code).toBe(ResponseCode.SYSTEM_ERROR)
@@ -330,6 +351,62 @@ describe('what was taken by POP', () => {
     expect((await ack(popper, message, given)).code).toBe(code)
   })
 
+  it.each([
+    [
+      'no group',
+      (group: string) => ({ group: `${group}"`, broker: 'broker-a' }),
+      ResponseCode.SUCCESS,
+    ],
+    [
+      'a group that is not there',
+      () => ({ group: 'G_none', broker: 'broker-a' }),
+      ResponseCode.SUCCESS,
+    ],
+    [
+      'no broker',
+      (group: string) => ({ group, broker: 'a\u0002b\u0001c' }),
+      ResponseCode.INVALID_PARAMETER,
+    ],
+  ])('a batch that names %s changes nothing', async (_what, given, code) => {
+    const popper = await aTopic()
+    await send(popper, bodies(2), 1)
+    const { group, broker } = given(popper.group)
+    const { offsets, store, reviveLog } = popper.broker.context
+    const ends = () => [0, 1].map((queueId) => store.queue(reviveLog.topic, queueId).nextOffset)
+    const before = ends()
+    for (const reviveQueueId of [ORDER_REVIVE_QUEUE, 0]) {
+      const at = { queueId: 0, startOffset: 0, offsets: [0], popMs: 1_000, invisibleMs: 1_000 }
+      const named = { group, topic: popper.topic, retryFlag: '0', reviveQueueId, ...at }
+      const body = encodeBatchAck({ brokerName: broker, acks: [named] })
+      const answer = await popper.client.ask(RequestCode.BATCH_ACK_MESSAGE, {}, body)
+      expect(answer.code).toBe(code)
+    }
+    expect(offsets.groupsOf(popper.topic)).toEqual([])
+    expect(ends()).toEqual(before)
+  })
+
+  it('is told from what it was put off to in the same millisecond', async () => {
+    const popper = await aTopic()
+    await send(popper, bodies(1), 1)
+    const [message] = await pop(popper)
+    const popMs = parsePopHandle(message?.handle ?? '')?.popMs ?? 0
+    // The clock was put back by a little.
+    popper.clock.setWall(-1_000)
+    try {
+      const answer = await popper.client.ask(RequestCode.CHANGE_MESSAGE_INVISIBLETIME, {
+        consumerGroup: popper.group,
+        topic: popper.topic,
+        queueId: 0,
+        offset: 0,
+        extraInfo: message?.handle ?? '',
+        invisibleTime: 60_000,
+      })
+      expect(answer.ext['popTime']).toBe(String(popMs + 1))
+    } finally {
+      popper.clock.setWall(1_000)
+    }
+  })
+
   it('a batch of nothing is NO_MESSAGE', async () => {
     const popper = await aPopper()
     const answer = await popper.client.ask(RequestCode.BATCH_ACK_MESSAGE, {}, '{"acks":[]}')
@@ -412,6 +489,37 @@ describe('POP in order', () => {
     })
     expect(answer.code).toBe(ResponseCode.SUCCESS)
     expect((await pop(popper, order)).map(({ body }) => body)).toEqual(['m0'])
+  })
+
+  it('an acknowledgement passes over nothing when it was forgotten what was taken', async () => {
+    const popper = await aTopic()
+    await send(popper, bodies(3), 1)
+    const [first, second] = await pop(popper, order)
+    if (first === undefined || second === undefined) throw new Error('too little was taken')
+    const { order: taken, offsets } = popper.broker.context
+    taken.clear(popper.topic, popper.group, 0)
+    expect((await ack(popper, second)).code).toBe(ResponseCode.SUCCESS)
+    expect(offsets.get(popper.group, popper.topic, 0)).toBe(0)
+    expect((await ack(popper, first)).code).toBe(ResponseCode.SUCCESS)
+    expect(offsets.get(popper.group, popper.topic, 0)).toBe(1)
+  })
+
+  it('who waits for a queue is left alone while order blocks it', async () => {
+    const popper = await aTopic()
+    await send(popper, bodies(2), 1)
+    const first = await pop(popper, order)
+    const { pops } = popper.broker.context
+    const waiting = popRequest(popper, { ...order, pollTime: 5_000 })
+    await expect.poll(() => pops.held.count).toBe(1)
+    const take = vi.spyOn(pops, 'take')
+    try {
+      await send(popper, ['later'], 1)
+      expect(take).not.toHaveBeenCalled()
+    } finally {
+      take.mockRestore()
+    }
+    for (const message of first) await ack(popper, message)
+    expect(poppedIn(await waiting).map(({ body }) => body)).toEqual(['later'])
   })
 
   it('an acknowledgement of a message that was not taken is refused', async () => {

@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest'
+import { Confirmations } from '../../src/broker/confirmations.ts'
+import type { Store } from '../../src/store/store.ts'
+import { ManualClock } from '../world/manual-clock.ts'
+
+it('who begins to wait after a loss is told of it, though the log has come as far since', async () => {
+  const store = { watermarks: { confirmed: 0 }, state: 'ok' }
+  const confirmations = new Confirmations(store as unknown as Store, new ManualClock())
+  const { losses } = confirmations
+  confirmations.onLost(50)
+  store.watermarks.confirmed = 200
+  const waiting = confirmations.wait(100, losses)
+  confirmations.onAdvanced()
+  expect(await waiting).toBe('the log could not be written')
+  const next = confirmations.wait(150)
+  confirmations.onAdvanced()
+  expect(await next).toBeNull()
+})

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { ConsumerOrder } from '../../../src/broker/pop/consumer-order.ts'
+import { ManualClock } from '../../world/manual-clock.ts'
+import { MemoryFile } from '../memory-file.ts'
+
+const HOUR_MS = 3_600_000
+
+it('what is out of sight for longer than a day is not forgotten meanwhile', async () => {
+  const clock = new ManualClock()
+  const file = new MemoryFile()
+  const parts = { clock, file, logger: silentLogger, flushMs: 5_000, isKnown: () => true }
+  const order = await ConsumerOrder.load(parts)
+  const popMs = Math.floor(clock.wallMs())
+  const taken = { topic: 'T', group: 'G', attemptId: null, popMs, offsets: [0] }
+  order.take({ ...taken, queueId: 0, invisibleMs: 48 * HOUR_MS })
+  order.take({ ...taken, queueId: 1, invisibleMs: HOUR_MS })
+  clock.advance(26 * HOUR_MS)
+  await order.close()
+  const again = await ConsumerOrder.load(parts)
+  expect(again.blockedUntil('T', 'G', 0, null)).toBe(popMs + 48 * HOUR_MS)
+  expect(again.ack('T', 'G', 1, 0, popMs)).toBe('unknown')
+})
