@@ -11,6 +11,7 @@ import { styleSheet } from './html-style.ts'
 import {
   headline,
   hostLines,
+  isOneWay,
   latencyNotes,
   latencyTable,
   limitLines,
@@ -129,7 +130,9 @@ function timelines(result: BenchResult): Html[] {
       title: 'Rate, messages a second',
       format: perSecond,
       lines: [
-        { name: 'acknowledged', values: of(({ acked }) => acked) },
+        isOneWay(result)
+          ? { name: 'sent, one way', values: of(({ sent }) => sent) }
+          : { name: 'acknowledged', values: of(({ acked }) => acked) },
         { name: 'received', values: of(({ received }) => received) },
         ...(hasSchedule ? [{ name: 'due', values: of(({ offered }) => offered) }] : []),
         ...(series.some(({ failed }) => failed > 0)

@@ -77,6 +77,13 @@ describe('the HTML report', () => {
     expect(page).not.toContain('NaN')
   })
 
+  it('draws what was sent of one-way messages, which nobody acknowledges', () => {
+    const { totals } = aResult()
+    const page = htmlReport(aResult({ series, totals: { ...totals, acked: 0, unanswered: 100 } }))
+    expect(page).toMatch(/class="key k0"[^>]*>\s*sent, one way/)
+    expect(page).not.toMatch(/class="key k0"[^>]*>\s*acknowledged/)
+  })
+
   it('does without charts when there are no seconds to show', () => {
     expect(htmlReport(aResult())).not.toContain('Over time')
   })
