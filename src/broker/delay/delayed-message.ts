@@ -68,8 +68,8 @@ export function unhide(append: AppendRequest): void {
 }
 
 /** The properties but some, each closed by 0x02, one character a byte. */
-export function withoutProperties(append: AppendRequest, names: ReadonlySet<string>): string {
-  const { properties, propertiesStart, propertiesEnd } = append
+export function withoutProperties(parts: RecordParts, names: ReadonlySet<string>): string {
+  const { properties, propertiesStart, propertiesEnd } = parts
   let kept = ''
   for (const pair of properties
     .toString('latin1', propertiesStart, propertiesEnd)

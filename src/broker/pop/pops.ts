@@ -485,7 +485,14 @@ export class Pops {
         queueId,
         messageOffset: view.queueOffset,
       })
-      this.#writer.write(taken.body, bytes, at, view, wish.topic.bytes, handle)
+      const { bytes: name } = wish.topic
+      if (this.#writer.write(taken.body, bytes, at, view, name, handle)) continue
+      // It stays out of the answer, comes again like any other, and is a dead letter in the end.
+      this.#parts.logger.error('a message has no room for its handle among its properties', {
+        topic: topic.name,
+        queueId,
+        offset: view.queueOffset,
+      })
     }
   }
 }

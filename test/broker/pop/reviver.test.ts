@@ -51,6 +51,10 @@ describe('what nobody acknowledged', () => {
     for (let i = 0; i < 100 && retries.maxOffset < 3; i++) await quickly(popper, 1)
     await quickly(popper, 20)
     expect(retries.maxOffset).toBe(3)
+    // Room for the handle is made by leaving out what consumers can do without.
+    const again = await pop(popper, late)
+    expect(again.map(({ body }) => body)).toEqual(['before', 'full', 'after'])
+    expect(again[1]?.message.properties['POP_CK']).toBe(again[1]?.handle)
   })
 
   it.each([
@@ -93,6 +97,14 @@ describe('what nobody acknowledged', () => {
     }
     const again = await popUntil(popper, 1, late)
     expect(again.map(({ body }) => body)).toEqual(['held up'])
+  })
+
+  it('has its handle also beside a property with a similar name', async () => {
+    const popper = await aTopic()
+    await send(popper, 'm', 'MY_POP_CK\u0001x\u0002')
+    await pop(popper, soon)
+    const [again] = await popUntil(popper, 1, late)
+    expect(again?.message.properties).toMatchObject({ MY_POP_CK: 'x', POP_CK: again?.handle })
   })
 
   it('is told from what was acknowledged even when more comes at once than may be open', async () => {
