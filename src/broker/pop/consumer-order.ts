@@ -6,15 +6,17 @@
  */
 import type { Logger } from '../../base/logger.ts'
 import { integerOf, listOf, objectOf, parseBody, textOf } from '../../protocol/bodies/fields.ts'
-import { type JsonValue, type WritableJson, jsonBody } from '../../protocol/lenient-json.ts'
+import { type JsonValue, type WritableJson, writeJson } from '../../protocol/lenient-json.ts'
 import {
   POP_PART_SEPARATOR,
   formatMessageTimes,
   formatQueueTimes,
 } from '../../protocol/pop-handle.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
+import { LongBody } from '../long-body.ts'
 import type { TableFile } from '../table-file.ts'
 import { TableSaver } from '../table-saver.ts'
+import { TurnBudget } from '../turn-budget.ts'
 
 /** What came into sight this long ago, and nobody touched since, is forgotten. Source: CLEAN_SPAN_FROM_LAST. */
 const FORGET_MS = 24 * 3_600_000
@@ -201,14 +203,27 @@ export class ConsumerOrder {
     }
   }
 
+  /** Puts the file together a few milliseconds a turn. */
+  async #body(): Promise<Buffer> {
+    const budget = new TurnBudget(this.#parts.clock)
+    const body = new LongBody()
+    body.add('{"table":{')
+    let first = true
+    for (const [key, queues] of [...this.#table]) {
+      const rows = [...queues].map(([id, taken]) => `"${id}":${writeJson(takenToJson(taken))}`)
+      body.add(`${first ? '' : ','}${writeJson(key)}:{${rows.join(',')}}`)
+      first = false
+      if (budget.spent) await budget.nextTurn()
+    }
+    body.add('}}')
+    return body.end(budget)
+  }
+
   async #write(): Promise<void> {
     this.#dirty = false
     this.#clean()
-    const rows = [...this.#table].map(([key, queues]) => {
-      return [key, Object.fromEntries([...queues].map(([id, taken]) => [id, takenToJson(taken)]))]
-    })
     try {
-      await this.#parts.file.save(jsonBody({ table: Object.fromEntries(rows) as WritableJson }))
+      await this.#parts.file.save(await this.#body())
     } catch (error) {
       this.#dirty = true
       throw error

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { ConsumerOrder } from '../../../src/broker/pop/consumer-order.ts'
 import { ManualClock } from '../../world/manual-clock.ts'
@@ -20,4 +20,26 @@ it('what is out of sight for longer than a day is not forgotten meanwhile', asyn
   const again = await ConsumerOrder.load(parts)
   expect(again.blockedUntil('T', 'G', 0, null)).toBe(popMs + 48 * HOUR_MS)
   expect(again.ack('T', 'G', 1, 0, popMs)).toBe('unknown')
+})
+
+it('a long table is put together over several turns', async () => {
+  const clock = new ManualClock()
+  const file = new MemoryFile()
+  const turns = vi.spyOn(clock, 'atEndOfTurn').mockImplementation((run) => {
+    queueMicrotask(run)
+  })
+  // Time passes whenever somebody looks.
+  const nowMs = clock.monotonicMs.bind(clock)
+  let looks = 0
+  vi.spyOn(clock, 'monotonicMs').mockImplementation(() => nowMs() + looks++)
+  const parts = { clock, file, logger: silentLogger, flushMs: 5_000, isKnown: () => true }
+  const order = await ConsumerOrder.load(parts)
+  for (let i = 0; i < 100; i++) {
+    const taken = { topic: `T${i}`, group: 'G', attemptId: null, popMs: 1, offsets: [i] }
+    order.take({ ...taken, queueId: 0, invisibleMs: 1 })
+  }
+  await order.close()
+  expect(turns.mock.calls.length).toBeGreaterThan(1)
+  const again = await ConsumerOrder.load(parts)
+  expect(again.ack('T99', 'G', 0, 99, 1)).toEqual({ next: 100 })
 })
