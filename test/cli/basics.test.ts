@@ -208,7 +208,8 @@ describe('completion', () => {
       ['topic', 'topics: list, look at, create, change, delete'],
     ])
     const verbs = await complete('mqctl topic ')
-    expect(verbs.map(([word]) => word)).toEqual(['alter', 'create', 'delete', 'get', 'list'])
+    const verb = ['alter', 'create', 'delete', 'forward', 'get', 'list']
+    expect(verbs.map(([word]) => word)).toEqual(verb)
     const values = await complete('mqctl start --flush ')
     expect(values.map(([word]) => word)).toEqual(['async', 'sync'])
   })
