@@ -172,12 +172,15 @@ class FeatureRun {
     let sending = true
     try {
       this.#progress('sends')
-      const kills = this.#kill(() => sending).catch((error: unknown) => {
+      const kills = this.#kill(() => sending && !this.#options.signal.aborted).catch((error: unknown) => {
         // Nothing more will be acknowledged.
         this.#enough = 0
         throw error
       })
-      await Promise.all([writers.run(), kills])
+      const writing = writers.run().finally(() => {
+        sending = false
+      })
+      await Promise.all([writing, kills])
       await this.#drain()
     } finally {
       sending = false
