@@ -2,7 +2,7 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Home } from './mqctl.ts'
+import { Home, outcomeOf } from './mqctl.ts'
 
 let home: Home
 beforeAll(async () => {
@@ -37,6 +37,30 @@ describe('mqctl verify', () => {
     expect(violated.exitCode).toBe(12)
     expect(violated.stdout).toMatch(/^order: violated\n[\s\S]*phantom: 1 .*\n {4}99-0: /)
   }, 120_000)
+
+  it('ends at Ctrl-C while it sends, and does not judge what it did not finish', async () => {
+    const out = path.join(home.directory, 'interrupted')
+    const child = home.spawn([
+      'verify',
+      '--feature',
+      'order',
+      '--messages',
+      '1000000',
+      '--out',
+      out,
+    ])
+    const ended = outcomeOf(child)
+    const sent = async () => {
+      const [file] = await readdir(out).catch(() => [])
+      return file === undefined ? '' : readFile(path.join(out, file), 'utf8')
+    }
+    await expect.poll(sent, { timeout: 30_000 }).toContain('"send"')
+    child.kill('SIGINT')
+    const { exitCode, stdout } = await ended
+    expect(exitCode).toBe(130)
+    expect(stdout).toMatch(/^order: unknown\n +the run was interrupted/)
+    expect(await readdir(path.join(home.directory, 'data', 'mqctl', 'bench'))).toEqual([])
+  }, 60_000)
 
   it('kills no broker that is not its own', async () => {
     const { stderr, exitCode } = await home.run(['verify', '-n', '127.0.0.1:1', '--kills', '1'])
