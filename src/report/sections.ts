@@ -455,10 +455,7 @@ export function hostLines(result: BenchResult): [label: string, text: string][] 
         `${nic.name} (${link}): out ${bytesPerSecond(nic.txBytesPerSecond)}, ${grouped(nic.txPacketsPerSecond)} packets/s; in ${bytesPerSecond(nic.rxBytesPerSecond)}, ${grouped(nic.rxPacketsPerSecond)} packets/s`,
       ])
     }
-    lines.push([
-      'sampling',
-      `looking at all this took ${percent(host.samplerCores)} of a core`,
-    ])
+    lines.push(['sampling', `looking at all this took ${percent(host.samplerCores)} of a core`])
   }
   return lines
 }

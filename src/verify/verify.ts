@@ -172,11 +172,13 @@ class FeatureRun {
     let sending = true
     try {
       this.#progress('sends')
-      const kills = this.#kill(() => sending && !this.#options.signal.aborted).catch((error: unknown) => {
-        // Nothing more will be acknowledged.
-        this.#enough = 0
-        throw error
-      })
+      const kills = this.#kill(() => sending && !this.#options.signal.aborted).catch(
+        (error: unknown) => {
+          // Nothing more will be acknowledged.
+          this.#enough = 0
+          throw error
+        },
+      )
       const writing = writers.run().finally(() => {
         sending = false
       })

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { openFilesMax } from '../../src/engine/roles/open-files.ts'
 
-const limits = (soft: string) => `Limit                     Soft Limit           Hard Limit           Units
+const limits = (
+  soft: string,
+) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             96000                96000                processes
 Max open files            ${soft.padEnd(21)}1048576              files
 Max locked memory         65536                65536                bytes
