@@ -1,13 +1,17 @@
 /** Numbers by index in typed arrays that grow: a history of millions of messages fits into memory. */
 
-/** 64-bit floats, `unset` where nothing was written. */
-export class Floats {
-  #values = new Float64Array(1_024)
+type Values = Float64Array | Int32Array
+
+/** `unset` where nothing was written. */
+class Column {
+  #values: Values
+  readonly #make: (length: number) => Values
   readonly #unset: number
 
-  constructor(unset: number) {
+  constructor(make: (length: number) => Values, unset: number) {
+    this.#make = make
     this.#unset = unset
-    this.#values.fill(unset)
+    this.#values = make(1_024).fill(unset)
   }
 
   get(index: number): number {
@@ -16,7 +20,7 @@ export class Floats {
 
   set(index: number, value: number): void {
     if (index >= this.#values.length) {
-      const grown = new Float64Array(grownTo(index))
+      const grown = this.#make(grownTo(index))
       grown.fill(this.#unset, this.#values.length)
       grown.set(this.#values)
       this.#values = grown
@@ -25,28 +29,17 @@ export class Floats {
   }
 }
 
-/** 32-bit whole numbers, `unset` where nothing was written. */
-export class Ints {
-  #values = new Int32Array(1_024)
-  readonly #unset: number
-
+/** 64-bit floats. */
+export class Floats extends Column {
   constructor(unset: number) {
-    this.#unset = unset
-    this.#values.fill(unset)
+    super((length) => new Float64Array(length), unset)
   }
+}
 
-  get(index: number): number {
-    return this.#values[index] ?? this.#unset
-  }
-
-  set(index: number, value: number): void {
-    if (index >= this.#values.length) {
-      const grown = new Int32Array(grownTo(index))
-      grown.fill(this.#unset, this.#values.length)
-      grown.set(this.#values)
-      this.#values = grown
-    }
-    this.#values[index] = value
+/** 32-bit whole numbers. */
+export class Ints extends Column {
+  constructor(unset: number) {
+    super((length) => new Int32Array(length), unset)
   }
 }
 
