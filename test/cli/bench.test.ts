@@ -22,6 +22,18 @@ function leftovers(): string[] {
   return existsSync(parent) ? readdirSync(parent) : []
 }
 
+/** A run of a minute that has begun to measure, its directory, and its processes. */
+async function measuring() {
+  const before = new Set(leftovers())
+  const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
+  const ended = outcomeOf(child)
+  await shows(child, 'measure (60.0 s)')
+  const left = leftovers().filter((name) => !before.has(name))
+  const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
+  const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+  return { child, ended, root, roles }
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -147,13 +159,7 @@ describe('mqctl bench', () => {
   })
 
   it('ends at once at a second Ctrl-C, and leaves no process behind', async () => {
-    const before = new Set(leftovers())
-    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
-    const ended = outcomeOf(child)
-    await shows(child, 'measure (60.0 s)')
-    const left = leftovers().filter((name) => !before.has(name))
-    const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
-    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    const { child, ended, roles } = await measuring()
     child.kill('SIGINT')
     await shows(child, 'drain')
     child.kill('SIGINT')
@@ -193,12 +199,7 @@ describe('mqctl bench', () => {
   })
 
   it('ends when the broker dies, says so, and keeps its data', async () => {
-    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
-    const ended = outcomeOf(child)
-    await shows(child, 'measure (60.0 s)')
-    const [run] = leftovers()
-    const root = path.join(home.directory, 'data', 'mqctl', 'bench', run ?? '')
-    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    const { ended, root, roles } = await measuring()
     process.kill(
       roles.find((role: { role: string }) => role.role === 'broker').process.pid,
       'SIGKILL',
@@ -213,13 +214,7 @@ describe('mqctl bench', () => {
   })
 
   it('that was killed leaves no process behind, and its directory to the next run to clear', async () => {
-    const before = new Set(leftovers())
-    const child = home.spawn(['bench', 'smoke', '--duration', '60s', ...short])
-    const ended = outcomeOf(child)
-    await shows(child, 'measure (60.0 s)')
-    const left = leftovers().filter((name) => !before.has(name))
-    const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
-    const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
+    const { child, ended, root, roles } = await measuring()
     child.kill('SIGKILL')
     await ended
     for (const { process: role } of roles) {
