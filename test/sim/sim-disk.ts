@@ -597,7 +597,19 @@ export function cutImage(
 }
 
 const sectorIds = new WeakMap<Buffer, number>()
-let nextSectorId = 1
+/** A torn sector often has the bytes of the old one, or of the new one: equal bytes have one id. */
+const idsByContent = new Map([[ZEROS.toString('latin1'), 0]])
+
+function sectorIdOf(sector: Buffer): number {
+  let id = sectorIds.get(sector)
+  if (id === undefined) {
+    const content = sector.toString('latin1')
+    id = idsByContent.get(content) ?? idsByContent.size
+    idsByContent.set(content, id)
+    sectorIds.set(sector, id)
+  }
+  return id
+}
 
 /** Equal keys mean equal images. */
 export function imageKey(image: Image): string {
@@ -605,13 +617,8 @@ export function imageKey(image: Image): string {
   for (const [name, entry] of [...image].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const ids: string[] = []
     for (const [i, sector] of entry.sectors) {
-      let id = sectorIds.get(sector)
-      if (id === undefined) {
-        id = sector.equals(ZEROS) ? 0 : nextSectorId++
-        sectorIds.set(sector, id)
-      }
-      if (id === 0) continue
-      ids.push(`${i}:${id}`)
+      const id = sectorIdOf(sector)
+      if (id > 0) ids.push(`${i}:${id}`)
     }
     parts.push(`${name} ${entry.sizeBytes} ${ids.sort().join(' ')}`)
   }

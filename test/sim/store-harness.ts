@@ -481,6 +481,16 @@ function byteOfLog(image: Image, position: number): number {
   return sector?.[inFile % SECTOR_BYTES] ?? 0
 }
 
+const known = new Map<string, string>()
+
+/** One string for equal bodies: hundreds of thousands of images hold the same ones. */
+function interned(body: string): string {
+  const one = known.get(body)
+  if (one !== undefined) return one
+  known.set(body, body)
+  return body
+}
+
 function numberOf(body: string): string {
   return /#(\d+)/.exec(body)?.[1] ?? ''
 }
@@ -506,7 +516,7 @@ async function readQueue(
         expected = message.queueOffset
       }
       expected++
-      bodies.push(message.body.toString())
+      bodies.push(interned(message.body.toString()))
     }
     if (outcome.nextBeginOffset <= offset) {
       faults.push(`${topic}/${queueId}: stuck at ${offset}: ${outcome.status}`)
