@@ -19,6 +19,7 @@ import { Store, type StoreHooks } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import { ClientRegistry } from './clients.ts'
 import { Confirmations } from './confirmations.ts'
+import { ConsumerFilters } from './consumer-filters.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import type { BrokerContext } from './context.ts'
 import { DelayedDelivery } from './delay/delayed-delivery.ts'
@@ -45,6 +46,8 @@ import { WritePath, storeHostOf } from './write-path.ts'
 
 /** Time-outs of held pulls, slow disks and the like are looked at this often. */
 const TICK_MS = 50
+/** How often the filters of consumers are written when they changed. Source: BrokerController.initialize. */
+const FILTERS_FLUSH_MS = 10_000
 /** A table that could not be written is tried again this often. */
 const TABLE_RETRY_MS = 5_000
 /** How long a stop waits for answers that the disk still owes. */
@@ -134,6 +137,7 @@ class Broker implements RunningBroker {
     })
     context.clients.start()
     context.offsets.start()
+    context.filters.start()
     context.delay.start()
     context.timers.start()
     context.locks.start()
@@ -210,6 +214,12 @@ class Broker implements RunningBroker {
       logger: logger.scope('offsets'),
       flushMs: settings.flushConsumerOffsetMs,
     })
+    const filters = await ConsumerFilters.load({
+      clock: world.clock,
+      file: file('consumerFilter.json'),
+      logger: logger.scope('filters'),
+      flushMs: FILTERS_FLUSH_MS,
+    })
     const clients = new ClientRegistry({
       clock: world.clock,
       logger: logger.scope('clients'),
@@ -217,6 +227,9 @@ class Broker implements RunningBroker {
       scanMs: settings.clientScanMs,
     })
     clients.notifyEnabled = (group) => groups.get(group)?.notifyConsumerIdsChangedEnable ?? true
+    clients.onGroupLeft = (group) => {
+      filters.unregister(group)
+    }
     const registration = new Registration({
       world,
       settings,
@@ -285,6 +298,7 @@ class Broker implements RunningBroker {
       topics,
       groups,
       offsets,
+      filters,
       delay,
       timers,
       locks,
@@ -377,6 +391,7 @@ class Broker implements RunningBroker {
     try {
       await context?.transactions.stop()
       await context?.offsets.close()
+      await context?.filters.close()
       await context?.order.close()
       await context?.topics.save()
       await context?.groups.save()

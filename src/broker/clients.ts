@@ -43,6 +43,8 @@ interface ConnectionGroups {
 export class ClientRegistry {
   /** Whether the members of a group want to hear of changes; from the group's configuration. */
   notifyEnabled: (group: string) => boolean = () => true
+  /** Told when the last member of a consumer group is gone. */
+  onGroupLeft: (group: string) => void = () => undefined
   readonly #parts: ClientRegistryParts
   readonly #consumers = new Map<string, ConsumerGroup>()
   readonly #producers = new Map<string, Map<Connection, Member>>()
@@ -277,8 +279,12 @@ export class ClientRegistry {
       peer: connection.remoteAddress,
       members: group.members.size,
     })
-    if (group.members.size === 0) this.#consumers.delete(name)
-    else this.#notifyLater(group)
+    if (group.members.size > 0) {
+      this.#notifyLater(group)
+      return
+    }
+    this.#consumers.delete(name)
+    this.onGroupLeft(name)
   }
 
   #dropIfIdle(connection: Connection): void {

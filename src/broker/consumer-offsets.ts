@@ -8,7 +8,6 @@
  * group are ignored, so that a late one cannot undo the reset.
  * Source: apache/rocketmq broker/…/offset/ConsumerOffsetManager.java.
  */
-import type { Logger } from '../base/logger.ts'
 import {
   type DataVersion,
   dataVersionToJson,
@@ -18,10 +17,8 @@ import {
 import { decodeConsumerOffsetTable } from '../protocol/bodies/queue-offsets.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
 import { faultOfGroup, faultOfTopic } from '../protocol/names.ts'
-import type { Clock, Stop } from '../world/clock.ts'
+import { FlushedTable, type FlushedTableParts } from './flushed-table.ts'
 import { LongBody } from './long-body.ts'
-import type { TableFile } from './table-file.ts'
-import { TableSaver } from './table-saver.ts'
 import { TurnBudget } from './turn-budget.ts'
 
 /** Commits after which the table counts as a new version. Source: consumerOffsetUpdateVersionStep. */
@@ -30,39 +27,30 @@ const QUEUES_MAX = 65_536
 /** Pairs of group and topic that are kept; beyond it reports of new pairs are refused. */
 const PAIRS_MAX = 1_000_000
 
-export interface ConsumerOffsetsParts {
-  readonly clock: Clock
-  readonly file: TableFile
-  readonly logger: Logger
-  readonly flushMs: number
-}
-
 /** Offsets by queue id. */
 export type QueueOffsets = ReadonlyMap<number, number>
 
 export class ConsumerOffsets {
   /** Told of every reset: pulls that are held in that queue have something to hear. */
   onReset: (topic: string, queueId: number) => void = () => undefined
-  readonly #parts: ConsumerOffsetsParts
+  readonly #parts: FlushedTableParts
   /** Group → topic → queue id → offset. */
   readonly #groups = new Map<string, Map<string, Map<number, number>>>()
   /** Resets of which no consumer has heard, in the same shape. */
   readonly #resets = new Map<string, Map<string, Map<number, number>>>()
   /** Where the last pulls of groups ended; bounded by the groups and topics that there are. */
   readonly #pulls = new Map<string, Map<string, Map<number, number>>>()
-  readonly #saver: TableSaver
+  readonly #kept: FlushedTable
   #pairs = 0
   #dataVersion: DataVersion = initialDataVersion
   #commits = 0
-  #dirty = false
-  #stop: Stop = () => undefined
 
-  private constructor(parts: ConsumerOffsetsParts) {
+  private constructor(parts: FlushedTableParts) {
     this.#parts = parts
-    this.#saver = new TableSaver('consumer offsets', () => this.#write(), parts.logger)
+    this.#kept = new FlushedTable('consumer offsets', parts, () => this.tableBody())
   }
 
-  static async load(parts: ConsumerOffsetsParts): Promise<ConsumerOffsets> {
+  static async load(parts: FlushedTableParts): Promise<ConsumerOffsets> {
     const table = new ConsumerOffsets(parts)
     const content = await parts.file.load()
     if (content === null) return table
@@ -78,15 +66,12 @@ export class ConsumerOffsets {
 
   /** Begins to write the table every few seconds. */
   start(): void {
-    this.#stop = this.#parts.clock.every(this.#parts.flushMs, () => {
-      if (this.#dirty || this.#saver.failed) this.#saver.saveSoon()
-    })
+    this.#kept.start()
   }
 
   /** Writes the table a last time. Rejects with the disk's error. */
-  async close(): Promise<void> {
-    this.#stop()
-    if (this.#dirty || this.#saver.failed) await this.#saver.save()
+  close(): Promise<void> {
+    return this.#kept.close()
   }
 
   get dataVersion(): DataVersion {
@@ -188,7 +173,7 @@ export class ConsumerOffsets {
   forgetGroup(group: string): void {
     const topics = this.#groups.get(group)
     if (topics !== undefined) this.#pairs -= topics.size
-    if (this.#groups.delete(group)) this.#dirty = true
+    if (this.#groups.delete(group)) this.#kept.changed()
     this.#resets.delete(group)
     this.#pulls.delete(group)
   }
@@ -197,7 +182,7 @@ export class ConsumerOffsets {
     for (const [group, topics] of this.#groups) {
       if (!topics.delete(topic)) continue
       this.#pairs--
-      this.#dirty = true
+      this.#kept.changed()
       if (topics.size === 0) this.#groups.delete(group)
     }
     for (const topics of this.#pulls.values()) topics.delete(topic)
@@ -208,7 +193,7 @@ export class ConsumerOffsets {
 
   /** Resolves once the table as it is now is on the disk. */
   save(): Promise<void> {
-    return this.#saver.save()
+    return this.#kept.save()
   }
 
   /** The whole table; also the content of the file. Integer keys are bare, as Apache writes them. */
@@ -254,19 +239,9 @@ export class ConsumerOffsets {
     }
     if (queues.get(queueId) === offset) return true
     queues.set(queueId, offset)
-    this.#dirty = true
+    this.#kept.changed()
     if (++this.#commits % VERSION_STEP === 0) this.#bumpVersion()
     return true
-  }
-
-  async #write(): Promise<void> {
-    this.#dirty = false
-    try {
-      await this.#parts.file.save(await this.tableBody())
-    } catch (error) {
-      this.#dirty = true
-      throw error
-    }
   }
 
   #bumpVersion(): void {

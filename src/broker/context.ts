@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import type { ClientRegistry } from './clients.ts'
 import type { Confirmations } from './confirmations.ts'
+import type { ConsumerFilters } from './consumer-filters.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { DelayedDelivery } from './delay/delayed-delivery.ts'
 import type { GroupTable } from './groups.ts'
@@ -31,6 +32,7 @@ export interface BrokerContext {
   readonly topics: TopicTable
   readonly groups: GroupTable
   readonly offsets: ConsumerOffsets
+  readonly filters: ConsumerFilters
   readonly delay: DelayedDelivery
   readonly timers: Timers
   readonly locks: QueueLocks

@@ -43,7 +43,7 @@ export function filterOfPull(
   if (expressionType === null || isTagType(expressionType)) {
     return filterByTags(tagSubscription('', expression ?? '*', 0))
   }
-  const filter = compiled(expressionType, expression ?? '')
+  const filter = filterOfExpression(expressionType, expression ?? '')
   if (typeof filter === 'string') {
     throw new Refusal(
       ResponseCode.SUBSCRIPTION_PARSE_FAILED,
@@ -58,7 +58,7 @@ export function filterOfPull(
 export function filterOfSubscription(subscription: SubscriptionData): MessageFilter | string {
   return isTagType(subscription.expressionType)
     ? filterByTags(subscription)
-    : compiled(subscription.expressionType, subscription.subString)
+    : filterOfExpression(subscription.expressionType, subscription.subString)
 }
 
 /** Throws the Refusal that Apache's broker answers with enablePropertyFilter=false. */
@@ -72,7 +72,7 @@ export function checkEnabled(expressionType: string, sqlEnabled: boolean): void 
 
 /** Null when the expression can be used, else what is wrong with it. */
 export function faultOfExpression(expressionType: string, expression: string): string | null {
-  const filter = compiled(expressionType, expression)
+  const filter = filterOfExpression(expressionType, expression)
   return typeof filter === 'string' ? filter : null
 }
 
@@ -84,7 +84,11 @@ function filterByTags({ subString, codeSet }: SubscriptionData): MessageFilter {
   return new MessageFilter((tagsCode) => codes.has(tagsCode), null)
 }
 
-function compiled(expressionType: string, expression: string): MessageFilter | string {
+/** The filter of an expression that is not by tags; a text that says why there is none. */
+export function filterOfExpression(
+  expressionType: string,
+  expression: string,
+): MessageFilter | string {
   if (expressionType !== 'SQL92') return `there is no filter type ${expressionType.slice(0, 100)}`
   try {
     return new MessageFilter(null, selectBy(new SqlFilter(expression)))

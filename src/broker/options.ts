@@ -146,6 +146,14 @@ export const brokerOptions = optionTable({
     mutable: true,
     summary: 'lets consumers filter by SQL92; RocketMQ’s own default is false',
   }),
+  filterSupportRetry: toggle({
+    default: false,
+    rocketmq: 'filterSupportRetry',
+    mutable: true,
+    summary:
+      'filters what comes again by the SQL92 filter that its group has in the topic of origin',
+    cost: 'each message of a retry topic is looked into when it is pulled',
+  }),
   flushConsumerOffsetMs: duration({
     default: 5_000,
     min: 100,

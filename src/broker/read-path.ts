@@ -176,6 +176,12 @@ export class ReadPath {
   }
 
   #filterOf(header: PullHeader, topic: Topic): MessageFilter {
+    const { filters, settings } = this.#context
+    const filter = this.#filterOfSubscription(header, topic)
+    return settings.filterSupportRetry ? filters.forRetries(topic.name, filter) : filter
+  }
+
+  #filterOfSubscription(header: PullHeader, topic: Topic): MessageFilter {
     if ((header.sysFlag & PullSysFlag.subscription) !== 0) {
       return filterOfPull(
         header.expressionType,

@@ -4,7 +4,6 @@
  * `config/consumerOrderInfo.json` in Apache's format, written every few seconds and at the stop.
  * Source: apache/rocketmq broker/…/offset/ConsumerOrderInfoManager.java.
  */
-import type { Logger } from '../../base/logger.ts'
 import { integerOf, listOf, objectOf, parseBody, textOf } from '../../protocol/bodies/fields.ts'
 import { type JsonValue, type WritableJson, writeJson } from '../../protocol/lenient-json.ts'
 import {
@@ -12,10 +11,8 @@ import {
   formatMessageTimes,
   formatQueueTimes,
 } from '../../protocol/pop-handle.ts'
-import type { Clock, Stop } from '../../world/clock.ts'
+import { FlushedTable, type FlushedTableParts } from '../flushed-table.ts'
 import { LongBody } from '../long-body.ts'
-import type { TableFile } from '../table-file.ts'
-import { TableSaver } from '../table-saver.ts'
 import { TurnBudget } from '../turn-budget.ts'
 
 /** What came into sight this long ago, and nobody touched since, is forgotten. Source: CLEAN_SPAN_FROM_LAST. */
@@ -56,11 +53,7 @@ export interface TakenRequest {
   readonly offsets: readonly number[]
 }
 
-export interface ConsumerOrderParts {
-  readonly clock: Clock
-  readonly file: TableFile
-  readonly logger: Logger
-  readonly flushMs: number
+export interface ConsumerOrderParts extends FlushedTableParts {
   /** Whether topic and group are still there. */
   readonly isKnown: (topic: string, group: string, queueId: number) => boolean
 }
@@ -69,14 +62,12 @@ export class ConsumerOrder {
   readonly #parts: ConsumerOrderParts
   /** `topic@group` → queue id → what was taken. */
   readonly #table = new Map<string, Map<number, Taken>>()
-  readonly #saver: TableSaver
+  readonly #kept: FlushedTable
   #count = 0
-  #dirty = false
-  #stop: Stop = () => undefined
 
   private constructor(parts: ConsumerOrderParts) {
     this.#parts = parts
-    this.#saver = new TableSaver('order of pops', () => this.#write(), parts.logger)
+    this.#kept = new FlushedTable('order of pops', parts, () => this.#body())
   }
 
   /** Rejects with the disk's error. */
@@ -90,21 +81,17 @@ export class ConsumerOrder {
         if (taken !== null && /^\d{1,5}$/.test(queueId)) order.#put(key, Number(queueId), taken)
       }
     }
-    order.#dirty = false
     return order
   }
 
   /** Begins to write the table every few seconds. */
   start(): void {
-    this.#stop = this.#parts.clock.every(this.#parts.flushMs, () => {
-      if (this.#dirty || this.#saver.failed) this.#saver.saveSoon()
-    })
+    this.#kept.start()
   }
 
   /** Writes the table a last time. Rejects with the disk's error. */
-  async close(): Promise<void> {
-    this.#stop()
-    if (this.#dirty || this.#saver.failed) await this.#saver.save()
+  close(): Promise<void> {
+    return this.#kept.close()
   }
 
   /**
@@ -132,6 +119,7 @@ export class ConsumerOrder {
     const lastMs = Math.floor(this.#parts.clock.wallMs())
     const rest = { attemptId, acked: 0, visibleMs: new Map<number, number>(), lastMs, times }
     this.#put(`${topic}@${group}`, queueId, { popMs, invisibleMs, offsets, ...rest })
+    this.#kept.changed()
     const parts = [...times].map(([offset, count]) =>
       formatMessageTimes(topic, queueId, offset, count),
     )
@@ -147,7 +135,7 @@ export class ConsumerOrder {
     const index = taken.offsets.indexOf(offset)
     if (index < 0) return 'foreign'
     taken.acked = (taken.acked | (1 << index)) >>> 0
-    this.#dirty = true
+    this.#kept.changed()
     const open = taken.offsets.find((_, place) => !isAcked(taken, place))
     return { next: open ?? (taken.offsets.at(-1) ?? offset) + 1 }
   }
@@ -164,7 +152,7 @@ export class ConsumerOrder {
     const taken = this.#find(topic, group, queueId)
     if (taken?.popMs !== popMs || !taken.offsets.includes(offset)) return
     taken.visibleMs.set(offset, visibleMs)
-    this.#dirty = true
+    this.#kept.changed()
   }
 
   /** The group was put elsewhere: nothing blocks it. */
@@ -172,7 +160,7 @@ export class ConsumerOrder {
     const queues = this.#table.get(`${topic}@${group}`)
     if (queues?.delete(queueId) !== true) return
     this.#count--
-    this.#dirty = true
+    this.#kept.changed()
   }
 
   #find(topic: string, group: string, queueId: number): Taken | undefined {
@@ -187,47 +175,38 @@ export class ConsumerOrder {
     }
     queues.set(queueId, taken)
     this.#table.set(key, queues)
-    this.#dirty = true
   }
 
-  #clean(): void {
-    const oldestMs = this.#parts.clock.wallMs() - FORGET_MS
-    for (const [key, queues] of this.#table) {
-      const [topic = '', group = ''] = key.split('@')
-      for (const [queueId, taken] of queues) {
-        if (touchedMs(taken) >= oldestMs && this.#parts.isKnown(topic, group, queueId)) continue
-        queues.delete(queueId)
-        this.#count--
-      }
-      if (queues.size === 0) this.#table.delete(key)
-    }
-  }
-
-  /** Puts the file together a few milliseconds a turn. */
+  /** Puts the file together a few milliseconds a turn, and forgets what matters no more. */
   async #body(): Promise<Buffer> {
-    const budget = new TurnBudget(this.#parts.clock)
+    const { clock, isKnown } = this.#parts
+    const oldestMs = clock.wallMs() - FORGET_MS
+    const budget = new TurnBudget(clock)
     const body = new LongBody()
     body.add('{"table":{')
     let first = true
-    for (const [key, queues] of [...this.#table]) {
-      const rows = [...queues].map(([id, taken]) => `"${id}":${writeJson(takenToJson(taken))}`)
-      body.add(`${first ? '' : ','}${writeJson(key)}:{${rows.join(',')}}`)
-      first = false
+    for (const [key, queues] of this.#table) {
+      const [topic = '', group = ''] = key.split('@')
+      let comma = `${first ? '' : ','}${writeJson(key)}:{`
+      for (const [queueId, taken] of queues) {
+        if (touchedMs(taken) < oldestMs || !isKnown(topic, group, queueId)) {
+          queues.delete(queueId)
+          this.#count--
+          continue
+        }
+        body.add(`${comma}"${queueId}":${writeJson(takenToJson(taken))}`)
+        comma = ','
+        if (budget.spent) await budget.nextTurn()
+      }
+      if (queues.size === 0) this.#table.delete(key)
+      if (comma === ',') {
+        body.add('}')
+        first = false
+      }
       if (budget.spent) await budget.nextTurn()
     }
     body.add('}}')
     return body.end(budget)
-  }
-
-  async #write(): Promise<void> {
-    this.#dirty = false
-    this.#clean()
-    try {
-      await this.#parts.file.save(await this.#body())
-    } catch (error) {
-      this.#dirty = true
-      throw error
-    }
   }
 }
 

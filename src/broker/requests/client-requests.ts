@@ -39,6 +39,7 @@ export const heartBeat: RequestHandler = (context, connection, command) => {
     const group = context.groups.findOrCreate(consumer.groupName)
     makeRetryTopic(context, consumer, group.retryQueueNums)
     context.clients.registerConsumer(connection, client, consumer, data.withoutSub)
+    if (!data.withoutSub) context.filters.register(consumer.groupName, consumer.subscriptions)
   }
   for (const group of producerGroups) context.clients.registerProducer(connection, client, group)
   return respond(command, ResponseCode.SUCCESS)
