@@ -8,6 +8,8 @@ import { brokerResult, loadProcessResult, otherResult } from './process-results.
 import type { Load } from './load-program.ts'
 import {
   type FiguresInput,
+  lagAt,
+  lagOf,
   lagSlope,
   latenciesOf,
   pacingOf,
@@ -32,6 +34,8 @@ import type { LaneLag } from './lag-book.ts'
 import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
 import { type PacingSeen, checkValidity } from './validity.ts'
 
+/** The last tick of a window may come a little before its end. */
+const ROW_EARLY_MS = 10
 /** Rows of queues in a result; with thousands of topics they would be most of it. */
 const QUEUE_ROWS_MAX = 1_024
 
@@ -46,6 +50,8 @@ export function assembleResult(run: RunRecord): BenchResult {
   const rows = series.rows()
   const sums = series.sums()
   const counted = run.phases.filter(({ index }) => index !== null)
+  // Between two phases, as between the rates of a search, there may be a gap that counts nowhere.
+  const countedMs = counted.reduce((sum, { durationMs }) => sum + durationMs, 0)
   const wireBytesSent = run.producerReports.reduce(
     (sum, report) => sum + (report?.wireBytesSent ?? 0),
     0,
@@ -53,8 +59,8 @@ export function assembleResult(run: RunRecord): BenchResult {
   const whole: FiguresInput = {
     sums,
     loads: counted.map(({ load }) => load),
-    seconds: windowMs / 1000,
-    rows,
+    seconds: countedMs / 1000,
+    rows: counted.flatMap((phase) => rowsOf(run, rows, phase)),
     pending: pendingOf(run, null),
     wireBytesSent,
     consumerTroubles: named(run, troublesOf(run)),
@@ -64,12 +70,13 @@ export function assembleResult(run: RunRecord): BenchResult {
   const totals = totalsOf(whole)
   const latency = latenciesOf(whole)
   const pacing = pacingOf(whole)
-  const { received } = totals.rates
   const { service } = latency
   const { errors } = totals
   // One-way messages have done all they ever will when the network has taken them.
   const handed = scenario.producers.mode === 'one-way' ? sums.unanswered : sums.acked
-  const handedPerSecond = windowMs > 0 ? (handed * 1000) / windowMs : 0
+  const inWindow = (count: number) => (windowMs > 0 ? (count * 1000) / windowMs : 0)
+  const handedPerSecond = inWindow(handed)
+  const receivedPerSecond = inWindow(sums.received)
   const ceilingShare =
     run.ceiling !== null && run.ceiling.perSecond > 0
       ? handedPerSecond / run.ceiling.perSecond
@@ -86,6 +93,8 @@ export function assembleResult(run: RunRecord): BenchResult {
     pacing: worstPacing(run),
     scheduled: sums.scheduled,
     unsent: sums.unsent,
+    windowMs,
+    seenMs: usage.spanMs,
   })
   const senders = scenario.producers.instances * slotsOf(scenario)
   const prediction = predictionOf(run, {
@@ -93,7 +102,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     processes,
     acked: sums.acked,
     ackedPerSecond: handedPerSecond,
-    receivedPerSecond: received.meanPerSecond,
+    receivedPerSecond,
     sent: sums.sent,
     wireBytesSent,
     windowMs,
@@ -105,7 +114,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     sent: sums.sent,
     acked: handed,
     ackedPerSecond: handedPerSecond,
-    receivedPerSecond: received.meanPerSecond,
+    receivedPerSecond,
     errors,
     senders,
     meanServiceMs: service?.meanMs ?? null,
@@ -189,7 +198,7 @@ export function assembleResult(run: RunRecord): BenchResult {
       violations: [...integrity.violations],
       groups: [...integrity.groups],
     },
-    lag: { groups: scenario.consumers.instances === 0 ? [] : groupLags(run, rows, sums.lagMsMax) },
+    lag: { groups: scenario.consumers.instances === 0 ? [] : groupLags(run, rows) },
     series: rows,
     hosts: [host],
     processes,
@@ -200,7 +209,7 @@ export function assembleResult(run: RunRecord): BenchResult {
         processes,
         'consumer',
         usage.spanMs,
-        received.meanPerSecond,
+        receivedPerSecond,
       ),
       ceiling:
         run.ceiling === null
@@ -355,12 +364,12 @@ function durabilityOf({ durability, options }: RunRecord): BenchResult['durabili
 }
 
 /** How far each group was behind. */
-function groupLags(
-  run: RunRecord,
-  rows: readonly SeriesRow[],
-  lagMsMax: number,
-): BenchResult['lag']['groups'] {
+function groupLags(run: RunRecord, rows: readonly SeriesRow[]): BenchResult['lag']['groups'] {
   const { groups } = run.plan
+  const ofWindow = lagOf(
+    rows.filter(({ t }) => t * 1000 <= run.windowMs + ROW_EARLY_MS),
+    run.series.lagAtStart,
+  )
   // While nothing is sent any more, it shrinks: that is no trend of the load.
   const slope = lagSlope(rows.filter(({ phase }) => phase !== null))
   return groups.map((name, group) => {
@@ -371,9 +380,11 @@ function groupLags(
       name,
       atEnd: run.lagAtEnd[group] ?? 0,
       // Rows follow the group that is furthest behind; of several, each has the sum of its queues.
-      max: isOnly ? run.series.lagMax : lanes.reduce((sum, { max }) => sum + max, 0),
+      max: isOnly ? ofWindow.max : lanes.reduce((sum, { max }) => sum + max, 0),
       drainMs: run.drainMs,
-      maxSeconds: isOnly ? lagMsMax / 1000 : Math.max(0, ...lanes.map(({ maxMs }) => maxMs / 1000)),
+      maxSeconds: isOnly
+        ? ofWindow.maxSeconds
+        : Math.max(0, ...lanes.map(({ maxMs }) => maxMs / 1000)),
       slopePerSecond: isOnly
         ? slope
         : slopes.includes(null)
@@ -406,7 +417,9 @@ function processResults(
     ...run.options.known
       .filter(({ role }) => role === 'nameserver')
       .map(({ name, pid }) => otherResult(name, 'nameserver', pid, seen)),
-    ...run.processes.map((process, index) => loadProcessResult(process, figuresOf(index), seen)),
+    ...run.processes.map((process, index) =>
+      loadProcessResult(process, figuresOf(index), { ...seen, windowMs: run.windowMs }),
+    ),
     otherResult('mqctl', 'orchestrator', process.pid, seen),
   ]
 }
@@ -434,11 +447,10 @@ function figuresOf(
   phase: PhaseOfRun,
   index: number,
 ): PhaseFigures {
-  const [first] = run.phases.filter((one) => one.index !== null)
-  const from = (phase.startNs - (first?.startNs ?? phase.startNs)) / 1e9
   const seconds = phase.durationMs / 1000
   const sums = run.series.phase(index)
-  const rows = rowsBetween(whole.rows, from, from + seconds)
+  const all = run.series.rows()
+  const rows = rowsOf(run, all, phase)
   const input: FiguresInput = {
     ...whole,
     sums,
@@ -455,8 +467,21 @@ function figuresOf(
     totals: totalsOf(input),
     latency: latenciesOf(input),
     pacing: pacingOf(input),
-    lag: { max: sums.lagMax, maxSeconds: sums.lagMsMax / 1000, slopePerSecond: lagSlope(rows) },
+    lag: lagOf(rows, lagAt(all, startSeconds(run, phase), run.series.lagAtStart)),
+    drain: phase.drain === null ? null : { ...phase.drain },
   }
+}
+
+/** Start of a phase, in seconds from the start of the window. */
+function startSeconds({ phases }: RunRecord, phase: PhaseOfRun): number {
+  const first = phases.find(({ index }) => index !== null)
+  return (phase.startNs - (first?.startNs ?? phase.startNs)) / 1e9
+}
+
+/** The whole seconds of a phase. */
+function rowsOf(run: RunRecord, rows: readonly SeriesRow[], phase: PhaseOfRun): SeriesRow[] {
+  const from = startSeconds(run, phase)
+  return rowsBetween(rows, from, from + phase.durationMs / 1000)
 }
 
 /** Messages without an outcome, of one phase or of all that count. */
@@ -523,10 +548,12 @@ function loadText(load: Load, seconds: number): string {
   const { shape } = load
   const rates =
     shape.kind === 'hold'
-      ? `${shape.rateHz}/s`
-      : `${shape.kind} ${shape.fromHz}/s to ${shape.toHz}/s`
+      ? `${hertz(shape.rateHz)}/s`
+      : `${shape.kind} ${hertz(shape.fromHz)}/s to ${hertz(shape.toHz)}/s`
   return `open, ${rates}, ${length}`
 }
+
+const hertz = (rate: number) => Number(rate.toPrecision(4))
 
 function sendersText(scenario: Scenario): string {
   const { instances, threads, mode, inFlight, batch } = scenario.producers

@@ -12,6 +12,8 @@ interface LaneState {
   lastSentNs: number
   /** Since when something lies behind the position; 0 when nothing does. */
   behindSinceNs: number
+  /** When this was last known: another consumer's news makes it no older than it is. */
+  knownNs: number
   max: number
   maxMs: number
   /** The last second that was sampled. */
@@ -47,7 +49,7 @@ export class LagBook {
       state.endOffset = Math.max(state.endOffset, endOffset)
       state.lastSentNs = lastSentNs
       updateSince(state, atNs)
-      if (t !== null) sample(state, t, atNs)
+      if (t !== null) sample(state, t)
     }
   }
 
@@ -73,9 +75,9 @@ export class LagBook {
   }
 
   /** How long the lane that is furthest behind in time has been so, milliseconds. */
-  ageMs(atNs: number): number {
+  get ageMs(): number {
     let most = 0
-    for (const state of this.#lanes.values()) most = Math.max(most, ageOf(state, atNs))
+    for (const state of this.#lanes.values()) most = Math.max(most, ageOf(state))
     return most
   }
 
@@ -97,6 +99,7 @@ export class LagBook {
         endOffset: 0,
         lastSentNs: 0,
         behindSinceNs: 0,
+        knownNs: 0,
         max: 0,
         maxMs: 0,
         sampledT: Number.NEGATIVE_INFINITY,
@@ -117,15 +120,16 @@ function behind({ position, endOffset }: LaneState): number {
 }
 
 function updateSince(state: LaneState, atNs: number): void {
+  state.knownNs = atNs
   if (behind(state) === 0) state.behindSinceNs = 0
   else if (state.behindSinceNs === 0) state.behindSinceNs = atNs
 }
 
 /** Takes the present lag as that of second `t`; the first look of a second counts for the slope. */
-function sample(state: LaneState, t: number, atNs: number): void {
+function sample(state: LaneState, t: number): void {
   const lag = behind(state)
   state.max = Math.max(state.max, lag)
-  state.maxMs = Math.max(state.maxMs, ageOf(state, atNs))
+  state.maxMs = Math.max(state.maxMs, ageOf(state))
   if (state.sampledT === t) return
   state.sampledT = t
   state.count += 1
@@ -139,12 +143,9 @@ function sample(state: LaneState, t: number, atNs: number): void {
  * Age of what was read last, but no more than the time since the lane fell behind: in a lane that
  * was silent for long, the last message is old although nothing waits for long.
  */
-function ageOf(
-  { position, endOffset, lastSentNs, behindSinceNs }: LaneState,
-  atNs: number,
-): number {
+function ageOf({ position, endOffset, lastSentNs, behindSinceNs, knownNs }: LaneState): number {
   if (endOffset <= position) return 0
-  return Math.max(0, (atNs - Math.max(lastSentNs, behindSinceNs)) / 1e6)
+  return Math.max(0, (knownNs - Math.max(lastSentNs, behindSinceNs)) / 1e6)
 }
 
 function slopeOf({ count, sumT, sumLag, sumTT, sumTLag }: LaneState): number | null {

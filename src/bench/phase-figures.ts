@@ -2,7 +2,7 @@
 import type { LatencyHistogram } from './histogram.ts'
 import type { Load } from './load-program.ts'
 import type { PhaseSums } from './phase-sums.ts'
-import type { Latencies, Latency, Pacing, Rate, SeriesRow, Totals } from './result.ts'
+import type { Latencies, Latency, Pacing, PhaseFigures, Rate, SeriesRow, Totals } from './result.ts'
 
 /** A timer may fire this much before its time; the second before it is whole all the same. */
 const EARLY_SECONDS = 0.01
@@ -128,6 +128,21 @@ export function lagSlope(rows: readonly SeriesRow[]): number | null {
     variance += (t - meanT) ** 2
   }
   return covariance / variance
+}
+
+/** How far consumers were behind in the seconds of a phase, and at its start. */
+export function lagOf(rows: readonly SeriesRow[], atStart: number): PhaseFigures['lag'] {
+  return {
+    max: rows.reduce((most, { lag }) => Math.max(most, lag), atStart),
+    maxSeconds: rows.reduce((most, { lagSeconds }) => Math.max(most, lagSeconds), 0),
+    slopePerSecond: lagSlope(rows),
+  }
+}
+
+/** Messages behind at a moment of the window, in seconds from its start. */
+export function lagAt(rows: readonly SeriesRow[], atSeconds: number, atStart: number): number {
+  const before = rows.findLast(({ t }) => t <= atSeconds + EARLY_SECONDS)
+  return before?.lag ?? atStart
 }
 
 /** Rows of the whole seconds between two moments, in seconds from the start of the window. */

@@ -21,6 +21,8 @@ export interface PhaseRecord {
   endNs: number
   /** Why it counts nowhere; null when it counts. */
   readonly excluded: string | null
+  /** How a phase ended that lasts until everything is read. */
+  drain: { readonly done: boolean; readonly remaining: number } | null
 }
 
 export class PhaseRunner {
@@ -172,7 +174,8 @@ export class PhaseRunner {
     endNs: number,
     excluded: string | null,
   ): PhaseRecord {
-    const record = { name, repetition, index, load, startNs, endNs, excluded }
+    const drain = null
+    const record = { name, repetition, index, load, startNs, endNs, excluded, drain }
     this.phases.push(record)
     return record
   }

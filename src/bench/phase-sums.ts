@@ -16,8 +16,6 @@ export class PhaseSums {
   blocked = 0
   received = 0
   receivedBytes = 0
-  lagMax = 0
-  lagMsMax = 0
   /** By outcome. */
   readonly errors = new Map<number, number>()
   readonly #latency = new Map<LatencyKind, LatencyHistogram>()
@@ -61,8 +59,6 @@ export class PhaseSums {
     this.blocked += other.blocked
     this.received += other.received
     this.receivedBytes += other.receivedBytes
-    this.lagMax = Math.max(this.lagMax, other.lagMax)
-    this.lagMsMax = Math.max(this.lagMsMax, other.lagMsMax)
     for (const [outcome, count] of other.errors) {
       this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + count)
     }

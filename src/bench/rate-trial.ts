@@ -4,7 +4,7 @@
  */
 import type { HostSnapshot } from '../host/snapshot.ts'
 import { type HostUsage, usageBetween } from '../host/usage.ts'
-import { lagSlope, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
+import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
 import type { Scenario } from './scenario-schema.ts'
 import type { Series } from './series.ts'
@@ -142,7 +142,8 @@ export class RateTrials {
   ): Trial {
     const sums = this.#series.phase(index)
     const from = (startNs - (this.#runner.program.startNs ?? startNs)) / 1e9
-    const rows = rowsBetween(this.#series.rows(), from, from + seconds)
+    const all = this.#series.rows()
+    const rows = rowsBetween(all, from, from + seconds)
     const shape = { kind: 'hold', rateHz } as const
     const input = {
       sums,
@@ -157,8 +158,7 @@ export class RateTrials {
     }
     const totals = totalsOf(input)
     const latency = latenciesOf(input)
-    const slope = lagSlope(rows)
-    const lag = { max: sums.lagMax, maxSeconds: sums.lagMsMax / 1000, slopePerSecond: slope }
+    const lag = lagOf(rows, lagAt(all, from, this.#series.lagAtStart))
     const reasons = broken(
       sla.map((expr) => parseThreshold(expr)),
       { totals, latency, lag },
@@ -185,7 +185,7 @@ export class RateTrials {
       meanMs: latency.response?.meanMs ?? null,
       p50Ms: latency.response?.p50Ms ?? null,
       p99Ms: latency.response?.p99Ms ?? null,
-      lagSlopePerSecond: slope,
+      lagSlopePerSecond: lag.slopePerSecond,
       resources: sharesOf(usage, this.#tools.brokers),
     }
   }

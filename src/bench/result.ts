@@ -296,6 +296,15 @@ const figuresSchema = z.object({
     /** Messages a second by which the lag grew, by least squares over the seconds of the phase. */
     slopePerSecond: nullable(number),
   }),
+  /** Of a phase that lasts until everything is read; null for others. */
+  drain: nullable(
+    z.object({
+      /** Everything was read before the time was over. */
+      done: z.boolean(),
+      /** Messages that were not: of the group that is furthest behind. */
+      remaining: number,
+    }),
+  ).default(null),
 })
 
 const predictionSchema = z.object({

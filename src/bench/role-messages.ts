@@ -99,6 +99,8 @@ export interface ConsumerTick {
   readonly kind: 'consumer-tick'
   readonly groupIndex: number
   readonly atNs: number
+  /** It was asked for, in the middle of a second; others come at the end of theirs. */
+  readonly polled: boolean
   readonly receipts: readonly PackedReceipts[]
   readonly totalReceived: number
   readonly lanes: readonly LanePosition[]

@@ -30,7 +30,7 @@ import { loadHistograms } from './histogram.ts'
 import { type Prediction, predict, predictionText } from './prediction.ts'
 import { type Load, LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
-import { PhaseRunner } from './phase-runner.ts'
+import { type PhaseRecord, PhaseRunner } from './phase-runner.ts'
 import { type Plan, planOf } from './plan.ts'
 import type { BenchResult, SeriesRow } from './result.ts'
 import type { ConsumerReport, ProducerReport } from './role-messages.ts'
@@ -144,6 +144,7 @@ export interface PhaseOfRun {
   readonly startedMs: number
   readonly durationMs: number
   readonly excluded: string | null
+  readonly drain: PhaseRecord['drain']
 }
 
 const START_DELAY_MS = 60
@@ -152,7 +153,7 @@ const PROGRESS_MS = 250
 const RECENT_ROWS = 10
 const DRAIN_POLL_MS = 50
 /** How often the ends of queues are asked for, with so many lanes less often. */
-const ENDS_MS = 500
+const ENDS_MS = 200
 const ENDS_LANE_MS = 10
 const STORED_WAIT_MS = 2_000
 /** Topics that are made or removed at once. */
@@ -161,6 +162,7 @@ const INTERRUPTED_DRAIN_MS = 1_000
 /** A stored message is its body and about this much, for the estimate of the disk that is needed. */
 const RECORD_EXTRA_BYTES = 250
 const RATE_ESTIMATE_PER_SECOND = 250_000
+const BYTES_ESTIMATE_PER_SECOND = 500e6
 
 /** Runs it. Rejects with MqError when it could not begin: target unreachable, topic refused … */
 export async function runBench(world: World, options: BenchOptions): Promise<BenchResult> {
@@ -341,6 +343,7 @@ class BenchRun {
       startedMs: wallMsOf(endNs),
       durationMs: drainMs,
       excluded: 'nothing is sent; consumers read to the end',
+      drain: null,
     })
     const growth = await this.#growth(lanes, before, acked)
     const consumerReports = await crew.consumerReports()
@@ -426,7 +429,8 @@ class BenchRun {
         await this.#tryRates(one, runner, series, startNs)
       } else if (one.stage.until === 'drained') {
         const [record] = runner.schedule(startNs, [timed(one)], false)
-        await this.#untilDrained(crew, series, startNs, record?.endNs ?? startNs)
+        const drain = await this.#untilDrained(crew, series, startNs, record?.endNs ?? startNs)
+        if (record !== undefined) record.drain = drain
       } else {
         while (next < stages.length && isTimed(stages[next] ?? one)) next += 1
         const isLast = next === stages.length
@@ -470,15 +474,24 @@ class BenchRun {
   }
 
   /** Resolves when the consumers have everything, or at the end of the time. */
-  async #untilDrained(crew: Crew, series: Series, startNs: number, endNs: number): Promise<void> {
+  async #untilDrained(
+    crew: Crew,
+    series: Series,
+    startNs: number,
+    endNs: number,
+  ): Promise<NonNullable<PhaseRecord['drain']>> {
     const { clock } = this.#world
     const nowNs = () => Number(clock.monotonicNs())
     while (nowNs() < startNs) await sleep(clock, DRAIN_POLL_MS)
     while (nowNs() < endNs && !this.#early.signal.aborted) {
       crew.poll()
       await sleep(clock, DRAIN_POLL_MS)
-      if (series.leastReceived >= series.totalAcked && series.lag === 0) return
+      if (series.leastReceived >= series.totalAcked && series.lag === 0) {
+        return { done: true, remaining: 0 }
+      }
     }
+    const remaining = Math.max(series.lag, series.totalAcked - series.leastReceived)
+    return { done: false, remaining }
   }
 
   /** By lane: the queue offset at which consumers begin. */
@@ -556,7 +569,7 @@ class BenchRun {
     const seconds = (scenario.warmup.min + plannedMs(scenario)) / 1000
     const bytes = meanSizeBytes(scenario) + RECORD_EXTRA_BYTES
     const peakHz = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
-    const perSecond = Math.min(peakHz, RATE_ESTIMATE_PER_SECOND)
+    const perSecond = Math.min(peakHz, RATE_ESTIMATE_PER_SECOND, BYTES_ESTIMATE_PER_SECOND / bytes)
     const local = watch.allLocal
     return {
       busyProcessCount:

@@ -33,11 +33,15 @@ interface GroupBook {
   readonly receivedOf: Map<string, number>
 }
 
+/** From somewhere in a second to where its end is the nearest. */
+const POLL_SHIFT_NS = 0.5e9
+
 /** Rows that may still get ticks; older ones give their histogram (a quarter of a megabyte) back. */
 const OPEN_ROWS = 5
 
 export class Series {
-  lagMax = 0
+  /** Messages behind when the window began. */
+  lagAtStart = 0
   readonly #gridNs: number
   readonly #rows: Row[] = []
   readonly #phases = new Map<number, PhaseSums>()
@@ -81,7 +85,6 @@ export class Series {
   sums(): PhaseSums {
     const all = new PhaseSums()
     for (const sums of this.#phases.values()) all.add(sums)
-    all.lagMax = Math.max(all.lagMax, this.lagMax)
     return all
   }
 
@@ -114,20 +117,19 @@ export class Series {
   onConsumerTick(name: string, tick: ConsumerTick): void {
     const { lags, receivedOf } = this.#group(tick.groupIndex)
     receivedOf.set(name, tick.totalReceived)
-    const row = this.#rowAt(tick.atNs)
+    const row = this.#rowOf(tick)
     lags.onPositions(tick.lanes, tick.atNs, row === null ? null : row.t)
     for (const receipts of tick.receipts) {
       this.phase(receipts.phase).addReceipts(receipts)
       if (row !== null) row.received += receipts.received
     }
-    if (row === null) return
+    // Of the members of a second the last to tell has the last word: then all that is known is of it.
+    if (row === null) {
+      if (!tick.polled) this.lagAtStart = this.lag
+      return
+    }
     row.lag = this.lag
-    row.lagMs = Math.max(...[...this.#groups.values()].map((one) => one.lags.ageMs(tick.atNs)))
-    this.lagMax = Math.max(this.lagMax, row.lag)
-    if (row.phase === null) return
-    const sums = this.phase(row.phase)
-    sums.lagMax = Math.max(sums.lagMax, row.lag)
-    sums.lagMsMax = Math.max(sums.lagMsMax, row.lagMs)
+    row.lagMs = Math.max(...[...this.#groups.values()].map((one) => one.lags.ageMs))
   }
 
   /** What the host did in the second that ends at `atNs`. */
@@ -222,6 +224,12 @@ export class Series {
     measure(row)
     const { latency: _, lagMs, ...figures } = row
     return { ...figures, lagSeconds: lagMs / 1000 }
+  }
+
+  /** A tick that was asked for belongs to the second that is not over yet, and behind the phases to none. */
+  #rowOf({ atNs, polled }: ConsumerTick): Row | null {
+    if (!polled) return this.#rowAt(atNs)
+    return this.#phaseAt(atNs) === null ? null : this.#rowAt(atNs + POLL_SHIFT_NS)
   }
 
   /** The row of the second before a tick; ticks come a little after their second. Null in the warm-up. */

@@ -25,6 +25,9 @@ export interface ValidityInput {
   readonly pacing: PacingSeen | null
   readonly scheduled: number
   readonly unsent: number
+  /** Length of the window, and of the time over which the host and its processes were looked at. */
+  readonly windowMs: number
+  readonly seenMs: number
 }
 
 /** A generator that is this busy, in cores, while the host has room, is what limits the rate. */
@@ -36,6 +39,10 @@ const GENERATOR_CORES_IDLE = 0.5
 const STEAL_WARN = 0.02
 /** Scheduled messages that may stay unsent before the report says so. */
 const OFFERED_UNSENT_MAX = 0.001
+/** The time over which the host was looked at may differ from the window by such a share, and so much. */
+const SEEN_WARN = { share: 0.1, differenceMs: 250 }
+/** Beyond this, what the host did in the window is not known. */
+const SEEN_MAX = { share: 0.5, differenceMs: 1_000 }
 /** Other programs on this host that take more than this share of it disturb the measurement. */
 const OTHER_SHARE_MAX = 0.1
 
@@ -66,6 +73,7 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
         : `${input.acked} messages were acknowledged; a result needs ${limits.minSamples}`,
   })
   checks.push(...stealChecks(input.host, limits.maxSteal))
+  checks.push(resourcesCheck(input))
   checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
   if (input.pacing !== null) checks.push(pacingCheck(input.pacing, limits.maxPacingError))
   if (input.scheduled > 0) checks.push(offeredCheck(input))
@@ -98,6 +106,23 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
     })
   }
   return checks
+}
+
+/** A machine so busy that we were late ourselves has shown another time than the one that counts. */
+function resourcesCheck({ windowMs, seenMs }: ValidityInput): ValidityCheck {
+  const difference = Math.abs(seenMs - windowMs)
+  const isWithin = ({ share, differenceMs }: typeof SEEN_MAX) =>
+    difference <= Math.max(differenceMs, windowMs * share)
+  const isKnown = isWithin(SEEN_MAX)
+  return {
+    check: 'resources-window',
+    value: windowMs > 0 ? difference / windowMs : 0,
+    limit: (isKnown ? SEEN_WARN : SEEN_MAX).share,
+    unit: 'share',
+    ok: isWithin(SEEN_WARN),
+    severity: isKnown ? 'warning' : 'error',
+    text: `CPU, memory, disk and network were looked at for ${(seenMs / 1000).toFixed(2)} s, and the window was ${(windowMs / 1000).toFixed(2)} s: mqctl itself did not get a CPU in time`,
+  }
 }
 
 /** The limit is the scenario's, or a tenth of the interval between two messages when that is more. */

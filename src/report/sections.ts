@@ -81,6 +81,7 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     ])
   const refused = totals.consumerTroubles['PROCESSING_FAILED'] ?? 0
   if (refused > 0) lines.push(['retried', `${grouped(refused)} times a message was read again`])
+  for (const line of drainTexts(result)) lines.push(['drain', line])
   for (const group of result.lag.groups) {
     const isMany = result.phases.filter(({ excluded }) => excluded === null).length > 1
     const of = result.lag.groups.length > 1 ? `${group.name}: ` : ''
@@ -118,6 +119,23 @@ function lagText(group: BenchResult['lag']['groups'][number], isMany: boolean): 
       ? 'never read to the end'
       : `read to the end ${milliseconds(drainMs)} ms after it`
   return `${grouped(atEnd)} messages at the end of the window, at most ${grouped(max)} (${maxSeconds.toFixed(1)} s)${slope}; ${drained}`
+}
+
+/** Of each phase that lasts until everything is read: how fast, and whether it was. */
+function drainTexts({ phases, lag }: BenchResult): string[] {
+  const groups = Math.max(1, lag.groups.length)
+  return phases.flatMap(({ name, repetition, durationMs, figures }) => {
+    if (figures === null || figures.drain === null) return []
+    const { done, remaining } = figures.drain
+    const phase = repetition > 1 ? `${name} #${repetition}` : name
+    const of = groups > 1 ? ` by each of ${groups} groups` : ''
+    const read = `${grouped(figures.totals.received / groups)} messages${of}, ${grouped(figures.totals.rates.received.meanPerSecond / groups)} msg/s`
+    const seconds = `${(durationMs / 1000).toFixed(1)} s`
+    const end = done
+      ? `read to the end in ${seconds}`
+      : `not read to the end in ${seconds}, ${grouped(remaining)} messages were left`
+    return [`phase ${phase}: ${grouped(figures.lag.max)} messages behind; ${end}: ${read}`]
+  })
 }
 
 function windowSeconds(result: BenchResult): number {

@@ -182,6 +182,7 @@ export function aPhase(
       latency: latencies,
       pacing,
       lag: { max: 200, maxSeconds: 0.02, slopePerSecond: 1.5 },
+      drain: null,
       ...figures,
     },
   }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { LatencyHistogram, loadHistograms } from '../../src/bench/histogram.ts'
+import { lagAt, lagOf } from '../../src/bench/phase-figures.ts'
 import type { ConsumerTick, ProducerTick } from '../../src/bench/role-messages.ts'
 import { Series } from '../../src/bench/series.ts'
 
@@ -40,6 +41,7 @@ function aConsumerTick(second: number, changes: Partial<ConsumerTick>): Consumer
     kind: 'consumer-tick',
     groupIndex: 0,
     atNs: START_NS + second * 1e9,
+    polled: false,
     receipts: [],
     totalReceived: 0,
     lanes: [],
@@ -76,8 +78,41 @@ describe('the series', () => {
     series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [[0, 70, 100, 0]] }))
     series.onConsumerTick('consumer-2', aConsumerTick(1, { lanes: [[1, 8, 20, 0]] }))
     series.onConsumerTick('consumer-1', aConsumerTick(2, { lanes: [[0, 100, 100, 0]] }))
-    expect([series.lag, series.lagMax]).toEqual([12, 42])
+    expect(series.lag).toBe(12)
     expect(series.rows().map((row) => row.lag)).toEqual([42, 12])
+    expect(lagOf(series.rows(), 0).max).toBe(42)
+  })
+
+  it('takes a queue to be as far behind as when its consumer told, not as when another tells', () => {
+    const series = new Series(START_NS)
+    const [one, two] = [
+      (lastSentNs: number, end: number) => [0, 10, end, lastSentNs] as const,
+      [1, 5, 5, START_NS] as const,
+    ]
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [one(START_NS + 0.9e9, 11)] }))
+    series.onConsumerTick('consumer-2', aConsumerTick(2, { lanes: [two] }))
+    expect(lagOf(series.rows(), 0).maxSeconds).toBe(0)
+  })
+
+  it('leaves the last second of the window as it was when consumers are asked in the drain', () => {
+    const series = new Series(START_NS, (atNs) => (atNs < START_NS + 2e9 ? 0 : null))
+    const at = (second: number, position: number) => ({
+      ...aConsumerTick(second, { lanes: [[0, position, 100, START_NS] as const] }),
+      polled: !Number.isInteger(second),
+    })
+    for (const tick of [at(1, 60), at(1.05, 70), at(2, 90), at(2.05, 100)]) {
+      series.onConsumerTick('consumer-1', tick)
+    }
+    expect(series.rows().map(({ lag }) => lag)).toEqual([40, 10])
+  })
+
+  it('knows how far consumers were behind when the window began', () => {
+    const series = new Series(START_NS)
+    series.onConsumerTick('consumer-1', aConsumerTick(0, { lanes: [[0, 3, 10, 0]] }))
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [[0, 9, 10, 0]] }))
+    const rows = series.rows()
+    const { lagAtStart } = series
+    expect([lagAt(rows, 0, lagAtStart), lagAt(rows, 1, lagAtStart)]).toEqual([7, 1])
   })
 
   it('follows each queue: lag, its most, and how fast it grows', () => {

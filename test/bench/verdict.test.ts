@@ -159,6 +159,8 @@ describe('validity', () => {
       pacing: null,
       scheduled: 0,
       unsent: 0,
+      windowMs: 10_000,
+      seenMs: 10_020,
       ...changes,
     })
     return checks.filter((check) => !check.ok).map(({ check, severity }) => `${check} ${severity}`)
@@ -166,6 +168,12 @@ describe('validity', () => {
 
   it('finds nothing wrong with a healthy run', () => {
     expect(checked({})).toEqual([])
+  })
+
+  it('is lost when the resources of another time were seen than of the one that counts', () => {
+    expect(checked({ seenMs: 400 })).toEqual(['resources-window error'])
+    expect(checked({ seenMs: 8_500 })).toEqual(['resources-window warning'])
+    expect(checked({ windowMs: 100, seenMs: 300 })).toEqual([])
   })
 
   it('does not believe a schedule that the generator itself could not keep', () => {

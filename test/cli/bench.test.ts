@@ -336,6 +336,10 @@ thresholds:
     expect(drain?.received).toBeGreaterThan(400)
     expect(result.wholeRun.received).toBeGreaterThanOrEqual(1000)
     expect(drain?.durationMs).toBeLessThan(30_000)
+    expect(result.phases.map(({ figures }) => figures?.drain ?? null)).toContainEqual({
+      done: true,
+      remaining: 0,
+    })
     expect(result.integrity.violations).toEqual([])
   })
 

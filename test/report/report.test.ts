@@ -5,7 +5,24 @@ import { jsonReport, parseResult } from '../../src/report/json.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { textReport } from '../../src/report/text.ts'
-import { aHost, aProcess, aResult } from '../bench/a-result.ts'
+import { aHost, aPhase, aProcess, aResult } from '../bench/a-result.ts'
+
+describe('a phase that lasts until everything is read', () => {
+  const text = (drain: { done: boolean; remaining: number }) =>
+    textReport(aResult({ phases: [aPhase({ name: 'drain', durationMs: 1_500 }, { drain })] }))
+
+  it('says how fast it was read', () => {
+    expect(text({ done: true, remaining: 0 })).toMatch(
+      /^drain +phase drain: 200 messages behind; read to the end in 1\.5 s: [\d,]+ messages, 9,999 msg\/s$/m,
+    )
+  })
+
+  it('says what was left when the time was over', () => {
+    expect(text({ done: false, remaining: 12_000 })).toContain(
+      'not read to the end in 1.5 s, 12,000 messages were left',
+    )
+  })
+})
 
 describe('figures', () => {
   it.each([

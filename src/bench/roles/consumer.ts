@@ -60,7 +60,7 @@ class ConsumerRole {
       nodeWorld.clock,
       new RuntimeMonitor(),
       (atNs) => {
-        this.tick(atNs)
+        this.tick(atNs, false)
       },
       () => {
         // Behind the window everything is read to its end, also when the last phase built a backlog.
@@ -94,12 +94,17 @@ class ConsumerRole {
     this.#windowClock.end()
   }
 
-  tick(atNs = this.#windowClock.nowNs()): void {
+  poll(): void {
+    this.tick(this.#windowClock.nowNs(), true)
+  }
+
+  tick(atNs: number, polled: boolean): void {
     const load = this.#load
     tell({
       kind: 'consumer-tick',
       groupIndex: this.#groupIndex,
       atNs,
+      polled,
       receipts: load.takeReceipts(),
       totalReceived: load.totalReceived,
       lanes: load.positions(),
@@ -109,7 +114,7 @@ class ConsumerRole {
 
   finish(): void {
     this.#windowClock.stop()
-    this.tick()
+    this.poll()
     tell({
       kind: 'consumer-report',
       groupIndex: this.#groupIndex,
@@ -142,7 +147,7 @@ takeOrders(async (order) => {
       role?.halt()
       return
     case 'poll':
-      role?.tick()
+      role?.poll()
       return
     case 'finish':
       role?.finish()
