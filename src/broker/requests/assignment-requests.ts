@@ -16,7 +16,7 @@ import {
 } from '../../protocol/bodies/request-mode.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { respond } from '../../protocol/command.ts'
-import { isRetryTopic, remarkOnGroup } from '../../protocol/names.ts'
+import { isRetryTopic } from '../../protocol/names.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
 import { divide, divideForPop, division } from '../pop/division.ts'
 import { Refusal } from '../refusal.ts'
@@ -51,14 +51,7 @@ export const setRequestMode: RequestHandler = async (context, _connection, comma
       `the mode must be PULL or POP, not ${JSON.stringify(wanted.mode.slice(0, 50))}`,
     )
   }
-  const remark = remarkOnGroup(group)
-  if (remark !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, remark)
-  if (context.groups.get(group) === null) {
-    throw new Refusal(
-      ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
-      `subscription group [${group.slice(0, 150)}] does not exist`,
-    )
-  }
+  context.groups.findOrCreate(group)
   await context.requestModes.set({ ...wanted, mode })
   return respond(command, ResponseCode.SUCCESS)
 }

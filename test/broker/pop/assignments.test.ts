@@ -127,11 +127,15 @@ describe('QUERY_ASSIGNMENT and SET_MESSAGE_REQUEST_MODE', () => {
     expect(await ask({ topic: 'T_missing' })).toBeNull()
   })
 
+  it('the mode of a group can be set before its first member comes', async () => {
+    expect(await set({ ...fine, consumerGroup: 'Early' })).toBe(ResponseCode.SUCCESS)
+    expect(shared.broker.context.requestModes.get('T1', 'Early')?.mode).toBe('POP')
+  })
+
   it.each([
     [{ ...fine, mode: 'PUSH' }, ResponseCode.INVALID_PARAMETER],
     [{ ...fine, topic: 'Unknown' }, ResponseCode.TOPIC_NOT_EXIST],
     [{ ...fine, topic: '%RETRY%G' }, ResponseCode.NO_PERMISSION],
-    [{ ...fine, consumerGroup: 'H' }, ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST],
     [{ ...fine, consumerGroup: 'a b' }, ResponseCode.INVALID_PARAMETER],
   ])('%j is refused with code %i', async (body, code) => {
     expect(await set(body)).toBe(code)
