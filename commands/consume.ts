@@ -15,7 +15,7 @@ import {
   parseShare,
 } from '../src/cli/message-handling.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
-import { parsePosition, parseSpan, type Span } from '../src/cli/position.ts'
+import { parseSpan, type Span } from '../src/cli/position.ts'
 import { type MissingMessages, readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
 import { SeenMessages } from '../src/cli/seen-messages.ts'
@@ -373,9 +373,6 @@ function spanOf(
   exitAtEnd: boolean,
   nowMs: number,
 ): Span {
-  const begin: Span =
-    from === undefined
-      ? { from: { kind: exitAtEnd || to !== undefined ? 'start' : 'end' }, to: null }
-      : parseSpan(from, nowMs)
-  return to === undefined ? begin : { from: begin.from, to: parsePosition(to, nowMs) }
+  const usual = exitAtEnd || to !== undefined ? 'start' : 'end'
+  return parseSpan(from ?? usual, nowMs, to)
 }

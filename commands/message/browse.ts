@@ -5,7 +5,7 @@ import { argument, wholeFlag } from '../../src/cli/flags.ts'
 import { messagePage } from '../../src/cli/message-page.ts'
 import { messageJson, type MessageJson } from '../../src/cli/message-json.ts'
 import { messageList } from '../../src/cli/message-view.ts'
-import { parsePosition, parseSpan } from '../../src/cli/position.ts'
+import { parseSpan } from '../../src/cli/position.ts'
 
 export interface MessageBrowseResult {
   readonly topic: string
@@ -55,12 +55,11 @@ export default class MessageBrowse extends BrokerCommand<MessageBrowseResult> {
     const { args, flags } = await this.parse(MessageBrowse)
     const { topic } = args
     const nowMs = this.world.clock.wallMs()
-    const span = parseSpan(flags.from, nowMs)
-    const to = flags.to === undefined ? span.to : parsePosition(flags.to, nowMs)
+    const span = parseSpan(flags.from, nowMs, flags.to)
     const sql = flags.sql === undefined ? null : checkedSql(flags.sql)
     const page = await this.connect(flags, (admin) =>
       messagePage(admin, topic, {
-        span: { from: span.from, to },
+        span,
         tags: flags.filter,
         sql,
         after: flags.after ?? null,

@@ -32,9 +32,24 @@ export function parsePosition(text: string, nowMs: number): Position {
   throw notAPosition(text)
 }
 
-/** A position (then the span is open) or a span; throws VALUE_INVALID. */
-export function parseSpan(text: string, nowMs: number): Span {
-  const trimmed = text.trim()
+/**
+ * A position (then the span is open) or a span; the position `to`, when there is one, replaces its
+ * end. Throws VALUE_INVALID, also for a span that ends before it begins.
+ */
+export function parseSpan(text: string, nowMs: number, to?: string): Span {
+  const found = trySpan(text.trim(), nowMs)
+  if (found === null) throw notAPosition(text)
+  const span = to === undefined ? found : { from: found.from, to: parsePosition(to, nowMs) }
+  if (isBackwards(span)) {
+    throw new MqError('VALUE_INVALID', {
+      what: `${JSON.stringify(to === undefined ? text : `${text} to ${to}`)} ends before it begins`,
+      hint: 'a span goes from the first up to before the second; mqctl help time has more',
+    })
+  }
+  return span
+}
+
+function trySpan(trimmed: string, nowMs: number): Span | null {
   const single = tryPosition(trimmed, nowMs)
   if (single !== null) return { from: single, to: null }
   // Times contain colons themselves: take the first colon that leaves sense on both sides.
@@ -48,7 +63,18 @@ export function parseSpan(text: string, nowMs: number): Span {
     const to = (timed ? tryPosition(`@${right}`, nowMs) : null) ?? tryPosition(right, nowMs) ?? null
     if (to !== null) return { from, to }
   }
-  throw notAPosition(text)
+  return null
+}
+
+/** Whether nothing can be in it, whatever the queues hold. What cannot be told is let pass. */
+function isBackwards({ from, to }: Span): boolean {
+  if (to === null) return false
+  if (from.kind === 'end') return to.kind === 'start' || to.kind === 'beforeEnd'
+  if (from.kind !== to.kind) return false
+  if (from.kind === 'time') return to.kind === 'time' && to.ms < from.ms
+  if (from.kind === 'offset') return to.kind === 'offset' && to.offset < from.offset
+  if (from.kind === 'afterStart') return to.kind === 'afterStart' && to.count < from.count
+  return from.kind === 'beforeEnd' && to.kind === 'beforeEnd' && to.count > from.count
 }
 
 /** The text that `parsePosition` reads back; times in milliseconds. */

@@ -3,6 +3,7 @@ import { MqError } from '../base/errors.ts'
 import { ResponseCode, requestCodeName, responseCodeName } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
 import { LenientJsonError } from '../protocol/lenient-json.ts'
+import { unknownGroup, unknownTopic } from './names.ts'
 
 export interface AskedFor {
   readonly topic?: string
@@ -20,7 +21,7 @@ export function expectSuccess(
   throw refusalOf(address, requestCode, response, asked)
 }
 
-/** TOPIC_NOT_FOUND, GROUP_NOT_FOUND or REFUSED; `details.responseCode` is the code on the wire. */
+/** TOPIC_NOT_FOUND, GROUP_NOT_FOUND, NAME_ILLEGAL or REFUSED; `details.responseCode` is the code on the wire. */
 export function refusalOf(
   address: string,
   requestCode: number,
@@ -36,10 +37,14 @@ export function refusalOf(
     hint: hints.get(response.code) ?? 'the log of that process may say more (mqctl logs)',
   }
   if (response.code === ResponseCode.TOPIC_NOT_EXIST && asked.topic !== undefined) {
-    return new MqError('TOPIC_NOT_FOUND', { ...details, topic: asked.topic })
+    return unknownTopic(asked.topic, details)
   }
   if (response.code === ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST && asked.group !== undefined) {
-    return new MqError('GROUP_NOT_FOUND', { ...details, group: asked.group })
+    return unknownGroup(asked.group, details)
+  }
+  if (response.code === ResponseCode.INVALID_PARAMETER && asked.group !== undefined) {
+    const why = unknownGroup(asked.group)
+    if (why.code === 'NAME_ILLEGAL') return why
   }
   return new MqError('REFUSED', details)
 }

@@ -32,7 +32,7 @@ import {
   inParallel,
   valuesOf,
 } from './cluster-view.ts'
-import { checkGroup } from './outgoing-message.ts'
+import { checkGroup, unknownGroup } from './names.ts'
 import type { QueueAccess } from './queue-access.ts'
 import { type TopicAdmin, mastersOf } from './topic-admin.ts'
 
@@ -128,7 +128,7 @@ export class GroupAdmin {
     const found = rows.flatMap(({ broker, address, config }) =>
       config === undefined ? [] : [{ broker, address, config }],
     )
-    if (found.length === 0) throw new MqError('GROUP_NOT_FOUND', { group })
+    if (found.length === 0) throw unknownGroup(group)
     return found
   }
 
@@ -223,7 +223,7 @@ export class GroupAdmin {
     })
     const [first] = valuesOf(outcomes)
     if (first !== undefined) return first
-    throw new MqError('GROUP_NOT_FOUND', { group })
+    throw unknownGroup(group)
   }
 
   /** The progress that each member reports of itself for a topic, by client id. */
@@ -255,7 +255,7 @@ export class GroupAdmin {
     })
     const rows = valuesOf(outcomes).flat()
     if (rows.length === 0 && !(await this.names(true)).includes(group)) {
-      throw new MqError('GROUP_NOT_FOUND', { group })
+      throw unknownGroup(group)
     }
     return rows.sort((a, b) => compareText(queueText(a.queue), queueText(b.queue)))
   }

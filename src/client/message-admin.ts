@@ -13,6 +13,7 @@ import { decodeAnswer, responseCodeOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 import { type BrokerAddress, type ClusterView, askEach, valuesOf } from './cluster-view.ts'
 import { TOOLS_GROUP } from './group-admin.ts'
+import { checkGroup, unknownGroup } from './names.ts'
 import type { QueueAccess } from './queue-access.ts'
 import { type ReceivedMessage, receivedMessages } from './received-message.ts'
 import { type TopicAdmin, mastersOf } from './topic-admin.ts'
@@ -167,13 +168,14 @@ export class MessageAdmin {
   }
 
   async #masterFor(group: string): Promise<BrokerAddress> {
+    checkGroup(group)
     try {
       const [master] = mastersOf(await this.#topics.route(retryTopicOf(group)))
       if (master !== undefined) return master
     } catch (error) {
       if (!(error instanceof MqError && error.code === 'TOPIC_NOT_FOUND')) throw error
     }
-    throw new MqError('GROUP_NOT_FOUND', { group })
+    throw unknownGroup(group)
   }
 
   /** A unique id has the same shape as an offset id: most name a place that is none. */

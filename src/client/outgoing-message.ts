@@ -1,7 +1,6 @@
 /** A message as a producer sends it, and its wire form. */
 import { MqError } from '../base/errors.ts'
 import { type MessageQueue } from '../protocol/bodies/message-queue.ts'
-import { faultOfGroup, faultOfTopic, isClosedToSend } from '../protocol/names.ts'
 import {
   PROPERTIES_BYTES_MAX,
   type Properties,
@@ -10,6 +9,7 @@ import {
   noProperties,
 } from '../protocol/properties.ts'
 import type { BodyCompressor } from './body-compressor.ts'
+import { checkTopic } from './names.ts'
 
 export interface OutgoingMessage {
   readonly topic: string
@@ -110,23 +110,6 @@ export function prepareMessage(
     maxReconsumeTimes: message.maxReconsumeTimes ?? null,
     properties,
   }
-}
-
-/** Throws NAME_ILLEGAL for a topic that no client may send to. */
-export function checkTopic(topic: string): void {
-  let why = faultOfTopic(topic)
-  if (why === null && isClosedToSend(topic)) why = 'it belongs to the system'
-  if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'topic', name: quoted(topic), why })
-}
-
-/** Throws NAME_ILLEGAL. */
-export function checkGroup(group: string): void {
-  const why = faultOfGroup(group)
-  if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'group', name: quoted(group), why })
-}
-
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name)
 }
 
 function propertiesOf(message: OutgoingMessage, messageId: string): Properties {

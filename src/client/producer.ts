@@ -25,13 +25,12 @@ import { type BodyCompressor, zlibCompressor } from './body-compressor.ts'
 import { BrokerHealth } from './broker-health.ts'
 import { makeUniqueIds } from './client-id.ts'
 import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
+import { checkGroup, checkTopic } from './names.ts'
 import {
   BODY_BYTES_MAX,
   type Compression,
   type OutgoingMessage,
   type PreparedMessage,
-  checkGroup,
-  checkTopic,
   illegal,
   keysText,
   prepareMessage,

@@ -2,7 +2,6 @@
  * Moves how far a group is: plan first, carry out, then look whether it is so. By position or time, or to
  * where another group is.
  */
-import { MqError } from '../base/errors.ts'
 import { subscriptionGroupConfig } from '../protocol/bodies/subscription-group-config.ts'
 import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { retryTopicOf } from '../protocol/names.ts'
@@ -10,7 +9,7 @@ import { responseCodeOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 import { inParallel } from './cluster-view.ts'
 import type { GroupAdmin } from './group-admin.ts'
-import { checkGroup } from './outgoing-message.ts'
+import { checkGroup, unknownGroup } from './names.ts'
 import type { QueueAccess } from './queue-access.ts'
 import { type QueuePosition, locate } from './queue-position.ts'
 import type { TopicAdmin } from './topic-admin.ts'
@@ -44,7 +43,7 @@ export class ProgressAdmin {
   /** What a reset would do; changes nothing. Throws TOPIC_NOT_FOUND, GROUP_NOT_FOUND. */
   async planReset(group: string, topic: string, target: QueuePosition): Promise<ProgressStep[]> {
     const known = await this.#groups.names(true)
-    if (!known.includes(group)) throw new MqError('GROUP_NOT_FOUND', { group })
+    if (!known.includes(group)) throw unknownGroup(group)
     const route = await this.#topics.route(topic)
     return inParallel(route.subscribeQueues, WIDTH, async (queue) => {
       const [from, where] = await Promise.all([

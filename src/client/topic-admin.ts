@@ -25,7 +25,7 @@ import {
   askEach,
   valuesOf,
 } from './cluster-view.ts'
-import { checkTopic } from './outgoing-message.ts'
+import { checkTopic } from './names.ts'
 import type { TopicRoute } from './routes.ts'
 
 /** What a topic is for: its declared message type, or what its name says. */

@@ -74,6 +74,15 @@ describe('topic', () => {
     expect([outcome.exitCode, outcome.document.error.code]).toEqual([exitCode, 'NAME_ILLEGAL'])
   })
 
+  it.each([
+    ['topic', 'get', 'a/b'],
+    ['group', 'lag', 'a b'],
+    ['group', 'reset', 'a b', '--topic', 'safe', '--to', 'start'],
+  ])('%s %s says of a name that cannot exist that it is none', async (...args) => {
+    const outcome = await home.json(args)
+    expect([outcome.exitCode, outcome.document.error.code]).toEqual([2, 'NAME_ILLEGAL'])
+  })
+
   it('is not altered by nothing', async () => {
     const { document, exitCode } = await home.json(['topic', 'alter', 'safe'])
     expect([exitCode, document.error.code]).toEqual([2, 'USAGE'])

@@ -92,4 +92,25 @@ describe('spans', () => {
   it.each(['', ':middle', 'a:b', '1:2:3'])('%j is refused', (text) => {
     expect(() => parseSpan(text, nowMs)).toThrow(/is not a position/)
   })
+
+  it.each([
+    ['5:3', undefined],
+    ['@-1h:-2h', undefined],
+    ['-3:-10', undefined],
+    ['end:start', undefined],
+    ['9', '8'],
+  ])('%s to %s is refused: it ends before it begins', (text, to) => {
+    expect(() => parseSpan(text, nowMs, to)).toThrow(/ends before it begins/)
+  })
+
+  it.each(['5:5', '5:+1', '-3:end', '+3:-3', 'start:start'])(
+    '%s may hold something, or is empty, and is let pass',
+    (text) => {
+      expect(parseSpan(text, nowMs).to).not.toBeNull()
+    },
+  )
+
+  it('ends where it is told apart from the text', () => {
+    expect(parseSpan('5:7', nowMs, 'end').to).toEqual({ kind: 'end' })
+  })
 })
