@@ -1,6 +1,6 @@
 /**
- * Clients that are not Java on a broker: the official Go client, and the C++ client of the 4.x line
- * through its Python binding. Each is fetched by its language's own tool and skipped, with the reason
+ * Clients that are not Java on a broker: the official Go client, the C++ client of the 4.x line
+ * through its Python binding, and Alibaba Cloud's for Node.js. Each is fetched by its language's own tool and skipped, with the reason
  * printed, where tool or registry is not reachable.
  */
 import { execFile } from 'node:child_process'
@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Admin } from '../../src/client/admin.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
 import { apacheClassPath, type Cluster, peerCache, skipBecause } from './peers.ts'
 import { startTarget, targetKind } from './target.ts'
 
@@ -28,7 +30,7 @@ async function buildGo(): Promise<Outcome> {
   const binary = join(folder, 'peer')
   try {
     fs.mkdirSync(folder, { recursive: true })
-    for (const name of ['main.go', 'features.go', 'go.mod'])
+    for (const name of ['main.go', 'features.go', 'more.go', 'go.mod'])
       fs.copyFileSync(join(here, 'go', name), join(folder, name))
     await run('go', ['mod', 'tidy'], { cwd: folder, timeout: 120_000 })
     await run('go', ['build', '-o', binary, '.'], { cwd: folder, timeout: 240_000 })
@@ -57,6 +59,24 @@ async function installPython(): Promise<Outcome> {
   }
 }
 
+/** The client in a folder of its own, with the program beside it; the answer is the program. */
+async function installNode(): Promise<Outcome> {
+  const folder = join(peerCache, 'node')
+  const program = join(folder, 'peer.mjs')
+  try {
+    fs.mkdirSync(folder, { recursive: true })
+    fs.copyFileSync(join(here, 'node', 'peer.mjs'), program)
+    if (!fs.existsSync(join(folder, 'node_modules', 'ali-ons', 'package.json'))) {
+      fs.writeFileSync(join(folder, 'package.json'), '{"private": true}\n')
+      const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
+      await run('npm', ['install', 'ali-ons@3.12.0', ...flags], { cwd: folder, timeout: 120_000 })
+    }
+    return { path: program, missing: null }
+  } catch (error) {
+    return { missing: reasonOf(error) }
+  }
+}
+
 interface Line {
   readonly kind: string
   readonly how?: string
@@ -66,6 +86,8 @@ interface Line {
   readonly messageId?: string
   readonly tags?: string
   readonly keys?: string
+  readonly bytes?: number
+  readonly times?: number
   readonly property?: string
   readonly queueId?: number
   readonly queueOffset?: number
@@ -93,19 +115,35 @@ function range(count: number, name: string): string[] {
   return Array.from({ length: count }, (_, i) => `${name} ${i}`)
 }
 
-const [peers, go, python] = await Promise.all([apacheClassPath(), buildGo(), installPython()])
+const [peers, go, python, node] = await Promise.all([
+  apacheClassPath(),
+  buildGo(),
+  installPython(),
+  installNode(),
+])
 // Our broker needs no Java; Apache's, to prove these tests, does.
 const noTarget = targetKind === 'apache' ? peers.missing : null
 
 describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`, () => {
   let cluster: Cluster
+  /** It waits ten seconds for what comes again: beside the others. */
+  let ofNode: Promise<Line[]>
 
   beforeAll(async () => {
     const settings = { transactionCheckInterval: '1000', transactionTimeOut: '1000' }
     cluster = await startTarget(peers, {
-      settings: { ...settings, enablePropertyFilter: 'true' },
+      settings: { ...settings, enablePropertyFilter: 'true', traceTopicEnable: 'true' },
     })
+    ofNode = node.missing === null ? linesOfNode(node.path) : Promise.resolve([])
+    ofNode.catch(() => undefined)
   })
+
+  async function linesOfNode(program: string): Promise<Line[]> {
+    const admin = Admin.open(nodeWorld, { nameServers: cluster.namesrv })
+    await admin.topics.create({ topic: 'NodeTopic', readQueues: 4, writeQueues: 4 })
+    admin.close()
+    return linesOf(process.execPath, [program, cluster.namesrv, 'NodeTopic'])
+  }
 
   afterAll(async () => {
     await cluster.stop()
@@ -184,6 +222,33 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
     },
   )
 
+  it.skipIf(skipBecause('official Go client', go.missing))(
+    'and to the official Go client: dead letters, request and reply, traces, long bodies',
+    async () => {
+      if (go.missing !== null) return
+      const lines = await linesOf(go.path, ['more', cluster.namesrv, cluster.brokerAddress])
+      expect(lines.at(-1)?.kind).toBe('done')
+      const of = (kind: string) => lines.filter((line) => line.kind === kind)
+      const tried = of('tried').filter(({ body }) => body === 'poison')
+      expect(tried.map(({ times }) => times)).toEqual([0, 1, 2])
+      expect(of('dead').map(({ body, property }) => [body, property])).toEqual([
+        ['poison', 'GoPoison'],
+      ])
+      // The first has lost its body on the way out of that client; it arrives as it was sent.
+      expect(of('answered').map(({ body }) => body)).toEqual(['', 'answer to two'])
+      expect(of('replied').map(({ status }) => status)).toEqual([0, 0])
+      expect(of('unanswered')).toHaveLength(1)
+      const admin = Admin.open(nodeWorld, { nameServers: cluster.namesrv })
+      const [sent] = of('traced')
+      const told = async () => {
+        const story = await admin.traces.story(sent?.messageId ?? '').catch(() => null)
+        return story?.events.map(({ kind }) => kind).sort()
+      }
+      await expect.poll(told, { timeout: 30_000 }).toEqual(['sent', 'stored', 'tried'])
+      admin.close()
+    },
+  )
+
   it.skipIf(skipBecause('C++ client with its Python binding', python.missing))(
     'serves the C++ client through its Python binding: sends, push with tags, pull',
     async () => {
@@ -205,6 +270,42 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
       }
       const pushed = lines.filter((line) => line.how === 'push')
       expect(bodiesOf(pushed)).toEqual(range(20, 'sync').sort())
+
+      const got = lines.filter((line) => line.kind === 'got')
+      for (const key of ['0', '1', '2']) {
+        const ofKey = got.filter(({ body }) => body?.startsWith(`${key} `))
+        expect(ofKey.map(({ body }) => body)).toEqual(range(6, key))
+        expect(new Set(ofKey.map(({ queueId }) => queueId)).size).toBe(1)
+      }
+      expect(got.filter(({ body }) => body === 'long')).toHaveLength(1)
+      const [waited] = got.filter(({ body }) => body === 'waiting')
+      expect(waited?.afterMs).toBeGreaterThanOrEqual(1_000)
+    },
+  )
+
+  it.skipIf(skipBecause('Node.js client', node.missing))(
+    'serves the Node.js client: order keys, long bodies, tags, SQL, broadcast, retry',
+    async () => {
+      if (node.missing !== null) return
+      const lines = await ofNode
+      expect(lines.at(-1)?.kind).toBe('done')
+      const sent = lines.filter((line) => line.kind === 'sent')
+      expect(new Set(sent.map(({ how }) => how))).toEqual(new Set(['SEND_OK']))
+      const got = lines.filter((line) => line.kind === 'got')
+      const gotBy = (who: string) => got.filter((line) => line.who === who)
+      const numbers = (...which: number[]) => which.map((i) => `number ${i}`).sort()
+      const long = 'long '.repeat(4)
+      expect(bodiesOf(gotBy('Tag'))).toEqual(numbers(0, 2, 4, 6, 8, 10))
+      expect(bodiesOf(gotBy('Sql'))).toEqual(numbers(9, 10, 11))
+      expect(bodiesOf(gotBy('All'))).toEqual(bodiesOf(sent))
+      const together = gotBy('All').filter(({ keys }) => /^k[0369] /.test(keys ?? ''))
+      expect(together.map(({ body }) => body)).toEqual(numbers(0, 3, 6, 9))
+      expect(new Set(together.map(({ queueId }) => queueId)).size).toBe(1)
+      expect(gotBy('All').find(({ body }) => body === long)?.bytes).toBe(25_000)
+      const first = gotBy('Again').filter(({ times }) => times === 0)
+      const again = gotBy('Again').filter(({ times }) => times === 1)
+      expect(bodiesOf(first)).toEqual([long, ...numbers(1, 3, 7, 9, 11)].sort())
+      expect(bodiesOf(again)).toEqual(numbers(1, 3))
     },
   )
 })

@@ -2,7 +2,9 @@
  * SEND_REPLY_MESSAGE: the answer to a request that travelled as a message. It is pushed to the
  * client that asked (PUSH_REPLY_MESSAGE_TO_CLIENT), over the connection of its heart-beats, and then
  * stored in the cluster's reply topic. Whoever answered hears whether the push arrived: when it did
- * not, the message is stored all the same, and the code is SYSTEM_ERROR.
+ * not, the message is stored all the same, and the code is SYSTEM_ERROR. A reply without a body says
+ * that there is nothing to say, or comes from the official Go client, whose CreateReplyMessage loses the
+ * body: it is pushed, and not stored, since no record is without a body.
  * Source: apache/rocketmq broker/…/processor/ReplyMessageProcessor.java.
  */
 import { messageOf } from '../../base/errors.ts'
@@ -41,9 +43,10 @@ export const sendReply: RequestHandler = async (context, connection, command) =>
   const fault = await push(context, connection, header, body)
   const queueId =
     header.queueId >= 0 ? header.queueId : context.world.random.below(topic.writeQueueNums)
-  const stored = settings.storeReplyMessageEnable
-    ? await store(context, connection, header, body, topic, queueId)
-    : null
+  const stored =
+    settings.storeReplyMessageEnable && body.length > 0
+      ? await store(context, connection, header, body, topic, queueId)
+      : null
   const ext = { MSG_REGION: settings.regionId, TRACE_ON: settings.traceOn }
   // The client needs these three with every success, also when nothing was stored.
   const place = { msgId: '0', queueId, queueOffset: 0, ...stored }
@@ -88,10 +91,10 @@ function checkedTopic(context: BrokerContext, header: SendHeader, body: Buffer):
     )
   }
   const { messageBytesMax } = store.settings
-  if (body.length === 0 || body.length > messageBytesMax) {
+  if (body.length > messageBytesMax) {
     throw new Refusal(
       ResponseCode.MESSAGE_ILLEGAL,
-      `the body has ${body.length} bytes, 1 to ${messageBytesMax} are allowed`,
+      `the body has ${body.length} bytes, ${messageBytesMax} are allowed`,
     )
   }
   if (Buffer.byteLength(header.properties) > PROPERTIES_BYTES_MAX) {

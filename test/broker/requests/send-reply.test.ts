@@ -117,10 +117,22 @@ describe('a reply', () => {
     expect(await stored(requester)).toEqual([])
   })
 
+  it('without a body is pushed, and not stored: no record is without one', async () => {
+    const { connect } = await aBroker()
+    const requester = connect()
+    await asks(requester)
+    const answer = await reply(requester, to('asker@1'), {}, '')
+    expect([answer.code, answer.ext['msgId']]).toEqual([ResponseCode.SUCCESS, '0'])
+    const pushed = requester.asked.filter(
+      (command) => command.code === RequestCode.PUSH_REPLY_MESSAGE_TO_CLIENT,
+    )
+    expect(pushed.map(({ body }) => body?.length ?? 0)).toEqual([0])
+    expect(await stored(requester)).toEqual([])
+  })
+
   it.each([
     ['another topic', { topic: 'orders' }, 'x', ResponseCode.TOPIC_NOT_EXIST],
     ['a queue that is not there', { queueId: 9 }, 'x', ResponseCode.INVALID_PARAMETER],
-    ['no body', {}, '', ResponseCode.MESSAGE_ILLEGAL],
   ])('with %s is refused and reaches nobody', async (_what, change, body, code) => {
     const { connect } = await aBroker()
     const requester = connect()

@@ -66,6 +66,10 @@ func message(topic, body, tag string) *primitive.Message {
 }
 
 func main() {
+	if os.Args[1] == "more" {
+		more(os.Args[2], os.Args[3])
+		return
+	}
 	if os.Args[1] == "features" {
 		features(os.Args[2], os.Args[3])
 		return

@@ -46,6 +46,36 @@ def received(how, one):
     )
 
 
+def features(namesrv, producer, topic):
+    """Messages in the order of their keys, one that waits a second, one that the client compresses."""
+    long = 'long ' * 4000
+    arrived = threading.Semaphore(0)
+
+    def on_message(one):
+        body = text(one.body)
+        late = int(time.time() * 1000) - one.born_timestamp
+        show('got', body='long' if body == long else body, queueId=one.queue_id, afterMs=late)
+        arrived.release()
+
+    for i in range(6):
+        for key in range(3):
+            producer.send_orderly(message(topic + 'More', '%d %d' % (key, i), 'O'), key)
+    waiting = message(topic + 'More', 'waiting', 'O')
+    waiting.set_delay_time_level(1)
+    for one in (waiting, message(topic + 'More', long, 'O')):
+        producer.send_sync(one)
+    push = PushConsumer('PyOrderly', orderly=True)
+    push.set_namesrv_addr(namesrv)
+    push.set_instance_name('py-orderly')
+    push.subscribe(topic + 'More', on_message, '*')
+    push.start()
+    deadline = time.monotonic() + 60
+    for _ in range(6 * 3 + 2):
+        if not arrived.acquire(timeout=max(0.1, deadline - time.monotonic())):
+            break
+    push.shutdown()
+
+
 def main(namesrv, topic):
     producer = Producer('PyProducer')
     producer.set_namesrv_addr(namesrv)
@@ -72,6 +102,7 @@ def main(namesrv, topic):
         if not arrived.acquire(timeout=max(0.1, deadline - time.monotonic())):
             break
     push.shutdown()
+    features(namesrv, producer, topic)
 
     pull = PullConsumer('PyPull')
     pull.set_namesrv_addr(namesrv)
