@@ -3,7 +3,8 @@
  * of tests on Maven Central has them, on our name server and three of our brokers. Only the class that
  * would start Apache's brokers in the tests' JVM is ours (`apache-tests/IntegrationTestBase.java`); the
  * tests are not changed. Left out beside what is not served: LagCalculationIT and OffsetNotFoundIT, which
- * look into the broker's own objects; two classes for broadcast that Apache has switched off.
+ * look into the broker's own objects; PopPriorityIT, which changes the settings of a broker in its own JVM (what
+ * needs no change passes); two classes for broadcast and PopSubCheckIT, which Apache has switched off.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -44,6 +45,9 @@ const usualLanes: readonly (readonly string[])[] = [
     'client.producer.exception.msg.MessageExceptionIT',
     'client.producer.exception.msg.MessageUserPropIT',
     'client.producer.exception.producer.ProducerGroupAndInstanceNameValidityIT',
+    'client.consumer.pop.NotificationIT',
+    'client.consumer.pop.PopMessageAndForwardingIT',
+    'recall.RecallWithTraceIT',
   ],
   [
     'client.producer.batch.BatchSendIT',
@@ -90,8 +94,10 @@ const usualLanes: readonly (readonly string[])[] = [
 
 /** They pass, and take too long for every run: `MQCTL_APACHE_TESTS=slow`. */
 const slowLanes: readonly (readonly string[])[] = [
-  ['delay.NormalMsgDelayIT'],
-  ['client.consumer.filter.SqlFilterIT'],
+  ['delay.NormalMsgDelayIT', 'client.consumer.pop.PopOrderlyIT'],
+  ['client.consumer.filter.SqlFilterIT', 'client.consumer.pop.BatchAckIT'],
+  ['recall.SendAndRecallDelayMessageIT', 'client.consumer.pop.PopBigMessageIT'],
+  ['retry.PopConsumerRetryIT', 'offset.OffsetResetForPopIT'],
 ]
 
 /** `slow`, or names of classes under org.apache.rocketmq.test, separated by commas. */
@@ -103,10 +109,15 @@ const lanes =
       ? slowLanes
       : [wanted.split(',').filter((name) => name !== '')]
 
-/** Tests of these classes that ask for what this broker refuses: topics of batch queues, static topics. */
+/**
+ * Tests of these classes that ask for what this broker refuses (topics of batch queues, static topics), or
+ * that look into the table of orders in the broker's own memory (OffsetResetForPopIT).
+ */
 const notServed = [
   'BatchSendIT.testBatchSend_SysInnerBatch',
   'CreateAndUpdateTopicIT.testStaticTopicNotAffected',
+  'OffsetResetForPopIT.testResetOffsetThenAckOldForPopOrderly',
+  'OffsetResetForPopIT.testRestOffsetToSkipMsgForPopOrderly',
 ]
 
 interface Outcome {

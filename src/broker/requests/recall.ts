@@ -5,12 +5,13 @@
  */
 import { Perm } from '../../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
-import { respond } from '../../protocol/command.ts'
+import { type Command, respond } from '../../protocol/command.ts'
 import { PropertyName } from '../../protocol/properties.ts'
 import { decodeRecallHandle } from '../../protocol/recall-handle.ts'
+import type { Connection } from '../../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
 import { CONFIRMATIONS_MAX } from '../confirmations.ts'
-import type { RequestHandler } from '../context.ts'
+import type { BrokerContext, RequestHandler } from '../context.ts'
 import { hideUntilDue } from '../delay/hiding.ts'
 import { Refusal } from '../refusal.ts'
 import { keyOf } from '../timer/timed-message.ts'
@@ -20,7 +21,24 @@ import { textField, topicField } from './fields.ts'
 const RECALL_TAG = '_RECALL_TAG_'
 const BODY = Buffer.from('0')
 
+/** All answers name the broker's region: without it a client does not trace that it recalled. */
 export const recall: RequestHandler = async (context, connection, command) => {
+  const region = { MSG_REGION: context.settings.regionId }
+  try {
+    const msgId = await takeBack(context, connection, command)
+    return respond(command, ResponseCode.SUCCESS, null, { ...region, msgId })
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    return respond(command, error.code, error.message, region)
+  }
+}
+
+/** Resolves with the unique key of the message. Rejects with a Refusal. */
+async function takeBack(
+  context: BrokerContext,
+  connection: Connection,
+  command: Command,
+): Promise<string> {
   const { settings, store, topics, world, confirmations, stats } = context
   if (!settings.recallMessageEnable) {
     throw new Refusal(ResponseCode.NO_PERMISSION, 'recall failed, operation is forbidden')
@@ -69,7 +87,7 @@ export const recall: RequestHandler = async (context, connection, command) => {
   }
   const fault = await confirmations.wait(store.lastAppend.end)
   if (fault !== null) throw new Refusal(ResponseCode.SYSTEM_ERROR, `recall failed, ${fault}`)
-  return respond(command, ResponseCode.SUCCESS, null, { msgId: handle.uniqueKey })
+  return handle.uniqueKey
 }
 
 function invalid(why: string): Refusal {

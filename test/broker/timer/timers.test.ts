@@ -292,6 +292,12 @@ describe('a message that waits for its time', () => {
     ])
   })
 
+  test('is recalled, or not, by an answer that names the region: clients trace it then', async () => {
+    const { client, handle } = await aWaiting({ regionId: 'East' })
+    const answers = [await recall(client, 'T1', 'nonsense'), await recall(client, 'T1', handle)]
+    expect(answers.map(({ ext }) => ext['MSG_REGION'])).toEqual(['East', 'East'])
+  })
+
   test('cannot be recalled where that is switched off', async () => {
     const { client, handle } = await aWaiting({ recallMessageEnable: false })
     expect((await recall(client, 'T1', handle)).code).toBe(ResponseCode.NO_PERMISSION)
