@@ -19,6 +19,7 @@ import {
   decodeSubscriptionGroupTable,
   encodeSubscriptionGroupConfig,
 } from '../protocol/bodies/subscription-group-config.ts'
+import { decodeTopicList } from '../protocol/bodies/topic-list.ts'
 import { RequestCode } from '../protocol/codes.ts'
 import { dlqTopicOf, retryTopicOf, systemGroups } from '../protocol/names.ts'
 import { decodeAnswer, responseCodeOf } from './answers.ts'
@@ -42,6 +43,7 @@ export interface GroupSummary {
   readonly members: number
   /** CLUSTERING or BROADCASTING; null when nobody is connected. */
   readonly model: string | null
+  /** What its members subscribe to; while nobody is connected, what it has progress in. Sorted. */
   readonly topics: readonly string[]
 }
 
@@ -103,14 +105,15 @@ export class GroupAdmin {
     const names = await this.names(withSystem)
     return inParallel(names, WIDTH, async (name) => {
       const connection = await this.connections(name)
+      const topics =
+        connection === null
+          ? await this.#topicsWithProgress(name)
+          : connection.subscriptions.map(({ topic }) => topic)
       return {
         name,
         members: connection?.connections.length ?? 0,
         model: connection?.messageModel ?? null,
-        topics: (connection?.subscriptions ?? [])
-          .map((subscription) => subscription.topic)
-          .filter((topic) => topic !== retryTopicOf(name))
-          .sort(),
+        topics: topics.filter((topic) => topic !== retryTopicOf(name)).sort(),
       }
     })
   }
@@ -285,6 +288,15 @@ export class GroupAdmin {
       lagSeconds: ages.length === 0 ? null : Math.max(...ages),
       queues,
     }
+  }
+
+  async #topicsWithProgress(group: string): Promise<string[]> {
+    const outcomes = await askEach(await this.#cluster.masters(), async ({ address }) => {
+      const code = RequestCode.QUERY_TOPICS_BY_CONSUMER
+      const response = await this.#client.ask(address, code, { group }, null, { group })
+      return decodeAnswer(address, response, decodeTopicList).topics
+    })
+    return [...new Set(valuesOf(outcomes).flat())]
   }
 
   async #mastersOf(topic: string): Promise<BrokerAddress[]> {

@@ -99,7 +99,7 @@ describe('group', () => {
 
   it('is listed, with its lag queue by queue', async () => {
     const list = await home.json(['group', 'list', '--match', 'slow'])
-    expect(list.document.groups).toMatchObject([{ name: 'slow', members: 0 }])
+    expect(list.document.groups).toMatchObject([{ name: 'slow', members: 0, topics: ['lagging'] }])
     const { document } = await home.json(['group', 'lag', 'slow', '--topic', 'lagging'])
     const [group] = document.groups
     expect([group.name, group.lag]).toEqual(['slow', 2])

@@ -105,6 +105,8 @@ describe('groups', () => {
     await expect.poll(() => first.messages.length).toBe(6)
     await first.consumer.close()
     expect(await broker.admin.groups.lag(group, topic)).toMatchObject({ lag: 0, lagSeconds: 0 })
+    const listed = await broker.admin.groups.list()
+    expect(listed.find(({ name }) => name === group)).toMatchObject({ members: 0, topics: [topic] })
     for (let i = 0; i < 3; i++) {
       await broker.producer.send({ topic, body: 'x', queue: at(topic) })
     }
