@@ -27,6 +27,11 @@ export type AppendStatus = (typeof AppendStatus)[keyof typeof AppendStatus]
 export class AppendRequest extends RecordParts {
   queue: Queue | null = null
   readonly scan = new PropertyScan()
+  /**
+   * The message lies in the log already and is stored once more: the limits that it met when it was
+   * accepted may be lower by now, so only those of the layout hold.
+   */
+  isStored = false
 
   setProperties(bytes: Buffer, start: number, end: number): void {
     this.properties = bytes

@@ -137,8 +137,9 @@ export class Appender {
 
   #isLegal(request: AppendRequest, size: number): boolean {
     return (
-      request.bodyEnd - request.bodyStart <= this.#settings.messageBytesMax &&
-      size <= this.#recordBytesMax &&
+      (request.isStored ||
+        (request.bodyEnd - request.bodyStart <= this.#settings.messageBytesMax &&
+          size <= this.#recordBytesMax)) &&
       size + BLANK_BYTES <= this.#settings.segmentBytes &&
       propertiesBytes(request) <= PROPERTIES_BYTES_MAX &&
       request.topic.length <= RETRY_TOPIC_BYTES_MAX &&

@@ -99,7 +99,8 @@ export function destinationOf(bytes: Buffer, view: RecordView): Destination | nu
 
 /**
  * Fills a request with the record in view, which stands at `start`; the queue, body and properties of
- * the request are the caller's to change. The ranges stay in `bytes`.
+ * the request are the caller's to change. The ranges stay in `bytes`. Only for requests that never
+ * carry what a sender asks for: the limits of senders hold for them no longer.
  */
 export function fillFromRecord(
   append: AppendRequest,
@@ -109,6 +110,7 @@ export function fillFromRecord(
 ): void {
   fillParts(append, bytes, start, view)
   append.setProperties(bytes, view.propertiesStart, view.propertiesEnd)
+  append.isStored = true
 }
 
 /** The same for the parts of a record, without topic, queue and properties. */

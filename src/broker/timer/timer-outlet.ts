@@ -8,8 +8,13 @@
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { SystemTopic } from '../../protocol/names.ts'
-import { type Properties, PropertyName, parseProperties } from '../../protocol/properties.ts'
-import { RecordVerdict, RecordView } from '../../protocol/record.ts'
+import {
+  PROPERTIES_BYTES_MAX,
+  type Properties,
+  PropertyName,
+  parseProperties,
+} from '../../protocol/properties.ts'
+import { RecordVerdict, RecordView, propertiesBytes } from '../../protocol/record.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
 import type { Store } from '../../store/store.ts'
 import { TimerKind, type TimerLog, type TimerUnit } from '../../store/timer-log.ts'
@@ -31,6 +36,7 @@ const STAGED_BYTES_MAX = 4 * 1024 * 1024
 /** How long a stop waits for the second that is being delivered, which would else be delivered again. */
 const STOP_MS_MAX = 5_000
 
+const NOTHING = Buffer.alloc(0)
 const rollTimes: ReadonlySet<string> = new Set<string>([PropertyName.timerRollTimes])
 
 export interface TimerOutletParts {
@@ -285,14 +291,16 @@ export class TimerOutlet {
         `${own}${PropertyName.timerRollTimes}\u0001${message.rolledTimes + 1}\u0002`,
         'latin1',
       )
-      append.setProperties(bytes, 0, bytes.length)
-      append.suffix = Buffer.alloc(0)
+      // How often is noted when there is room.
+      if (bytes.length <= PROPERTIES_BYTES_MAX) append.setProperties(bytes, 0, bytes.length)
+      append.suffix = NOTHING
       append.queue = store.queue(SystemTopic.timer, 0)
     } else {
       append.suffix = Buffer.from(
         `${PropertyName.timerEnqueueMs}\u0001${view.storeTimestamp}\u0002` +
           `${PropertyName.timerDequeueMs}\u0001${Math.floor(clock.wallMs())}\u0002`,
       )
+      if (propertiesBytes(append) > PROPERTIES_BYTES_MAX) append.suffix = NOTHING
       append.queue = store.queue(message.topic, message.queueId)
     }
     return store.append(append)

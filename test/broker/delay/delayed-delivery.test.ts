@@ -12,12 +12,17 @@ afterEach(closeAll)
 
 const SCHEDULE = 'SCHEDULE_TOPIC_XXXX'
 
-async function aClockedBroker(dir?: string, clock = new JumpClock()) {
+async function aClockedBroker(dir?: string, clock = new JumpClock(), given: object = {}) {
   const world = { ...nodeWorld, clock }
   const broker = await aBroker(
     {
       flushDelayOffsetMs: 100,
-      store: { flushIntervalMs: 10, flushThoroughMs: 10, ...(dir === undefined ? {} : { dir }) },
+      store: {
+        flushIntervalMs: 10,
+        flushThoroughMs: 10,
+        ...given,
+        ...(dir === undefined ? {} : { dir }),
+      },
     },
     null,
     world,
@@ -150,6 +155,19 @@ describe('a message with a delay level', () => {
     await settle()
     clock.jump(1_100)
     expect((await held).code).toBe(ResponseCode.SUCCESS)
+  })
+
+  test('is delivered also when it is longer than messages may be by now', async () => {
+    const dir = await aFolder()
+    const first = await aClockedBroker(dir)
+    await first.client.send('T1', 'long'.repeat(20_000), 0, 'DELAY\u00012\u0002')
+    await first.broker.close()
+    const second = await aClockedBroker(dir, first.clock, { messageBytesMax: 100 })
+    second.clock.jump(5_500)
+    await until(() => queueOf(second, 'T1').maxOffset === 1)
+    expect((await second.client.send('T1', 'x'.repeat(101))).code).toBe(
+      ResponseCode.MESSAGE_ILLEGAL,
+    )
   })
 
   test('is not lost with its topic’s configuration', async () => {

@@ -12,11 +12,16 @@ afterEach(closeAll)
 
 const TIMER = 'rmq_sys_wheel_timer'
 
-async function aClockedBroker(dir?: string, clock = new JumpClock(), settings: object = {}) {
+async function aClockedBroker(
+  dir?: string,
+  clock = new JumpClock(),
+  settings: object = {},
+  storeSettings: object = {},
+) {
   const world = { ...nodeWorld, clock }
   const store = { flushIntervalMs: 10, flushThoroughMs: 10 }
   const broker = await aBroker(
-    { ...settings, store: { ...store, ...(dir === undefined ? {} : { dir }) } },
+    { ...settings, store: { ...store, ...storeSettings, ...(dir === undefined ? {} : { dir }) } },
     null,
     world,
   )
@@ -132,6 +137,23 @@ describe('a message with a time of delivery', () => {
     expect(answer.remark).toContain('timerWheelEnable')
   })
 
+  test('comes also when its properties leave no room for when it was stored and delivered', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const later = (pad: number) => `TIMER_DELAY_SEC\u000130\u0002pad\u0001${'x'.repeat(pad)}\u0002`
+    await client.send('T1', 'short', 0, later(1))
+    const [short] = await messagesIn(client, TIMER, 1)
+    const storedBytes = Object.entries(short?.properties ?? {}).reduce(
+      (sum, [name, value]) => sum + name.length + value.length + 2,
+      0,
+    )
+    expect((await client.send('T1', 'full', 0, later(32_750 - storedBytes))).code).toBe(0)
+    await taken(broker)
+    clock.jump(32_000)
+    const messages = await messagesIn(client, 'T1', 2)
+    expect(messages.map(({ body }) => body.toString())).toEqual(['short', 'full'])
+  })
+
   test('keeps the order of those that were sent for the same second', async () => {
     const broker = await aClockedBroker()
     const { client, clock } = broker
@@ -196,6 +218,17 @@ describe('the timer after a restart', () => {
     await settle()
     expect(messages.map(({ body }) => body.toString())).toEqual(['m0', 'm1', 'm2', 'm3'])
     expect(endOf(again, 'T1')).toBe(4)
+  })
+
+  test('delivers what is longer than messages may be by now', async () => {
+    const dir = await aFolder()
+    const first = await aClockedBroker(dir)
+    await first.client.send('T1', 'long'.repeat(50), 0, 'TIMER_DELAY_SEC\u000130\u0002')
+    await taken(first)
+    await first.broker.close()
+    const again = await aClockedBroker(dir, first.clock, {}, { messageBytesMax: 100 })
+    again.clock.jump(32_000)
+    expect(await messagesIn(again.client, 'T1', 1)).toHaveLength(1)
   })
 
   test('without its checkpoint, delivers everything at least once', async () => {
