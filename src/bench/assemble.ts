@@ -28,6 +28,7 @@ import {
 } from './result.ts'
 import { type PredictionMeasured, judgePrediction } from './prediction.ts'
 import { peakHz } from './rate-shape.ts'
+import type { PhaseSums } from './phase-sums.ts'
 import type { PhaseOfRun, RunRecord } from './run.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
 import type { LaneLag } from './lag-book.ts'
@@ -51,7 +52,6 @@ export function assembleResult(run: RunRecord): BenchResult {
   const sums = series.sums()
   const counted = run.phases.filter(({ index }) => index !== null)
   // Between two phases, as between the rates of a search, there may be a gap that counts nowhere.
-  const countedMs = counted.reduce((sum, { durationMs }) => sum + durationMs, 0)
   const wireBytesSent = run.producerReports.reduce(
     (sum, report) => sum + (report?.wireBytesSent ?? 0),
     0,
@@ -59,7 +59,8 @@ export function assembleResult(run: RunRecord): BenchResult {
   const whole: FiguresInput = {
     sums,
     loads: counted.map(({ load }) => load),
-    seconds: countedMs / 1000,
+    seconds: secondsOf(counted),
+    scheduledSeconds: secondsOf(counted.filter(({ load }) => load.model === 'open')),
     rows: counted.flatMap((phase) => rowsOf(run, rows, phase)),
     pending: pendingOf(run, null),
     wireBytesSent,
@@ -100,7 +101,7 @@ export function assembleResult(run: RunRecord): BenchResult {
   const prediction = predictionOf(run, {
     host,
     processes,
-    acked: sums.acked,
+    acked: handed,
     ackedPerSecond: handedPerSecond,
     receivedPerSecond,
     sent: sums.sent,
@@ -456,6 +457,7 @@ function figuresOf(
     sums,
     loads: [phase.load],
     seconds,
+    scheduledSeconds: seconds,
     rows,
     pending: pendingOf(run, index),
     wireBytesSent: 0,
@@ -468,8 +470,23 @@ function figuresOf(
     latency: latenciesOf(input),
     pacing: pacingOf(input),
     lag: lagOf(rows, lagAt(all, startSeconds(run, phase), run.series.lagAtStart)),
-    drain: phase.drain === null ? null : { ...phase.drain },
+    drain:
+      phase.drain === null ? null : { ...phase.drain, backlog: backlogOf(run, phase.drain, sums) },
   }
+}
+
+/** What lay there when a drain began, from what was counted of it: looks at queues are some moments old. */
+function backlogOf(
+  { plan }: RunRecord,
+  { remaining }: NonNullable<PhaseOfRun['drain']>,
+  { received, acked, unanswered }: PhaseSums,
+): number {
+  const each = received / Math.max(1, plan.groups.length)
+  return Math.max(0, Math.round(each + remaining - acked - unanswered))
+}
+
+function secondsOf(phases: readonly PhaseOfRun[]): number {
+  return phases.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
 }
 
 /** Start of a phase, in seconds from the start of the window. */

@@ -4,13 +4,14 @@ import {
   type CapacityLimit,
   type CapacityResource,
   type CpuCost,
+  type Flow,
   type Hardware,
   costOf,
   limitsOf,
   oneMessage,
   wireBytes,
 } from './capacity.ts'
-import { flowOf } from './prediction.ts'
+import { flowOf, frameInputOf } from './prediction.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
 import { plannedPeakHz } from './stages.ts'
 
@@ -89,7 +90,7 @@ const NAMES = { topic: 'mqctl_bench_00000000', group: 'mqctl_bench_00000000', br
 export function planCapacity(input: CapacityInput): CapacityResult {
   const { scenario, brokers, readFrom, followers, times } = input
   const lanes = scenario.topics.queues * brokers
-  const sizes = frameSizesOf({ ...NAMES, tag: scenario.message.tag })
+  const sizes = frameSizesOf(frameInputOf(scenario, NAMES))
   const planned = flowOf(scenario, sizes, lanes, brokers, false)
   const groupsHere = readFrom === 'leader' ? input.groups : 0
   const flow = { ...planned, followers, groups: groupsHere }
@@ -99,7 +100,7 @@ export function planCapacity(input: CapacityInput): CapacityResult {
     linkBitsPerSecond: input.linkBitsPerSecond,
     diskBytesPerSecond: input.diskBytesPerSecond,
     flushMs: input.flushMs,
-    senders: scenario.producers.instances * slotsOf(scenario),
+    senders: scenario.producers.instances * slotsOf(scenario) * flow.perRequest,
     cores: input.cores,
     coresOfBroker: input.coresOfBroker,
     cpu: input.cpu,
@@ -147,7 +148,7 @@ export function planCapacity(input: CapacityInput): CapacityResult {
     fullGrown: limits.filter(({ shareGrown }) => shareGrown >= 1).map(({ resource }) => resource),
     diskFullHours: hours,
     diskFullHoursGrown: hours === null ? null : hours / times,
-    assumptions: assumptionsOf(input, flow.perPull),
+    assumptions: assumptionsOf(input, flow),
   }
 }
 
@@ -161,15 +162,20 @@ function rateOf({ ratePerSecond, scenario }: CapacityInput): { rate: number; fro
   }
 }
 
-function assumptionsOf(input: CapacityInput, perPull: number): string[] {
+function assumptionsOf(input: CapacityInput, { perPull, perRequest }: Flow): string[] {
   const { cpu, cores, coresOfBroker, flushMs, readFrom, brokers } = input
   const lines = [
     'TCP over IPv4 and Ethernet with an MTU of 1500: 1,448 bytes of a stream in a segment, 66 bytes of headers, 24 bytes of gap, preamble and checksum',
     `consumers keep up and get about ${perPull.toFixed(0)} messages an answer`,
   ]
   const { mode } = input.scenario.producers
-  if (mode === 'batch') lines.push('a request and an answer for each message: batches cost less')
-  if (mode === 'one-way') lines.push('an answer for each message: one-way messages cost less')
+  if (mode === 'batch') {
+    lines.push(`about ${perRequest.toFixed(0)} messages share a request and an answer`)
+  }
+  if (mode === 'one-way') lines.push('one-way messages have no answer')
+  if (cores !== null && (mode === 'batch' || mode === 'one-way')) {
+    lines.push('the CPU is that of messages sent and answered one by one: these cost less')
+  }
   if (readFrom === 'follower')
     lines.push('groups read from followers: what they get leaves from there')
   if (cores !== null) {

@@ -15,6 +15,8 @@ export interface Flow {
   /** Groups that read every message from this broker. */
   readonly groups: number
   readonly framing: Framing
+  /** Messages in one request; 1 where each has its own. */
+  readonly perRequest: number
   /** Messages that a producer's connection carries in one write, and answers in one write back. */
   readonly perWrite: number
   /** Messages in one answer to a pull. */
@@ -46,8 +48,8 @@ export function costOf(flow: Flow): MessageCost {
     framing,
     send: trafficOf(
       framing,
-      { bytes: sizes.sendHeadBytes + bodyBytes, perWrite },
-      { bytes: sizes.sendAnswerBytes, perWrite },
+      { bytes: requestBytes(flow), perWrite },
+      { bytes: answerBytes(flow), perWrite },
     ),
     delivery: trafficOf(
       framing,
@@ -61,6 +63,16 @@ export function costOf(flow: Flow): MessageCost {
     ),
     diskBytes: recordBytes + sizes.unitBytes,
   }
+}
+
+/** A message's part of its send request. */
+export function requestBytes({ sizes, bodyBytes, perRequest }: Flow): number {
+  return sizes.sendHeadBytes / perRequest + sizes.itemExtraBytes + bodyBytes
+}
+
+/** A message's part of the answer to its send; 0 where nobody answers. */
+function answerBytes({ sizes, perRequest }: Flow): number {
+  return (sizes.sendAnswerBytes + (perRequest - 1) * sizes.answerItemBytes) / perRequest
 }
 
 /** How often each part of the cost falls due: a second, or a message. */

@@ -52,6 +52,7 @@ export interface Traffic {
  * nothing waits to fill it (Nagle is off on all sides).
  */
 function segmentsOfWrite(bytes: number, { segmentBytes }: Framing): number {
+  if (bytes === 0) return 0
   return bytes <= segmentBytes ? 1 : bytes / segmentBytes + 0.5
 }
 

@@ -120,9 +120,13 @@ function behind({ position, endOffset }: LaneState): number {
 }
 
 function updateSince(state: LaneState, atNs: number): void {
+  const lookedNs = state.knownNs
   state.knownNs = atNs
   if (behind(state) === 0) state.behindSinceNs = 0
-  else if (state.behindSinceNs === 0) state.behindSinceNs = atNs
+  else if (state.behindSinceNs === 0) {
+    // Whoever has read something since the last look is behind by the age of that.
+    state.behindSinceNs = state.lastSentNs > lookedNs ? state.lastSentNs : atNs
+  }
 }
 
 /** Takes the present lag as that of second `t`; the first look of a second counts for the slope. */

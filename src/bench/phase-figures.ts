@@ -23,6 +23,8 @@ export interface FiguresInput {
   readonly sums: PhaseSums
   readonly loads: readonly Load[]
   readonly seconds: number
+  /** Of these, those with a schedule. */
+  readonly scheduledSeconds: number
   /** Whole seconds that lie in the phase. */
   readonly rows: readonly SeriesRow[]
   readonly pending: number
@@ -42,7 +44,7 @@ export function loadKind(loads: readonly Load[]): LoadKind {
 }
 
 export function totalsOf(input: FiguresInput): Totals {
-  const { sums, seconds, rows } = input
+  const { sums, seconds, scheduledSeconds, rows } = input
   const errors: Record<string, number> = {}
   for (const [outcome, count] of sums.errors) errors[input.nameOf(outcome)] = count
   const whole = rows.slice(0, Math.floor(seconds + EARLY_SECONDS))
@@ -62,7 +64,8 @@ export function totalsOf(input: FiguresInput): Totals {
       acked: rate(sums.acked, (row) => row.acked),
       received: rate(sums.received, (row) => row.received),
       sent: rate(sums.sent, (row) => row.sent),
-      offeredPerSecond: sums.scheduled > 0 && seconds > 0 ? sums.scheduled / seconds : null,
+      offeredPerSecond:
+        sums.scheduled > 0 && scheduledSeconds > 0 ? sums.scheduled / scheduledSeconds : null,
     },
     errors,
     consumerTroubles: { ...input.consumerTroubles },

@@ -6,7 +6,7 @@
  * two rules below were found by measuring on a loopback and on a shaped link; a message more or less
  * moves the prediction by a percent.
  */
-import type { FrameSizes } from '../drivers/frame-sizes.ts'
+import type { FrameInput, FrameSizes } from '../drivers/frame-sizes.ts'
 import {
   type Carried,
   type CapacityLimit,
@@ -16,11 +16,12 @@ import {
   limitsOf,
   oneMessage,
   ourCpuCost,
+  requestBytes,
   wireBytes,
 } from './capacity.ts'
 import { ethernet, loopback } from './framing.ts'
 import type { BenchResult, HostResult, ProcessResult } from './result.ts'
-import { type Scenario, meanSizeBytes, slotsOf } from './scenario-schema.ts'
+import { type Scenario, meanSizeBytes, slotsOf, weightedKinds } from './scenario-schema.ts'
 import { plannedPeakHz } from './stages.ts'
 
 /** The way between load and brokers. */
@@ -64,6 +65,35 @@ export function messagesPerWrite(underWay: number): number {
   return Math.max(1, underWay / 4)
 }
 
+/** How long what is due waits for a generator that sends at its next wake-up. */
+const WAKE_MS = 0.4
+
+/**
+ * Messages in one request: batches of a closed load are full, those of an open one hold what
+ * becomes due while they wait.
+ */
+export function messagesPerRequest({ producers }: Scenario, peakHz: number | null): number {
+  if (producers.mode !== 'batch') return 1
+  const { size, linger } = producers.batch
+  if (peakHz === null) return size
+  const dueEachMs = peakHz / producers.instances / 1000
+  return Math.min(size, Math.max(1, 1 + dueEachMs * linger, dueEachMs * WAKE_MS))
+}
+
+/** The frames of a scenario. */
+export function frameInputOf(
+  scenario: Scenario,
+  names: Pick<FrameInput, 'topic' | 'group' | 'broker'>,
+): FrameInput {
+  const { mode } = scenario.producers
+  return {
+    ...names,
+    kinds: weightedKinds(scenario),
+    keyed: scenario.topics.keys.distribution !== 'none',
+    mode: mode === 'batch' || mode === 'one-way' ? mode : 'single',
+  }
+}
+
 /** The flow of a scenario through one of its brokers. */
 export function flowOf(
   scenario: Scenario,
@@ -75,15 +105,23 @@ export function flowOf(
   const { producers, consumers, target } = scenario
   const senders = producers.instances * slotsOf(scenario)
   const peakHz = plannedPeakHz(scenario)
+  const perRequest = messagesPerRequest(scenario, peakHz)
   const underWay = peakHz === null ? senders : Math.min(senders, (peakHz * PULL_MS) / 1000)
+  const eachUnderWay = underWay / producers.instances / brokers
+  // Nothing holds one-way messages back but the network: all that are free leave in one write.
+  const requestsPerWrite =
+    producers.mode === 'one-way' ? Math.max(1, eachUnderWay) : messagesPerWrite(eachUnderWay)
+  const perPull = messagesPerPull(underWay * perRequest, lanes, consumers.prefetch)
   return {
     sizes,
     bodyBytes: meanSizeBytes(scenario),
     followers: target.topology.slaves,
     groups: consumers.instances === 0 ? 0 : consumers.groups,
     framing: isLoopback ? loopback : ethernet,
-    perWrite: messagesPerWrite(underWay / producers.instances / brokers),
-    perPull: messagesPerPull(underWay, lanes, consumers.prefetch),
+    perRequest,
+    perWrite: perRequest * requestsPerWrite,
+    // A batch lies in its queue as a whole at once.
+    perPull: Math.min(consumers.prefetch, Math.max(perRequest, perPull)),
   }
 }
 
@@ -98,7 +136,7 @@ export function predict(input: PredictionInput): Prediction {
       linkBitsPerSecond: link.isLoopback ? null : link.bitsPerSecond,
       diskBytesPerSecond: scenario.metrics.diskSpeed,
       flushMs: null,
-      senders: scenario.producers.instances * slotsOf(scenario),
+      senders: scenario.producers.instances * slotsOf(scenario) * flow.perRequest,
       cores: null,
       coresOfBroker: 1,
       cpu: ourCpuCost,
@@ -158,6 +196,7 @@ export function judgePrediction(
       machines,
       followers: flow.followers,
       groups: flow.groups,
+      messagesPerRequest: flow.perRequest,
       messagesPerPull: flow.perPull,
       messagesPerWrite: flow.perWrite,
       segmentBytes: flow.framing.segmentBytes,
@@ -237,8 +276,8 @@ function networkChecks({ flow, cost, link }: Prediction, measured: PredictionMea
 
 function requestCheck({ flow }: Prediction, { sent, wireBytesSent }: PredictionMeasured): Check[] {
   if (sent === 0) return []
-  const predicted = flow.sizes.sendHeadBytes + flow.bodyBytes
-  return checkOf('a send request', predicted, wireBytesSent / sent)
+  const what = flow.perRequest === 1 ? 'a send request' : 'a message of a send request'
+  return checkOf(what, requestBytes(flow), wireBytesSent / sent)
 }
 
 function diskCheck({ cost }: Prediction, { processes, acked }: PredictionMeasured): Check[] {

@@ -149,6 +149,7 @@ export class RateTrials {
       sums,
       loads: [{ model: 'open', shape, durationMs: seconds * 1000 } as const],
       seconds,
+      scheduledSeconds: seconds,
       rows,
       pending: sums.sent - sums.acked - sums.failed,
       wireBytesSent: 0,

@@ -299,6 +299,8 @@ const figuresSchema = z.object({
   /** Of a phase that lasts until everything is read; null for others. */
   drain: nullable(
     z.object({
+      /** Messages that lay there when it began: received, less what was sent meanwhile. */
+      backlog: number,
       /** Everything was read before the time was over. */
       done: z.boolean(),
       /** Messages that were not: of the group that is furthest behind. */
@@ -315,6 +317,7 @@ const predictionSchema = z.object({
     machines: number,
     followers: number,
     groups: number,
+    messagesPerRequest: number.default(1),
     messagesPerPull: number,
     messagesPerWrite: number,
     /** Bytes of a stream in one segment. */

@@ -27,7 +27,7 @@ import { assembleResult } from './assemble.ts'
 import { type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
 import { loadHistograms } from './histogram.ts'
-import { type Prediction, predict, predictionText } from './prediction.ts'
+import { type Prediction, frameInputOf, predict, predictionText } from './prediction.ts'
 import { type Load, LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
 import { type PhaseRecord, PhaseRunner } from './phase-runner.ts'
@@ -531,12 +531,10 @@ class BenchRun {
     const { scenario } = this.#options.loaded
     const [broker] = watch.brokers
     if (scenario.target.driver === 'null' || broker === undefined) return null
-    // It counts a request and an answer for each message.
-    if (scenario.producers.mode === 'batch' || scenario.producers.mode === 'one-way') return null
     const [[topic = ''], [group = '']] = [plan.topics, plan.groups]
     const prediction = predict({
       scenario,
-      sizes: frameSizesOf({ topic, group, broker: broker.name, tag: scenario.message.tag }),
+      sizes: frameSizesOf(frameInputOf(scenario, { topic, group, broker: broker.name })),
       lanes: lanes.length,
       brokers: watch.brokers.length,
       machines: watch.machineCount,

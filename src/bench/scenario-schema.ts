@@ -342,7 +342,7 @@ export const scenarioSchema = z.strictObject({
 })
 
 /** Every combination of tag and properties, with its weight. */
-function weightedKinds({ message }: Scenario): { kind: MessageKind; weight: number }[] {
+export function weightedKinds({ message }: Scenario): { kind: MessageKind; weight: number }[] {
   const tags = message.tags ?? [{ tag: message.tag, weight: 1 }]
   const sets = Array.isArray(message.properties)
     ? message.properties

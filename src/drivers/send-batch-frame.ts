@@ -98,6 +98,11 @@ export class BatchFrame {
     this.#bornAt = bornAt
   }
 
+  /** Bytes of a frame without its items. */
+  get headBytes(): number {
+    return this.#template.length
+  }
+
   /** Stages one frame with all the items. */
   write(out: OutBuffer, opaque: number, bornMs: number, items: BatchItems): void {
     const template = this.#template

@@ -126,7 +126,7 @@ function drainTexts({ phases, lag }: BenchResult): string[] {
   const groups = Math.max(1, lag.groups.length)
   return phases.flatMap(({ name, repetition, durationMs, figures }) => {
     if (figures === null || figures.drain === null) return []
-    const { done, remaining } = figures.drain
+    const { backlog, done, remaining } = figures.drain
     const phase = repetition > 1 ? `${name} #${repetition}` : name
     const of = groups > 1 ? ` by each of ${groups} groups` : ''
     const read = `${grouped(figures.totals.received / groups)} messages${of}, ${grouped(figures.totals.rates.received.meanPerSecond / groups)} msg/s`
@@ -134,7 +134,7 @@ function drainTexts({ phases, lag }: BenchResult): string[] {
     const end = done
       ? `read to the end in ${seconds}`
       : `not read to the end in ${seconds}, ${grouped(remaining)} messages were left`
-    return [`phase ${phase}: ${grouped(figures.lag.max)} messages behind; ${end}: ${read}`]
+    return [`phase ${phase}: ${grouped(backlog)} messages behind; ${end}: ${read}`]
   })
 }
 

@@ -11,7 +11,9 @@ import { RecordParts, recordBytes } from '../../src/protocol/record.ts'
 import { PullFrame } from '../../src/drivers/pull-frame.ts'
 
 const { scenario } = readScenario('version: 1\nname: pressure\n', 'pressure.yaml')
-const sizes = frameSizesOf({ topic: 'T', group: 'G', broker: 'broker-a', tag: null })
+const plain = { kind: { tag: null, properties: {} }, weight: 1 }
+const frames = { topic: 'T', group: 'G', broker: 'broker-a', kinds: [plain], keyed: false } as const
+const sizes = frameSizesOf({ ...frames, mode: 'single' })
 
 function capacity(changes: Partial<CapacityInput> = {}) {
   return planCapacity({
@@ -97,6 +99,7 @@ describe('what a message costs a broker', () => {
     followers: 0,
     groups: 0,
     framing: ethernet,
+    perRequest: 1,
     perWrite: 20,
     perPull: 8,
   }
@@ -175,10 +178,19 @@ describe('capacity', () => {
     expect(diskFullHours).toBeCloseTo(360e9 / (perMessage.storedBytes * 1000 * 3600))
   })
 
-  it('says that it counts each message by itself when the scenario sends batches', () => {
-    const batches = readScenario('version: 1\nname: x\nproducers: {mode: batch}\n', 'x.yaml')
-    const { assumptions } = capacity({ scenario: batches.scenario })
-    expect(assumptions).toContain('a request and an answer for each message: batches cost less')
+  it('counts the requests of batches, and no answers to one-way messages', () => {
+    const of = (mode: string) => {
+      const { scenario } = readScenario(
+        `version: 1\nname: x\nproducers: {mode: ${mode}}\n`,
+        'x.yaml',
+      )
+      return capacity({ scenario, groups: 0, followers: 0 })
+    }
+    const [single, batch, oneWay] = [of('sync'), of('batch'), of('one-way')]
+    expect(batch.perMessage.inBytes).toBeLessThan(single.perMessage.inBytes - 200)
+    expect(batch.assumptions).toContain('about 32 messages share a request and an answer')
+    expect(oneWay.perMessage.outBytes).toBeLessThan(single.perMessage.outBytes / 10)
+    expect(oneWay.perMessage.storedBytes).toBe(single.perMessage.storedBytes)
   })
 
   it('judges nothing of which it was told nothing', () => {

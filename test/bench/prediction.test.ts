@@ -11,7 +11,9 @@ import { readScenario } from '../../src/bench/scenario.ts'
 import { frameSizesOf } from '../../src/drivers/frame-sizes.ts'
 import { aHost, aNic, aProcess } from './a-result.ts'
 
-const sizes = frameSizesOf({ topic: 'T', group: 'G', broker: 'broker-a', tag: null })
+const plain = { kind: { tag: null, properties: {} }, weight: 1 }
+const frames = { topic: 'T', group: 'G', broker: 'broker-a', kinds: [plain], keyed: false } as const
+const sizes = frameSizesOf({ ...frames, mode: 'single' })
 const gigabit: Link = { isLoopback: false, watchedAt: 'broker', bitsPerSecond: 1e9 }
 const noLink: Link = { isLoopback: true, watchedAt: 'load', bitsPerSecond: null }
 
@@ -59,6 +61,36 @@ describe('the prediction', () => {
   it('takes the disk into account when its speed is told', () => {
     const [first] = predicted(noLink, 'metrics: {diskSpeed: 10MB/s}').limits
     expect(first?.resource).toBe('disk-bandwidth')
+  })
+
+  it('counts a batch as one request, full in a closed load and as full as its wait allows in an open one', () => {
+    const perRequest = (more: string) => {
+      const { scenario } = readScenario(`version: 1\nname: x\n${more}`, 'x.yaml')
+      return predict({ scenario, sizes, lanes: 8, brokers: 1, machines: 1, link: noLink }).flow
+        .perRequest
+    }
+    const batch = (linger: string) =>
+      `producers: {mode: batch, batch: {size: 16, linger: ${linger}}}`
+    const open = (rate: number) => `load: [{model: open, rate: ${rate}/s}]`
+    expect(perRequest('')).toBe(1)
+    expect(perRequest(batch('0ms'))).toBe(16)
+    expect(perRequest(`${batch('5ms')}\n${open(1000)}`)).toBeCloseTo(3.5)
+    expect(perRequest(`${batch('5ms')}\n${open(100_000)}`)).toBe(16)
+    expect(perRequest(`${batch('0ms')}\n${open(1000)}`)).toBe(1)
+  })
+
+  it('expects no answers to one-way messages', () => {
+    const out = (mode: 'single' | 'one-way') => {
+      const scenario = mode === 'single' ? '' : 'producers: {mode: one-way}\n'
+      const input = readScenario(
+        `version: 1\nname: x\n${scenario}consumers: {instances: 0}`,
+        'x.yaml',
+      )
+      const flow = { sizes: frameSizesOf({ ...frames, mode }), lanes: 8, brokers: 1, machines: 1 }
+      const { cost } = predict({ scenario: input.scenario, ...flow, link: gigabit })
+      return cost.send.out.payloadBytes
+    }
+    expect([out('single') > 100, out('one-way')]).toEqual([true, 0])
   })
 
   it('has no error when the run cost what was predicted', () => {

@@ -91,7 +91,16 @@ describe('the series', () => {
     ]
     series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [one(START_NS + 0.9e9, 11)] }))
     series.onConsumerTick('consumer-2', aConsumerTick(2, { lanes: [two] }))
-    expect(lagOf(series.rows(), 0).maxSeconds).toBe(0)
+    expect(lagOf(series.rows(), 0).maxSeconds).toBeCloseTo(0.1)
+  })
+
+  it('is behind by the age of what it read last when it falls behind between two looks', () => {
+    const series = new Series(START_NS)
+    const at = (second: number, end: number) =>
+      aConsumerTick(second, { lanes: [[0, 10, end, START_NS + 1.6e9] as const] })
+    series.onConsumerTick('consumer-1', at(1, 10))
+    series.onConsumerTick('consumer-1', at(2, 500))
+    expect(series.rows().at(-1)?.lagSeconds).toBe(0.4)
   })
 
   it('leaves the last second of the window as it was when consumers are asked in the drain', () => {

@@ -8,8 +8,10 @@ import { textReport } from '../../src/report/text.ts'
 import { aHost, aPhase, aProcess, aResult } from '../bench/a-result.ts'
 
 describe('a phase that lasts until everything is read', () => {
-  const text = (drain: { done: boolean; remaining: number }) =>
-    textReport(aResult({ phases: [aPhase({ name: 'drain', durationMs: 1_500 }, { drain })] }))
+  const text = (drain: { done: boolean; remaining: number }) => {
+    const figures = { drain: { backlog: 200, ...drain } }
+    return textReport(aResult({ phases: [aPhase({ name: 'drain', durationMs: 1_500 }, figures)] }))
+  }
 
   it('says how fast it was read', () => {
     expect(text({ done: true, remaining: 0 })).toMatch(
