@@ -9,6 +9,11 @@ import type { LanePosition } from './role-messages.ts'
 interface LaneState {
   position: number
   endOffset: number
+  /** The end that the broker told us, until the consumer's next news; and since when it lies behind the position. */
+  notedEnd: number
+  notedSinceNs: number
+  /** When the consumer told last. */
+  toldNs: number
   lastSentNs: number
   /** Since when something lies behind the position; 0 when nothing does. */
   behindSinceNs: number
@@ -35,6 +40,8 @@ export interface LaneLag {
   readonly slopePerSecond: number | null
 }
 
+/** A consumer that has told nothing for so long, although it tells every second, stands still. */
+const SILENT_NS = 2e9
 /** A slope needs this many seconds. */
 const SLOPE_SECONDS_MIN = 3
 
@@ -46,14 +53,33 @@ export class LagBook {
     for (const [lane, position, endOffset, lastSentNs] of lanes) {
       const state = this.#of(lane)
       state.position = position
+      state.toldNs = atNs
       state.endOffset = Math.max(state.endOffset, endOffset)
       state.lastSentNs = lastSentNs
-      updateSince(state, atNs)
+      takeNoted(state, atNs)
       if (t !== null) sample(state, t)
     }
   }
 
-  /** Ends that the broker told us. */
+  /**
+   * Ends that the broker told us while messages are being sent. They are newer than what is known of
+   * a consumer at work, which would seem to be behind: they count with its next news, or when it
+   * has been silent.
+   */
+  noteEnds(
+    ends: readonly { readonly lane: number; readonly endOffset: number }[],
+    atNs: number,
+  ): void {
+    for (const { lane, endOffset } of ends) {
+      const state = this.#lanes.get(lane)
+      if (state === undefined) continue
+      state.notedEnd = Math.max(state.notedEnd, endOffset)
+      if (state.notedEnd > state.position && state.notedSinceNs === 0) state.notedSinceNs = atNs
+      if (atNs - state.toldNs > SILENT_NS) takeNoted(state, atNs)
+    }
+  }
+
+  /** Ends that the broker told us while nothing is sent: they count at once. */
   onEnds(
     ends: readonly { readonly lane: number; readonly endOffset: number }[],
     atNs: number,
@@ -97,6 +123,9 @@ export class LagBook {
       state = {
         position: 0,
         endOffset: 0,
+        notedEnd: 0,
+        notedSinceNs: 0,
+        toldNs: 0,
         lastSentNs: 0,
         behindSinceNs: 0,
         knownNs: 0,
@@ -117,6 +146,15 @@ export class LagBook {
 
 function behind({ position, endOffset }: LaneState): number {
   return Math.max(0, endOffset - position)
+}
+
+function takeNoted(state: LaneState, atNs: number): void {
+  const { notedEnd, notedSinceNs, position } = state
+  state.endOffset = Math.max(state.endOffset, notedEnd)
+  const isKnown = notedEnd > position && state.behindSinceNs === 0
+  updateSince(state, isKnown ? notedSinceNs : atNs)
+  state.knownNs = atNs
+  if (notedEnd <= position) state.notedSinceNs = 0
 }
 
 function updateSince(state: LaneState, atNs: number): void {

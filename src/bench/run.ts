@@ -26,6 +26,7 @@ import type { World } from '../world/world.ts'
 import { assembleResult } from './assemble.ts'
 import { type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
+import { drain } from './drain.ts'
 import { loadHistograms } from './histogram.ts'
 import { type Prediction, frameInputOf, predict, predictionText } from './prediction.ts'
 import { type Load, LoadProgram } from './load-program.ts'
@@ -153,7 +154,8 @@ const PROGRESS_MS = 250
 const RECENT_ROWS = 10
 const DRAIN_POLL_MS = 50
 /** How often the ends of queues are asked for, with so many lanes less often. */
-const ENDS_MS = 200
+const ENDS_MS = 1_000
+const ENDS_PAUSED_MS = 200
 const ENDS_LANE_MS = 10
 const STORED_WAIT_MS = 2_000
 /** Topics that are made or removed at once. */
@@ -258,6 +260,10 @@ class BenchRun {
       if (isNew) this.#created.push(topic)
     })
     const isNew = this.#created.length === plan.topics.length
+    if (scenario.consumers.instances > 0) {
+      // A target that lets nobody make groups may make them itself; if not, the result says what was refused.
+      await forEach(plan.groups, (group) => this.#driver.createGroup(group).catch(() => undefined))
+    }
     const lanes = await this.#driver.lanes(plan.topics)
     const before = await this.#driver.offsets(lanes)
     const startAt = await this.#startAt(lanes, before)
@@ -332,7 +338,7 @@ class BenchRun {
     const drainFromMs = clock.monotonicMs()
     const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
     const acked = sumAcked(producerReports, series)
-    const drained = await this.#drain(crew, series, acked)
+    const drained = await this.#drain(crew, series, lanes, acked)
     const drainMs = clock.monotonicMs() - drainFromMs
     this.#phases.push({
       name: 'drain',
@@ -579,51 +585,56 @@ class BenchRun {
   }
 
   /** Lets the consumers read on; true when they have reached the end of every lane. */
-  async #drain(crew: Crew, series: Series, acked: number): Promise<boolean> {
+  async #drain(
+    crew: Crew,
+    series: Series,
+    lanes: readonly Lane[],
+    acked: number,
+  ): Promise<boolean> {
     const { scenario } = this.#options.loaded
     if (scenario.consumers.instances === 0) return true
     if (this.#lost.length > 0) return false
-    const { clock } = this.#world
-    const timeoutMs = this.#options.interrupted.aborted
-      ? INTERRUPTED_DRAIN_MS
-      : scenario.drain.timeout
-    const endMs = clock.monotonicMs() + timeoutMs
-    let least = -1
-    let received = -1
-    let movedMs = clock.monotonicMs()
-    for (;;) {
-      crew.poll()
-      await sleep(clock, DRAIN_POLL_MS)
-      const nowMs = clock.monotonicMs()
-      if (series.totalReceived > received) movedMs = nowMs
-      received = series.totalReceived
-      least = series.leastReceived
-      if (least >= acked && series.lag === 0) return true
-      if (nowMs - movedMs >= scenario.drain.idle && series.lag === 0) return true
-      if (nowMs >= endMs || this.#lost.length > 0) return false
-    }
+    return drain({
+      clock: this.#world.clock,
+      series,
+      acked,
+      timeoutMs: this.#options.interrupted.aborted ? INTERRUPTED_DRAIN_MS : scenario.drain.timeout,
+      idleMs: scenario.drain.idle,
+      poll: () => {
+        crew.poll()
+      },
+      ends: () => this.#driver.offsets(lanes),
+      isCut: () => this.#lost.length > 0,
+    })
   }
 
-  /** Consumers that stand still do not learn how their queues grow: then the broker is asked. */
+  /**
+   * Consumers that stand still, or whose requests are not answered, do not learn how their queues
+   * grow: so the broker is asked, more often when they are to stand still.
+   */
   #watchEnds(lanes: readonly Lane[], series: () => Series): () => void {
-    const { load } = this.#options.loaded.scenario
-    if (load.every(({ consumers }) => consumers === 'running')) return () => undefined
+    const { load, consumers } = this.#options.loaded.scenario
+    if (consumers.instances === 0) return () => undefined
+    const isPaused = load.some((stage) => stage.consumers === 'paused')
     const { clock } = this.#world
     let asking = false
-    const stop = clock.every(Math.max(ENDS_MS, lanes.length * ENDS_LANE_MS), () => {
-      if (asking) return
-      asking = true
-      this.#driver
-        .offsets(lanes)
-        .then((ends) => {
-          series().onEnds(ends, Number(clock.monotonicNs()))
-        })
-        // It may be gone; the load processes say so.
-        .catch(() => undefined)
-        .finally(() => {
-          asking = false
-        })
-    })
+    const stop = clock.every(
+      Math.max(isPaused ? ENDS_PAUSED_MS : ENDS_MS, lanes.length * ENDS_LANE_MS),
+      () => {
+        if (asking) return
+        asking = true
+        this.#driver
+          .offsets(lanes)
+          .then((ends) => {
+            series().noteEnds(ends, Number(clock.monotonicNs()))
+          })
+          // It may be gone; the load processes say so.
+          .catch(() => undefined)
+          .finally(() => {
+            asking = false
+          })
+      },
+    )
     this.#stopLooking = stop
     return stop
   }

@@ -190,7 +190,15 @@ export class Series {
     return group
   }
 
-  /** What the broker says of the ends of its queues. */
+  /** What the broker says of the ends of its queues while messages are being sent. */
+  noteEnds(
+    ends: readonly { readonly lane: number; readonly endOffset: number }[],
+    atNs: number,
+  ): void {
+    for (const { lags } of this.#groups.values()) lags.noteEnds(ends, atNs)
+  }
+
+  /** What the broker says of the ends of its queues while nothing is sent. */
   onEnds(
     ends: readonly { readonly lane: number; readonly endOffset: number }[],
     atNs: number,

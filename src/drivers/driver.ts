@@ -196,6 +196,8 @@ export interface Driver {
   /** Makes the topic with `queues` queues on every broker and waits until it can be used. True when it was new. */
   createTopic(topic: string, queues: number): Promise<boolean>
   deleteTopic(topic: string): Promise<void>
+  /** Makes a consumer group on every broker, for those that do not make them by themselves. */
+  createGroup(group: string): Promise<void>
   /** Forgets a consumer group and its progress. */
   deleteGroup(group: string): Promise<void>
   /** The lanes of the topics, in their order, each topic's sorted. Throws MqError TOPIC_NOT_FOUND. */

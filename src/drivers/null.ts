@@ -41,6 +41,10 @@ export class NullDriver implements Driver {
     return Promise.resolve()
   }
 
+  createGroup(): Promise<void> {
+    return Promise.resolve()
+  }
+
   deleteGroup(): Promise<void> {
     return Promise.resolve()
   }

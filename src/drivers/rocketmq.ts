@@ -2,6 +2,10 @@
 import { MqError } from '../base/errors.ts'
 import { decodeClusterInfo } from '../protocol/bodies/cluster-info.ts'
 import { type KvTable, decodeKvTable } from '../protocol/bodies/kv-table.ts'
+import {
+  encodeSubscriptionGroupConfig,
+  subscriptionGroupConfig,
+} from '../protocol/bodies/subscription-group-config.ts'
 import { decodeTopicRouteData } from '../protocol/bodies/topic-route-data.ts'
 import { RequestCode, ResponseCode, responseCodeName } from '../protocol/codes.ts'
 import { type Command, type ExtValues, request } from '../protocol/command.ts'
@@ -101,6 +105,13 @@ export class RocketmqDriver implements Driver {
     }
     for (const address of this.#nameServers) {
       await this.#ask(address, RequestCode.DELETE_TOPIC_IN_NAMESRV, { topic })
+    }
+  }
+
+  async createGroup(group: string): Promise<void> {
+    const body = encodeSubscriptionGroupConfig(subscriptionGroupConfig(group))
+    for (const { address } of await this.#masters()) {
+      await this.#ask(address, RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, {}, body)
     }
   }
 
@@ -255,8 +266,13 @@ export class RocketmqDriver implements Driver {
     throw new MqError('NAMESRV_UNREACHABLE', { address, why }, { cause: failure })
   }
 
-  async #ask(address: string, code: number, ext: ExtValues): Promise<Command> {
-    const answer = await this.#remoting.invoke(address, request(code, ext), TIMEOUT_MS)
+  async #ask(
+    address: string,
+    code: number,
+    ext: ExtValues,
+    body: Buffer | null = null,
+  ): Promise<Command> {
+    const answer = await this.#remoting.invoke(address, request(code, ext, body), TIMEOUT_MS)
     if (answer.code !== ResponseCode.SUCCESS) throw refused(answer, String(code), address)
     return answer
   }

@@ -81,6 +81,12 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
     ])
   const refused = totals.consumerTroubles['PROCESSING_FAILED'] ?? 0
   if (refused > 0) lines.push(['retried', `${grouped(refused)} times a message was read again`])
+  const troubles = Object.entries(totals.consumerTroubles)
+    .filter(([name, count]) => name !== 'PROCESSING_FAILED' && count > 0)
+    .map(([name, count]) => `${grouped(count)} × ${name}`)
+  if (troubles.length > 0) {
+    lines.push(['not read', `requests of consumers that failed: ${troubles.join(', ')}`])
+  }
   for (const line of drainTexts(result)) lines.push(['drain', line])
   for (const group of result.lag.groups) {
     const isMany = result.phases.filter(({ excluded }) => excluded === null).length > 1

@@ -146,6 +146,29 @@ describe('the series', () => {
     expect([row?.lag, row?.lagSeconds]).toEqual([490, 1.5])
   })
 
+  it('counts an end of the broker’s with the next news of a consumer at work, not against older news', () => {
+    const series = new Series(START_NS)
+    series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [[0, 10, 10, START_NS]] }))
+    series.noteEnds([{ lane: 0, endOffset: 500 }], START_NS + 1.8e9)
+    expect(series.lag).toBe(0)
+    series.onConsumerTick('consumer-1', aConsumerTick(2, { lanes: [[0, 600, 600, START_NS]] }))
+    expect(series.rows().map(({ lag, lagSeconds }) => [lag, lagSeconds])).toEqual([
+      [0, 0],
+      [0, 0],
+    ])
+  })
+
+  it('sees a consumer fall behind whose requests are not answered, and one that tells nothing at all', () => {
+    const series = new Series(START_NS)
+    const still = { lanes: [[0, 10, 10, START_NS] as const] }
+    series.onConsumerTick('consumer-1', aConsumerTick(1, still))
+    series.noteEnds([{ lane: 0, endOffset: 500 }], START_NS + 1.5e9)
+    series.onConsumerTick('consumer-1', aConsumerTick(3, still))
+    expect(series.rows().at(-1)).toMatchObject({ lag: 490, lagSeconds: 1.5 })
+    series.noteEnds([{ lane: 0, endOffset: 900 }], START_NS + 6e9)
+    expect(series.lag).toBe(890)
+  })
+
   it('does not call a queue old that was silent for long and gets one message', () => {
     const series = new Series(START_NS)
     const at = (second: number, end: number) =>

@@ -53,6 +53,15 @@ describe('the text report', () => {
     expect(lines.length).toBeLessThan(45)
   })
 
+  it('says what was refused to the consumers, and how often', () => {
+    const { totals } = aResult()
+    const consumerTroubles = { SUBSCRIPTION_GROUP_NOT_EXIST: 1_234, PROCESSING_FAILED: 2 }
+    const text = textReport(aResult({ totals: { ...totals, consumerTroubles } }))
+    expect(text).toMatch(
+      /^not read +requests of consumers that failed: 1,234 × SUBSCRIPTION_GROUP_NOT_EXIST$/m,
+    )
+  })
+
   it('gives the reasons right under a verdict that is not good', () => {
     const reasons = ['3 acknowledged messages were never received']
     const text = textReport(aResult({ verdict: 'integrity', exitCode: 12, reasons }))
