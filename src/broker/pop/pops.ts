@@ -8,7 +8,7 @@
  *   ack     an acknowledgement beside the checkpoint; in order: the group's progress
  *
  * While everything is in memory a take happens in one piece, so that of many requests that wait only as
- * many are woken as there is something for.
+ * many are woken as there is something for; a take that looks into much goes on in the next turn.
  * Source of the behaviour: apache/rocketmq broker/…/processor/PopMessageProcessor.java.
  */
 import type { Logger } from '../../base/logger.ts'
@@ -35,6 +35,7 @@ import { Refusal } from '../refusal.ts'
 import { RunBuffer } from '../run-buffer.ts'
 import type { Topic } from '../topic.ts'
 import type { TopicTable } from '../topics.ts'
+import { TurnBudget } from '../turn-budget.ts'
 import type { ConsumerOrder } from './consumer-order.ts'
 import { type HeldBucket, HeldPops } from './held-pops.ts'
 import { PopOffsets, positionKey } from './pop-offsets.ts'
@@ -101,7 +102,8 @@ export class Pops {
     const { world, reviveLog } = this.#parts
     const reviveQueueId = wish.order ? ORDER_REVIVE_QUEUE : reviveLog.nextQueue()
     const taken = new Taken(Math.floor(world.clock.wallMs()), reviveQueueId)
-    return this.#takeFrom(wish, taken, this.#sourcesOf(wish), 0) ?? taken
+    const budget = new TurnBudget(world.clock)
+    return this.#takeFrom(wish, taken, this.#sourcesOf(wish), 0, budget) ?? taken
   }
 
   /**
@@ -244,19 +246,27 @@ export class Pops {
       : [...own, ...retry]
   }
 
-  /** Null when all is done; a promise when the disk is needed first. */
+  /**
+   * Null when all is done; a promise when the disk is needed first, or when others should have a turn: a
+   * filter may look into megabytes of each queue and want none of them.
+   */
   #takeFrom(
     wish: PopWish,
     taken: Taken,
     sources: readonly PopSource[],
     first: number,
+    budget: TurnBudget,
   ): Promise<Taken> | null {
-    for (const [index, source] of sources.entries()) {
-      if (index < first) continue
+    for (const [next, source] of sources.entries()) {
+      if (next < first) continue
+      if (next > first && budget.spent) {
+        return budget
+          .nextTurn()
+          .then(() => this.#takeFrom(wish, taken, sources, next, budget) ?? taken)
+      }
       const later = this.#takeOf(wish, taken, source)
       if (later === null) continue
-      taken.waited = true
-      return later.then(() => this.#takeFrom(wish, taken, sources, index + 1) ?? taken)
+      return later.then(() => this.#takeFrom(wish, taken, sources, next + 1, budget) ?? taken)
     }
     return null
   }

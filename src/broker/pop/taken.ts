@@ -53,8 +53,6 @@ export class Taken {
   losses = 0
   /** Messages were passed over that the filter did not want, and there are more behind them. */
   advanced = false
-  /** The disk was read: something may have come meanwhile. */
-  waited = false
   /** Queues that this take set free again: arrivals of its own making. */
   releases = 0
   /** Wall clock; when the first of the queues that order blocks is free. */

@@ -6,6 +6,7 @@ import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { parsePopHandle } from '../../../src/protocol/pop-handle.ts'
 import { ORDER_REVIVE_QUEUE } from '../../../src/protocol/pop-names.ts'
 import { PopOffsets } from '../../../src/broker/pop/pop-offsets.ts'
+import { TurnBudget } from '../../../src/broker/turn-budget.ts'
 import { aFolder, closeAll } from '../a-broker.ts'
 import {
   type Popper,
@@ -168,6 +169,49 @@ describe('POP_MESSAGE', () => {
     await send(popper, bodies(1))
     expect((await popRequest(popper, given)).code).toBe(code)
     expect(await pop(popper)).toHaveLength(1)
+  })
+
+  it('sees a message that came while it read the disk for others', async () => {
+    const popper = await aTopic(shared, 1)
+    await send(popper, ['unwanted'], 1)
+    const { store } = popper.broker.context
+    const queue = store.queue(popper.topic, 0)
+    const pullNow = store.pullNow.bind(store)
+    const pull = store.pull.bind(store)
+    const isRead = new Promise<void>((resolve) => {
+      const cold = vi.spyOn(store, 'pullNow').mockImplementation((of, ...rest) => {
+        if (of !== queue) return pullNow(of, ...rest)
+        cold.mockRestore()
+        return null
+      })
+      const read = vi.spyOn(store, 'pull').mockImplementation(async (of, ...rest) => {
+        if (of !== queue) return pull(of, ...rest)
+        read.mockRestore()
+        resolve()
+        await expect.poll(() => queue.maxOffset).toBe(2)
+        const none = { minOffset: 0, maxOffset: 1, nextBeginOffset: 1, count: 0, bytes: 0 }
+        return { ...none, status: 'NO_MATCHED_MESSAGE' }
+      })
+    })
+    const waiting = pop(popper, { pollTime: 5_000 })
+    await isRead
+    await send(popper, ['late'], 1)
+    expect((await waiting).map(({ body }) => body)).toEqual(['late'])
+  })
+
+  it('lets others have a turn while a filter looks into many queues', async () => {
+    const popper = await aTopic(shared, 16)
+    await send(popper, bodies(16), 16)
+    const spent = vi.spyOn(TurnBudget.prototype, 'spent', 'get').mockReturnValue(true)
+    const next = vi.spyOn(TurnBudget.prototype, 'nextTurn')
+    try {
+      expect(await pop(popper, { expType: 'SQL92', exp: 'a = 1' })).toEqual([])
+      expect(next.mock.calls.length).toBeGreaterThanOrEqual(15)
+    } finally {
+      spent.mockRestore()
+      next.mockRestore()
+    }
+    expect(await pop(popper)).toEqual([])
   })
 
   it('gives a queue free once, also when it was read twice', async () => {
