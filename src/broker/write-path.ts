@@ -19,18 +19,25 @@ import type { Command, ExtValues } from '../protocol/command.ts'
 import { encodeHost } from '../protocol/host.ts'
 import { UniqueIdMaker, encodeOffsetId } from '../protocol/message-id.ts'
 import { isClosedToSend, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
-import { PROPERTIES_BYTES_MAX, PropertyName } from '../protocol/properties.ts'
+import { PropertyName } from '../protocol/properties.ts'
 import { encodeRecallHandle } from '../protocol/recall-handle.ts'
 import { SendRequest } from '../protocol/send-request.ts'
-import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
-import { delayLevelIn, unhide, withoutProperties } from './delay/delayed-message.ts'
+import { unhide, withoutProperties } from './delay/delayed-message.ts'
 import { hideUntilDue } from './delay/hiding.ts'
 import { queueOfPriority } from './priority.ts'
 import { Refusal } from './refusal.ts'
 import { topicOfResent } from './retry/resent.ts'
+import { batchWithout } from './sends/batch-without.ts'
+import {
+  faultOfAppend,
+  faultOfBatch,
+  faultOfBatchItem,
+  faultOfMessage,
+  type SendFault,
+} from './sends/send-fault.ts'
 import { SendReplies } from './send-replies.ts'
 import type { Topic } from './topic.ts'
 import { uniqueKeyIn } from './transactions/half-message.ts'
@@ -46,7 +53,9 @@ const TICK_LATE_MS = 500
 /** SYNC_FLUSH: an answer that waited this long says FLUSH_DISK_TIMEOUT; the message is stored. Apache's syncFlushTimeout. */
 const FLUSH_TIMEOUT_MS = 5_000
 
-const BUSY_REMARK = '[PC_SYNCHRONIZED]broker busy, start flow control for a while'
+/** Which messages were taken says the broker that hands them out: a sender's handle would be believed. */
+const POP_CHECK = new Set<string>([PropertyName.popCheck])
+const PRIORITY = new Set<string>([PropertyName.priority])
 
 export class WritePath {
   readonly #context: BrokerContext
@@ -182,7 +191,7 @@ export class WritePath {
     append.bodyStart = send.bodyStart
     append.bodyEnd = send.bodyEnd
     append.setProperties(send.properties, 0, send.propertiesEnd)
-    if (append.scan.popCheck) this.#drop(PropertyName.popCheck)
+    if (append.scan.popCheck) this.#drop(POP_CHECK)
     if (append.scan.priority) queueId = this.#byPriority(topic, queueId)
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
     const isHalf = append.scan.transaction && !this.#isTriedAgain()
@@ -196,7 +205,7 @@ export class WritePath {
         return
       }
     }
-    if (!this.#asksForWhatIsThere(connection)) return
+    if (this.#refuseFault(connection, this.#faultOfMessage())) return
     if (isHalf) {
       this.#appendHalf(connection, queueId)
       return
@@ -232,50 +241,6 @@ export class WritePath {
       if (!(error instanceof Refusal)) throw error
       this.#refuse(connection, error.code, error.message)
     }
-  }
-
-  /** Checks that the message asks for nothing that this broker cannot do, and is within the limits. */
-  #asksForWhatIsThere(connection: Connection): boolean {
-    const append = this.#append
-    const { scan } = append
-    if (!scan.transaction && (append.sysFlag & SysFlag.transactionMask) !== 0) {
-      this.#refuse(
-        connection,
-        ResponseCode.NO_PERMISSION,
-        'the message is marked as part of a transaction, but TRAN_MSG is missing from its properties',
-      )
-      return false
-    }
-    if ((append.sysFlag & (SysFlag.innerBatch | SysFlag.needUnwrap)) !== 0) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        'inner batches are not served by this broker',
-      )
-      return false
-    }
-    const bodyBytesMax = this.#context.store.settings.messageBytesMax
-    const bodyBytes = append.bodyEnd - append.bodyStart
-    if (bodyBytes > bodyBytesMax) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        `the body of ${bodyBytes} bytes is larger than maxMessageSize ${bodyBytesMax}`,
-      )
-      return false
-    }
-    if (
-      append.propertiesEnd - append.propertiesStart + append.suffix.length + 1 >
-      PROPERTIES_BYTES_MAX
-    ) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        `the properties are longer than ${PROPERTIES_BYTES_MAX} bytes`,
-      )
-      return false
-    }
-    return true
   }
 
   /** Where a message to a retry topic goes; null when it was refused. */
@@ -319,7 +284,7 @@ export class WritePath {
     const { properties, propertiesStart, propertiesEnd } = append
     const text = properties.toString('utf8', propertiesStart, propertiesEnd)
     const wanted = queueOfPriority(text, topic.writeQueueNums)
-    if (wanted === 'drop') this.#drop(PropertyName.priority)
+    if (wanted === 'drop') this.#drop(PRIORITY)
     if (wanted === null || wanted === 'drop') return queueId
     append.queue = topic.queue(wanted)
     append.queueId = wanted
@@ -327,8 +292,8 @@ export class WritePath {
   }
 
   /** The properties once more without one that clients may not set, or that does not count. */
-  #drop(name: string): void {
-    const bytes = Buffer.from(withoutProperties(this.#append, new Set([name])), 'latin1')
+  #drop(names: ReadonlySet<string>): void {
+    const bytes = Buffer.from(withoutProperties(this.#append, names), 'latin1')
     this.#append.setProperties(bytes, 0, bytes.length)
   }
 
@@ -359,11 +324,12 @@ export class WritePath {
       return
     }
     const batchBytes = send.bodyEnd - send.bodyStart
-    if (batchBytes > this.#context.store.settings.messageBytesMax) {
+    const batchBytesMax = store.settings.messageBytesMax
+    if (batchBytes > batchBytesMax) {
       this.#refuse(
         connection,
         ResponseCode.MESSAGE_ILLEGAL,
-        `the batch of ${batchBytes} bytes is larger than maxMessageSize ${this.#context.store.settings.messageBytesMax}`,
+        `the batch of ${batchBytes} bytes is larger than maxMessageSize ${batchBytesMax}`,
       )
       return
     }
@@ -371,47 +337,23 @@ export class WritePath {
     const batch = this.#batch
     batch.open(send.body, send.bodyStart, send.bodyEnd)
     let count = 0
+    let hasForeignHandle = false
     while (batch.next()) {
       append.body = send.body
       append.bodyStart = batch.bodyStart
       append.bodyEnd = batch.bodyEnd
       append.setProperties(send.body, batch.propertiesStart, batch.propertiesEnd)
-      if (append.scan.delayStart >= 0 && delayLevelIn(append) !== 0) {
-        this.#refuse(
-          connection,
-          ResponseCode.MESSAGE_ILLEGAL,
-          'a message of the batch asks for a delay level: send it by itself',
-        )
-        return
-      }
-      if (append.scan.timer) {
-        this.#refuse(
-          connection,
-          ResponseCode.MESSAGE_ILLEGAL,
-          'a message of the batch asks for a delivery time: send it by itself',
-        )
-        return
-      }
-      if (append.scan.transaction) {
-        this.#refuse(
-          connection,
-          ResponseCode.MESSAGE_ILLEGAL,
-          'a message of the batch is half of a transaction: send it by itself',
-        )
-        return
-      }
-      if (!this.#asksForWhatIsThere(connection)) return
+      hasForeignHandle ||= append.scan.popCheck
+      if (this.#refuseFault(connection, faultOfBatchItem(append) ?? this.#faultOfMessage())) return
       count++
     }
-    if (batch.fault !== null || count === 0) {
-      this.#refuse(
-        connection,
-        ResponseCode.MESSAGE_ILLEGAL,
-        `not a batch: ${batch.fault ?? 'it is empty'}`,
-      )
-      return
-    }
-    const status = store.appendBatch(append, batch, send.body, send.bodyStart, send.bodyEnd)
+    if (this.#refuseFault(connection, faultOfBatch(batch, count))) return
+    const body = hasForeignHandle
+      ? batchWithout(POP_CHECK, batch, send.body, send.bodyStart, send.bodyEnd)
+      : send.body
+    const start = hasForeignHandle ? 0 : send.bodyStart
+    const end = hasForeignHandle ? body.length : send.bodyEnd
+    const status = store.appendBatch(append, batch, body, start, end)
     if (status !== AppendStatus.ok) {
       this.#refuseAppend(connection, status)
       return
@@ -490,40 +432,23 @@ export class WritePath {
     return null
   }
 
+  #faultOfMessage(): SendFault | null {
+    return faultOfMessage(
+      this.#append,
+      this.#context.store.settings.messageBytesMax,
+      this.#suffix.length,
+    )
+  }
+
   #refuseAppend(connection: Connection, status: AppendStatus): void {
     this.#context.stats.onPutFailed()
-    switch (status) {
-      case AppendStatus.busy:
-        this.#refuse(connection, ResponseCode.SYSTEM_BUSY, BUSY_REMARK)
-        return
-      case AppendStatus.illegal:
-        this.#refuse(
-          connection,
-          ResponseCode.MESSAGE_ILLEGAL,
-          'the message is too large to be stored',
-        )
-        return
-      case AppendStatus.full:
-        this.#refuse(
-          connection,
-          ResponseCode.SERVICE_NOT_AVAILABLE,
-          'service not available now: the disk is full',
-        )
-        return
-      case AppendStatus.failed:
-        this.#refuse(
-          connection,
-          ResponseCode.SERVICE_NOT_AVAILABLE,
-          'service not available now: the disk failed, see the broker log',
-        )
-        return
-      default:
-        this.#refuse(
-          connection,
-          ResponseCode.SERVICE_NOT_AVAILABLE,
-          'service not available now: the broker is shutting down',
-        )
-    }
+    this.#refuseFault(connection, faultOfAppend(status))
+  }
+
+  /** True when there was a fault. */
+  #refuseFault(connection: Connection, fault: SendFault | null): boolean {
+    if (fault !== null) this.#refuse(connection, fault.code, fault.remark)
+    return fault !== null
   }
 
   /** Answers the request being read, unless it wants no answer. */

@@ -176,6 +176,24 @@ describe('a batch', () => {
     expect(messages[1]?.properties['CLUSTER']).toBe('DefaultCluster')
   })
 
+  test('loses a POP_CK that one of its messages says of itself, and nothing else', async () => {
+    const broker = await aBroker()
+    const own = 'a\u0001b\u0002POP_CK\u0001mine\u0002c\u0001d'
+    const answer = await broker
+      .connect()
+      .ask(
+        RequestCode.SEND_BATCH_MESSAGE,
+        { ...header, m: true },
+        encodeBatch([item('one', 'TAGS\u0001A\u0002'), item('two', own)]),
+      )
+    const ids = answer.ext['msgId']?.split(',') ?? []
+    const messages = await Promise.all(ids.map((id) => stored(broker, id)))
+    expect(messages.map((message) => message.body.toString())).toEqual(['one', 'two'])
+    expect(messages[0]?.properties).toMatchObject({ TAGS: 'A' })
+    expect(messages[1]?.properties).toMatchObject({ a: 'b', c: 'd', CLUSTER: 'DefaultCluster' })
+    expect(messages[1]?.properties['POP_CK']).toBeUndefined()
+  })
+
   test('is told by its header, not by its code', async () => {
     const broker = await aBroker()
     const answer = await broker
