@@ -22,7 +22,7 @@ import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import type { Disk, DiskFile } from '../world/disk.ts'
 import { syncFile } from '../world/disk.ts'
 import type { CheckpointValues } from './checkpoint.ts'
-import type { IndexPosition } from './key-index.ts'
+import type { IndexPosition } from './key-loader.ts'
 
 const SLOT_BYTES = 512
 const MAGIC = Buffer.from('MQCTLDUR')
