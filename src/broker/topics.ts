@@ -183,7 +183,7 @@ export class TopicTable {
     if (known !== undefined) return known
     const { topicsMax } = this.#parts.settings
     if (faultOfTopic(name) !== null || this.#deleting.has(name)) return null
-    if (this.#topics.size >= topicsMax) return null
+    if (this.#topics.size >= topicsMax && !this.isSystem(name)) return null
     const topic = this.#put(
       topicConfig(name, {
         readQueueNums: queues,

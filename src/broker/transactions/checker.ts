@@ -125,20 +125,20 @@ export class Checker {
     const { confirmations } = this.#parts
     const renewed: Renewed[] = []
     let goesOn = true
-    for (const { offset, isImmune } of due) {
-      const half = await this.#halfAt(offset)
-      if (half === null || !this.#transactions.open.has(offset)) continue
-      if (await this.#transactions.wasCommitted(half)) {
-        if (this.#transactions.open.has(offset)) this.#transactions.close(offset, half.root)
+    for (const one of due) {
+      let again: Renewed | null | false
+      try {
+        again = await this.#checkOne(one)
+      } catch (error) {
+        const fields = { queueOffset: one.offset, why: messageOf(error) }
+        this.#logger.error('a half message cannot be checked; others are', fields)
         continue
       }
-      if (!this.#transactions.open.has(offset)) continue
-      const again = this.#isOver(half) ? this.#putAside(half) : this.#renew(half, isImmune)
       if (again === false) {
         goesOn = false
         break
       }
-      if (again !== null && !isImmune) renewed.push(again)
+      if (again !== null && !one.isImmune) renewed.push(again)
     }
     const last = renewed.at(-1)
     // Producers may answer at once, and the half must be found by then.
@@ -146,6 +146,20 @@ export class Checker {
       for (const one of renewed) await this.#ask(one)
     }
     return goesOn && !this.#stopped
+  }
+
+  /** Null when there is nothing to ask, false when the log takes nothing now. Rejects with the disk's error. */
+  async #checkOne({ offset, isImmune }: Due): Promise<Renewed | null | false> {
+    const transactions = this.#transactions
+    const half = await this.#halfAt(offset)
+    if (half === null || !transactions.open.has(offset)) return null
+    const wasCommitted = await transactions.wasCommitted(half)
+    if (!transactions.open.has(offset)) return null
+    if (wasCommitted) {
+      transactions.close(offset, half.root)
+      return null
+    }
+    return this.#isOver(half) ? this.#putAside(half) : this.#renew(half, isImmune)
   }
 
   async #halfAt(offset: number): Promise<HalfMessage | null> {
@@ -170,32 +184,45 @@ export class Checker {
     )
   }
 
-  /** Stores the half behind the others, checked once more. False when the log does not take it. */
-  #renew(half: HalfMessage, isImmune: boolean): Renewed | false {
+  /**
+   * Stores the half behind the others, checked once more; puts it aside when it has no room for that.
+   * False when the log takes nothing now.
+   */
+  #renew(half: HalfMessage, isImmune: boolean): Renewed | null | false {
     const { store, settings } = this.#parts
     const transactions = this.#transactions
     half.fillAgain(this.#append, transactions.half, half.checks + (isImmune ? 0 : 1))
-    if (store.append(this.#append) !== AppendStatus.ok) return false
+    const status = store.append(this.#append)
+    if (status === AppendStatus.illegal) return this.#putAside(half)
+    if (status !== AppendStatus.ok) return false
     const { queueOffset, physicalOffset, end } = store.lastAppend
     const dueMs = half.bornMs + (half.immunityMs ?? settings.transactionTimeOut)
     transactions.addOpen(queueOffset, half.root, dueMs)
     return { half, queueOffset, physicalOffset, end }
   }
 
-  /** The last check was in vain. False when the log does not take it. */
+  /** The last check was in vain, or there can be none. False when the log takes nothing now. */
   #putAside(half: HalfMessage): null | false {
     const { store, topics } = this.#parts
     const topic = topics.ensure(SystemTopic.transactionCheckMax, 1, Perm.readWrite)
-    if (topic === null) return false
+    if (topic === null) return null
     half.fillAgain(this.#append, topic.queue(0), half.checks)
-    if (store.append(this.#append) !== AppendStatus.ok) return false
+    let status = store.append(this.#append)
+    if (status === AppendStatus.illegal) {
+      half.fillAsIs(this.#append, topic.queue(0))
+      status = store.append(this.#append)
+    }
+    if (status !== AppendStatus.ok && status !== AppendStatus.illegal) return false
     this.#transactions.close(half.offset, half.root)
-    this.#logger.warn('transaction put aside: nobody ended it', {
+    const fields = {
       id: half.uniqueKey,
       group: half.producerGroup,
       topic: half.destination?.topic ?? '',
       checks: half.checks,
-    })
+    }
+    if (status === AppendStatus.ok) {
+      this.#logger.warn('transaction put aside: nobody ended it', fields)
+    } else this.#logger.error('transaction given up: it cannot be stored again', fields)
     return null
   }
 

@@ -145,6 +145,12 @@ export class HalfMessage {
     append.queue = queue
   }
 
+  /** Fills a request with the half as it lies there, when there is no room for marks. */
+  fillAsIs(append: AppendRequest, queue: Queue): void {
+    fillFromRecord(append, this.bytes, 0, this.view)
+    append.queue = queue
+  }
+
   /** Fills a request with the same half once more, for the end of the half queue or another topic. */
   fillAgain(append: AppendRequest, queue: Queue, checks: number): void {
     fillFromRecord(append, this.bytes, 0, this.view)

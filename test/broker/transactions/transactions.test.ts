@@ -1,5 +1,5 @@
 import { cp } from 'node:fs/promises'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import type { Command, ExtValues } from '../../../src/protocol/command.ts'
 import { decodeOffsetId } from '../../../src/protocol/message-id.ts'
@@ -304,6 +304,55 @@ describe('a half that nobody ended', () => {
     expect(transactions.open.size).toBe(0)
     expect((await end(sent, COMMIT)).code).toBe(ResponseCode.SYSTEM_ERROR)
     expect(delivered()).toBe(0)
+  })
+
+  test('is put aside at once when its properties leave no room for a check, and stops no other', async () => {
+    const { clock, client, sendHalf, checker, messageAt, transactions, store } =
+      await aTransactionBroker()
+    await introduce(client, 'c')
+    await sendHalf('short', tran('pad\u0001x\u0002'))
+    const { properties } = await messageAt(HALF, 0)
+    const bytes = Object.entries(properties).flat().join('').length
+    const pad = 'x'.repeat(32_750 - bytes - 2 * Object.keys(properties).length)
+    expect((await sendHalf('full', tran(`pad\u0001${pad}\u0002`))).code).toBe(0)
+    await sendHalf('behind')
+    await messageAt(HALF, 2)
+    clock.jump(7_000)
+    await checker.round()
+    expect((await messageAt('TRANS_CHECK_MAX_TIME_TOPIC', 0)).body.toString()).toBe('full')
+    expect(store.queue('TRANS_CHECK_MAX_TIME_TOPIC', 0).nextOffset).toBe(1)
+    await expect.poll(() => asked(client).length).toBe(2)
+    expect(transactions.open.size).toBe(2)
+  })
+
+  test('is put aside also where no more topics may be made', async () => {
+    const { broker, clock, sendHalf, checker, messageAt, transactions } = await aTransactionBroker({
+      transactionCheckMax: 1,
+      topicsMax: 100,
+    })
+    await sendHalf('lost')
+    const { topics } = broker.context
+    for (let n = 0; topics.ensure(`Other${n}`, 1, 6) !== null; n++) if (n > 100) break
+    clock.jump(7_000)
+    await checker.round()
+    await checker.round()
+    expect((await messageAt('TRANS_CHECK_MAX_TIME_TOPIC', 0)).body.toString()).toBe('lost')
+    expect(transactions.open.size).toBe(0)
+  })
+
+  test('stops no other when the disk does not give it back', async () => {
+    const { clock, client, sendHalf, checker, messageAt, transactions, store } =
+      await aTransactionBroker()
+    await introduce(client, 'c')
+    await sendHalf('unreadable')
+    await sendHalf('behind', tran().replace('K1', 'K2'))
+    await messageAt(HALF, 1)
+    clock.jump(7_000)
+    const reading = vi.spyOn(store, 'recordAt').mockRejectedValueOnce(new Error('EIO'))
+    await checker.round()
+    reading.mockRestore()
+    await expect.poll(() => asked(client).map(({ ext }) => ext['msgId'])).toEqual(['K2'])
+    expect(transactions.open.size).toBe(2)
   })
 
   test('is not asked about during the immunity that it asks for', async () => {
