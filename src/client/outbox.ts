@@ -23,27 +23,29 @@ const FILE = 'outbox.ndjson'
 const EMPTY_ABOVE_BYTES = 1024 * 1024
 
 const whole = z.number().int()
+/** Every field of a message: one that is missing here would make a file that cannot be read. */
+const messageFields = {
+  topic: z.string(),
+  messageId: z.string().min(1),
+  body: z.base64(),
+  tags: z.string().optional(),
+  keys: z.union([z.string(), z.array(z.string())]).optional(),
+  properties: z.record(z.string(), z.string()).optional(),
+  flag: whole.optional(),
+  orderKey: z.string().optional(),
+  priority: whole.optional(),
+  queue: z.strictObject({ brokerName: z.string(), queueId: whole }).optional(),
+  delayLevel: whole.optional(),
+  // Fractions: earlier versions wrote them.
+  delayMs: z.number().optional(),
+  deliverAtMs: z.number().optional(),
+  waitStored: z.boolean().optional(),
+  reconsumeTimes: whole.optional(),
+  maxReconsumeTimes: whole.optional(),
+} satisfies Record<keyof KeptMessage, z.ZodType>
 const lineSchema = z.union([
   z.strictObject({ done: z.string() }),
-  z.strictObject({
-    add: z.strictObject({
-      topic: z.string(),
-      messageId: z.string().min(1),
-      body: z.base64(),
-      tags: z.string().optional(),
-      keys: z.union([z.string(), z.array(z.string())]).optional(),
-      properties: z.record(z.string(), z.string()).optional(),
-      flag: whole.optional(),
-      orderKey: z.string().optional(),
-      queue: z.strictObject({ brokerName: z.string(), queueId: whole }).optional(),
-      delayLevel: whole.optional(),
-      delayMs: whole.optional(),
-      deliverAtMs: whole.optional(),
-      waitStored: z.boolean().optional(),
-      reconsumeTimes: whole.optional(),
-      maxReconsumeTimes: whole.optional(),
-    }),
-  }),
+  z.strictObject({ add: z.strictObject(messageFields) }),
 ])
 
 export class Outbox {
@@ -106,7 +108,13 @@ export class Outbox {
   /** Resolves when the message is on the disk; rejects with the disk's error, and it is not kept then. */
   async add(message: OutgoingMessage): Promise<KeptMessage> {
     const messageId = message.messageId ?? this.#ids.next(this.#clock.wallMs())
-    const kept = { ...message, messageId }
+    const { delayMs, deliverAtMs } = message
+    const kept = {
+      ...message,
+      messageId,
+      ...(delayMs === undefined ? {} : { delayMs: Math.ceil(delayMs) }),
+      ...(deliverAtMs === undefined ? {} : { deliverAtMs: Math.ceil(deliverAtMs) }),
+    }
     this.#pending.set(messageId, kept)
     const body = Buffer.from(message.body).toString('base64')
     try {
