@@ -51,6 +51,7 @@ export class Timers {
   readonly #checkpoint: TimerCheckpoint
   readonly #outlet: TimerOutlet
   readonly #intake: TimerIntake
+  #hasCheckpoint: boolean
   #saved: { queueOffset: number; deliveredBeforeMs: number }
   #saving: Promise<void> | null = null
   #stopFlush: Stop = () => undefined
@@ -64,6 +65,7 @@ export class Timers {
     this.#log = log
     this.#wheel = wheel
     this.#checkpoint = checkpoint
+    this.#hasCheckpoint = loaded.hasCheckpoint
     this.queue = queue
     const { clock } = world
     const onDeliver = (topic: string, queueId: number) => {
@@ -181,6 +183,13 @@ export class Timers {
         return
       }
       const durableMs = this.#outlet.durableMs
+      const nowMs = Math.floor(world.clock.wallMs())
+      if (!this.#hasCheckpoint) {
+        // No unit is on the disk without a time from which on it counts.
+        const nothing = { deliveredBeforeMs: durableMs, logFlushed: 0, queueOffset: 0 }
+        await this.#checkpoint.write(nothing, nowMs)
+        this.#hasCheckpoint = true
+      }
       await this.#log.flush(logEnd)
       await this.#wheel.write(pages)
       const progress = {
@@ -188,7 +197,7 @@ export class Timers {
         logFlushed: this.#log.flushed,
         queueOffset: next,
       }
-      await this.#checkpoint.write(progress, Math.floor(world.clock.wallMs()))
+      await this.#checkpoint.write(progress, nowMs)
       this.#saved = { queueOffset: next, deliveredBeforeMs: durableMs }
     } catch (error) {
       this.#wheel.putBack(pages)
@@ -202,6 +211,7 @@ interface Loaded {
   readonly wheel: TimerWheel
   readonly checkpoint: TimerCheckpoint
   readonly queue: Queue
+  readonly hasCheckpoint: boolean
   readonly nextMs: number
   readonly queueOffset: number
 }
@@ -217,12 +227,14 @@ async function load(parts: TimersParts): Promise<Loaded> {
   const progress = await checkpoint.read()
   await log.open()
   const nowMs = Math.floor(clock.wallMs() / TIMER_PRECISION_MS) * TIMER_PRECISION_MS
+  // Nobody knows what was delivered when that is not noted: then every unit counts.
   const nextMs =
-    Math.floor((progress?.deliveredBeforeMs ?? 0) / TIMER_PRECISION_MS) * TIMER_PRECISION_MS ||
-    nowMs
+    Math.floor((progress?.deliveredBeforeMs ?? 0) / TIMER_PRECISION_MS) * TIMER_PRECISION_MS
+  let firstMs = nowMs
   let queueOffset = progress?.queueOffset ?? 0
 
   const note = (unit: TimerUnit, position: number) => {
+    firstMs = Math.min(firstMs, Math.floor(unit.dueMs / TIMER_PRECISION_MS) * TIMER_PRECISION_MS)
     if (unit.dueMs >= nextMs && wheel.newest(unit.dueMs) < position) {
       wheel.put(unit.dueMs, position, 1)
     }
@@ -252,5 +264,13 @@ async function load(parts: TimersParts): Promise<Loaded> {
   if (within < queueOffset) {
     logger.warn('progress of the timer topic lies behind its end', { kept: queueOffset, within })
   }
-  return { log, wheel, checkpoint, queue, nextMs, queueOffset: within }
+  return {
+    log,
+    wheel,
+    checkpoint,
+    queue,
+    hasCheckpoint: progress !== null,
+    nextMs: nextMs || firstMs,
+    queueOffset: within,
+  }
 }

@@ -231,16 +231,33 @@ describe('the timer after a restart', () => {
     expect(await messagesIn(again.client, 'T1', 1)).toHaveLength(1)
   })
 
-  test('without its checkpoint, delivers everything at least once', async () => {
+  test('without its checkpoint, delivers everything at least once, what was due meanwhile too', async () => {
     const dir = await aFolder()
     const clock = new JumpClock()
     await sent(dir, clock)
     await rm(path.join(dir, 'config', 'timercheck'))
+    clock.jump(20_000)
     const again = await aClockedBroker(dir, clock)
     clock.jump(86_400_000)
-    const messages = await messagesIn(again.client, 'T1', 4)
+    const messages = await messagesIn(again.client, 'T1', 5)
     const bodies = new Set(messages.map(({ body }) => body.toString()))
     expect([...bodies].sort()).toEqual(['m0', 'm1', 'm2', 'm3'])
+  })
+
+  test('has noted a time to begin at before its first units are on the disk', async () => {
+    const dir = await aFolder()
+    const { disk } = nodeWorld
+    const open: typeof disk.open = (at, ...how) =>
+      path.basename(path.dirname(at)) === 'timerlog'
+        ? Promise.reject(new Error('killed'))
+        : disk.open(at, ...how)
+    const failing = Object.assign(Object.create(disk) as typeof disk, { open })
+    const clock = new JumpClock()
+    const broker = await aBroker({ store: { dir } }, null, { ...nodeWorld, clock, disk: failing })
+    await broker.connect().send('T1', 'x', 0, 'TIMER_DELAY_SEC\u000130\u0002')
+    await taken(broker)
+    const checkpoint = path.join(dir, 'config', 'timercheck')
+    await expect.poll(() => disk.facts(checkpoint)).not.toBeNull()
   })
 
   test('that lasted for weeks delivers what was due meanwhile', async () => {
