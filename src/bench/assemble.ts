@@ -35,6 +35,8 @@ import type { LaneLag } from './lag-book.ts'
 import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
 import { type PacingSeen, checkValidity } from './validity.ts'
 
+/** Less than this between the phases of a window is no gap. */
+const GAP_MS = 50
 /** The last tick of a window may come a little before its end. */
 const ROW_EARLY_MS = 10
 /** Rows of queues in a result; with thousands of topics they would be most of it. */
@@ -75,9 +77,14 @@ export function assembleResult(run: RunRecord): BenchResult {
   const { errors } = totals
   // One-way messages have done all they ever will when the network has taken them.
   const handed = scenario.producers.mode === 'one-way' ? sums.unanswered : sums.acked
+  // The machine worked for everything in the window, also for what counts in no phase.
+  const isWhole = whole.seconds * 1000 >= windowMs - GAP_MS
+  const carried = isWhole ? handed : run.windowAcked
+  const delivered = isWhole ? sums.received : run.windowReceived
+  const sent = isWhole ? sums.sent : sums.sent + Math.max(0, carried - handed)
   const inWindow = (count: number) => (windowMs > 0 ? (count * 1000) / windowMs : 0)
-  const handedPerSecond = inWindow(handed)
-  const receivedPerSecond = inWindow(sums.received)
+  const handedPerSecond = inWindow(carried)
+  const receivedPerSecond = inWindow(delivered)
   const ceilingShare =
     run.ceiling !== null && run.ceiling.perSecond > 0
       ? handedPerSecond / run.ceiling.perSecond
@@ -101,10 +108,10 @@ export function assembleResult(run: RunRecord): BenchResult {
   const prediction = predictionOf(run, {
     host,
     processes,
-    acked: handed,
+    acked: carried,
     ackedPerSecond: handedPerSecond,
     receivedPerSecond,
-    sent: sums.sent,
+    sent,
     wireBytesSent,
     windowMs,
   })
@@ -229,8 +236,8 @@ export function assembleResult(run: RunRecord): BenchResult {
     prediction,
     efficiency: {
       brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, handedPerSecond),
-      wireBytesPerMessage: sums.sent > 0 ? wireBytesSent / sums.sent : null,
-      brokerDiskBytesPerMessage: brokerDiskBytes(processes, handed),
+      wireBytesPerMessage: sent > 0 ? wireBytesSent / sent : null,
+      brokerDiskBytesPerMessage: brokerDiskBytes(processes, carried),
     },
     search:
       run.search === null
@@ -490,9 +497,8 @@ function secondsOf(phases: readonly PhaseOfRun[]): number {
 }
 
 /** Start of a phase, in seconds from the start of the window. */
-function startSeconds({ phases }: RunRecord, phase: PhaseOfRun): number {
-  const first = phases.find(({ index }) => index !== null)
-  return (phase.startNs - (first?.startNs ?? phase.startNs)) / 1e9
+function startSeconds({ series }: RunRecord, phase: PhaseOfRun): number {
+  return series.secondsOf(phase.startNs)
 }
 
 /** The whole seconds of a phase. */

@@ -22,12 +22,12 @@ export interface CeilingTimes {
   readonly measureMs: number
 }
 
-/** Rejects with MqError START_FAILED. */
+/** Null when nothing came back, so that nothing is known. Rejects with MqError START_FAILED. */
 export async function measureCeiling(
   clock: Clock,
   producers: readonly ProducerSetup[],
   times: CeilingTimes = { warmupMs: WARMUP_MS, measureMs: MEASURE_MS },
-): Promise<Ceiling> {
+): Promise<Ceiling | null> {
   const target = await NullTargetProcess.start(clock)
   try {
     let acked = 0
@@ -60,9 +60,10 @@ export async function measureCeiling(
         const { start, end } = report.figures
         cpuMs += end.cpuUserMs + end.cpuSystemMs - start.cpuUserMs - start.cpuSystemMs
       }
+      if (acked === 0) return null
       return {
         perSecond: (acked * 1000) / times.measureMs,
-        cpuUsPerMessage: acked > 0 ? (cpuMs * 1000) / acked : 0,
+        cpuUsPerMessage: (cpuMs * 1000) / acked,
       }
     } finally {
       crew.end()

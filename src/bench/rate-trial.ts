@@ -141,7 +141,7 @@ export class RateTrials {
     usage: HostUsage,
   ): Trial {
     const sums = this.#series.phase(index)
-    const from = (startNs - (this.#runner.program.startNs ?? startNs)) / 1e9
+    const from = this.#series.secondsOf(startNs)
     const all = this.#series.rows()
     const rows = rowsBetween(all, from, from + seconds)
     const shape = { kind: 'hold', rateHz } as const

@@ -614,3 +614,12 @@ export type PhaseFigures = z.infer<typeof figuresSchema>
 export type Trial = z.infer<typeof trialSchema>
 export type Rate = z.infer<typeof rateSchema>
 export type Gc = z.infer<typeof gcSchema>
+
+/**
+ * When the window began, in wall-clock milliseconds; rows of the series are seconds from then on. It
+ * is the end of the warm-up, and before the first phase that counts when a new rate settles first.
+ */
+export function windowStartMs(phases: BenchResult['phases']): number {
+  const first = phases.find(({ name, excluded }) => excluded === null || name !== 'warm-up')
+  return Date.parse(first?.startedAt ?? '')
+}

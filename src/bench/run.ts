@@ -107,6 +107,9 @@ export interface RunRecord {
   readonly startedMs: number
   readonly endedMs: number
   readonly windowMs: number
+  /** Acknowledged and received in the window, in phases that count and between them. */
+  readonly windowAcked: number
+  readonly windowReceived: number
   readonly firstSnapshot: HostSnapshot
   readonly lastSnapshot: HostSnapshot
   readonly firstMarks: ReadonlyMap<string, InsideMark>
@@ -333,11 +336,13 @@ class BenchRun {
 
     stopLooking()
     const lagAtEnd = plan.groups.map((_, group) => series.lagOf(group))
+    const { windowReceived } = series
     const laneLags = plan.groups.map((_, group) => series.laneLags(group))
     this.#progress('drain', null, series)
     const drainFromMs = clock.monotonicMs()
     const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
     const acked = sumAcked(producerReports, series)
+    const { windowAcked } = series
     const drained = await this.#drain(crew, series, lanes, acked)
     const drainMs = clock.monotonicMs() - drainFromMs
     this.#phases.push({
@@ -373,6 +378,8 @@ class BenchRun {
       startedMs,
       endedMs: clock.wallMs(),
       windowMs,
+      windowAcked,
+      windowReceived,
       firstSnapshot,
       lastSnapshot,
       firstMarks,

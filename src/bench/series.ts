@@ -48,6 +48,8 @@ export class Series {
   /** By group: how far it is behind, and what each of its members has received. */
   readonly #groups = new Map<number, GroupBook>()
   readonly #totalAckedOf = new Map<string, number>()
+  /** By load process: acknowledged or received before the window. */
+  readonly #before = new Map<string, number>()
   readonly #phaseAt: (atNs: number) => number | null
   #startNs: number
 
@@ -69,6 +71,11 @@ export class Series {
   /** The warm-up ends at this moment of the grid. */
   begin(startNs: number): void {
     this.#startNs = startNs
+  }
+
+  /** A moment in seconds from the start of the window, in which rows are counted. */
+  secondsOf(atNs: number): number {
+    return (atNs - this.#startNs) / 1e9
   }
 
   /** Sums by phase; made when first asked for. */
@@ -101,6 +108,7 @@ export class Series {
   onProducerTick(name: string, tick: ProducerTick): void {
     this.#totalAckedOf.set(name, tick.totalAcked)
     const row = this.#rowAt(tick.atNs)
+    if (row === null) this.#before.set(name, tick.totalAcked)
     for (const tally of tick.tallies) {
       const shown = tally.latency.response === undefined ? 'service' : 'response'
       this.phase(tally.phase).addTally(tally, (kind, histogram) => {
@@ -125,7 +133,9 @@ export class Series {
     }
     // Of the members of a second the last to tell has the last word: then all that is known is of it.
     if (row === null) {
-      if (!tick.polled) this.lagAtStart = this.lag
+      if (tick.polled) return
+      this.lagAtStart = this.lag
+      this.#before.set(name, tick.totalReceived)
       return
     }
     row.lag = this.lag
@@ -154,6 +164,24 @@ export class Series {
   /** Acknowledged and received since the run began, warm-up included. */
   get totalAcked(): number {
     return sum(this.#totalAckedOf)
+  }
+
+  /** Acknowledged since the window began, in phases that count and between them. */
+  get windowAcked(): number {
+    return this.totalAcked - this.#beforeOf(this.#totalAckedOf)
+  }
+
+  /** Received since the window began, by all groups together. */
+  get windowReceived(): number {
+    let before = 0
+    for (const { receivedOf } of this.#groups.values()) before += this.#beforeOf(receivedOf)
+    return this.totalReceived - before
+  }
+
+  #beforeOf(totals: ReadonlyMap<string, number>): number {
+    let before = 0
+    for (const name of totals.keys()) before += this.#before.get(name) ?? 0
+    return before
   }
 
   /** Of all groups together: each receives every message. */

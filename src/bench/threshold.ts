@@ -11,13 +11,14 @@ import { nearest } from '../base/nearest.ts'
 import { parseDurationMs, parseRateHz } from '../base/units.ts'
 import { SAMPLES_ABOVE_MIN } from './histogram.ts'
 import { rowsBetween } from './phase-figures.ts'
-import type {
-  BenchResult,
-  Latencies,
-  PhaseFigures,
-  SeriesRow,
-  ThresholdResult,
-  Totals,
+import {
+  type BenchResult,
+  type Latencies,
+  type PhaseFigures,
+  type SeriesRow,
+  type ThresholdResult,
+  type Totals,
+  windowStartMs,
 } from './result.ts'
 import type { Scenario } from './scenario-schema.ts'
 
@@ -314,7 +315,7 @@ function wholeSeconds(
   phase: BenchResult['phases'][number] | null,
 ): SeriesRow[] {
   const counted = phases.filter(({ figures }) => figures !== null)
-  const beginMs = Date.parse(counted[0]?.startedAt ?? '')
+  const beginMs = windowStartMs(phases)
   return (phase === null ? counted : [phase]).flatMap(({ startedAt, durationMs, figures }) => {
     const from = (Date.parse(startedAt) - beginMs) / 1000
     const rows = rowsBetween(series, from, from + durationMs / 1000)

@@ -4,7 +4,7 @@
  * timelines share one axis, environment and scenario stand at the end. Light, dark and on paper.
  */
 import { createHash } from 'node:crypto'
-import type { BenchResult, Latency, Trial } from '../bench/result.ts'
+import { type BenchResult, type Latency, type Trial, windowStartMs } from '../bench/result.ts'
 import { bytesPerSecond, grouped, milliseconds, percent } from './figures.ts'
 import { type Html, html, htmlList, htmlTable, nothing } from './html-text.ts'
 import { styleSheet } from './html-style.ts'
@@ -209,10 +209,10 @@ function timelines(result: BenchResult): Html[] {
 
 type Host = Exclude<BenchResult['series'][number]['host'], null>
 
-/** Phases that count, in seconds from the start of the first. */
+/** Phases that count, in seconds from the start of the window. */
 function bandsOf({ phases }: BenchResult): Band[] {
   const counted = phases.filter(({ excluded }) => excluded === null)
-  const beginMs = Date.parse(counted[0]?.startedAt ?? '')
+  const beginMs = windowStartMs(phases)
   if (counted.length < 2 || Number.isNaN(beginMs)) return []
   return counted.map(({ name, startedAt, durationMs }) => {
     const from = (Date.parse(startedAt) - beginMs) / 1000

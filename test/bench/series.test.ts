@@ -73,6 +73,23 @@ describe('the series', () => {
     expect(series.totalReceived).toBe(50)
   })
 
+  it('counts what was carried in the window, also between its phases, and where in it a moment lies', () => {
+    const series = new Series(START_NS, (atNs) => (atNs < START_NS + 2e9 ? null : 0))
+    const told = (second: number, totalAcked: number) =>
+      ({ ...aTick(second, 0), tallies: [], totalAcked }) satisfies ProducerTick
+    for (const tick of [told(-1, 20), told(0, 100), told(1, 150), told(2, 230)]) {
+      series.onProducerTick('producer-1', tick)
+    }
+    for (const [second, totalReceived] of [
+      [0, 90],
+      [2, 220],
+    ] as const) {
+      series.onConsumerTick('consumer-1', aConsumerTick(second, { totalReceived }))
+    }
+    expect([series.windowAcked, series.windowReceived]).toEqual([130, 130])
+    expect(series.secondsOf(START_NS + 2e9)).toBe(2)
+  })
+
   it('sums the lag of all consumers and remembers its most', () => {
     const series = new Series(START_NS)
     series.onConsumerTick('consumer-1', aConsumerTick(1, { lanes: [[0, 70, 100, 0]] }))

@@ -75,6 +75,20 @@ describe('a threshold', () => {
     expect(judged('rate.acked >= 1/s over 3s', result).actual).toBeNull()
   })
 
+  it('judges the seconds of a phase, not those in which its rate settled before it', () => {
+    const moment = aPhase({ name: 'settle', durationMs: 2000, excluded: 'a moment' })
+    const settle = { ...moment, figures: null }
+    const tried = aPhase({ startedAt: later(settle.startedAt, 2), durationMs: 2000 })
+    const series = rows([0, 0, 70, 80]).map((row) => ({ ...row, phase: row.t > 2 ? 0 : null }))
+    const phases = [
+      { ...settle, name: 'warm-up', startedAt: later(settle.startedAt, -3) },
+      settle,
+      tried,
+    ]
+    const result = aResult({ phases, series })
+    expect(judged('rate.acked >= 75/s over 2s', result).actual).toBe(75)
+  })
+
   it('of the whole run takes the worst lag of its phases', () => {
     const lag = { max: 900, maxSeconds: 3, slopePerSecond: -40 }
     const phases = [aPhase(), aPhase({ name: 'drain' }, { index: 1, lag })]
@@ -96,6 +110,10 @@ describe('a threshold', () => {
     expect(() => parseThreshold(expression)).toThrow(text)
   })
 })
+
+function later(moment: string, seconds: number): string {
+  return new Date(Date.parse(moment) + seconds * 1000).toISOString()
+}
 
 describe('the JUnit report', () => {
   it('has a case for each threshold, and escapes what it quotes', () => {

@@ -386,7 +386,7 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
 `,
     )
     const { exitCode, document } = await home.json(['bench', file, ...short])
-    const { search } = resultSchema.parse(document)
+    const { search, phases, series } = resultSchema.parse(document)
     expect([exitCode, search?.sustainablePerSecond, search?.failedPerSecond]).toEqual([
       0,
       100,
@@ -397,6 +397,13 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
       ['find 100/s', true],
       ['find confirmed 100/s', true],
     ])
+    // A trial is judged by its own seconds, not by those in which the rate settled before it.
+    const tried = phases.flatMap(({ figures }) => figures ?? [])
+    const ofSeries = (index: number) =>
+      series.filter(({ phase }) => phase === index).map(({ sent }) => sent)
+    expect(tried.map(({ totals }) => totals.rates.sent?.maxPerSecond)).toEqual(
+      tried.map(({ index }) => Math.max(...ofSeries(index))),
+    )
   })
 
   it('runs every combination of a matrix: batches and one-way messages over topics, groups, keys and tags', async () => {
