@@ -14,6 +14,7 @@ import type { DiskLock } from '../world/disk.ts'
 import type { World } from '../world/world.ts'
 import {
   abandonRunFile,
+  forgetEmptyInstance,
   readRunFile,
   retireRunFile,
   writeRunFile,
@@ -150,10 +151,14 @@ export class Instance {
     this.#note(this.#run.roles, true)
   }
 
-  /** Ends what a failed start began: nothing runs, and nothing says that it ever did. */
+  /**
+   * Ends what a failed start began: nothing runs, and nothing says that it ever did. Logs of roles stay
+   * for whoever wants to know why.
+   */
   async #abandon(before: RunFile | null): Promise<void> {
     await this.#endRoles(STOP_TIMEOUT_MS)
     if (this.#brokers.length > 0) abandonRunFile(this.#stateDir, before)
+    else if (before === null) forgetEmptyInstance(this.#stateDir)
     await this.#release()
   }
 

@@ -99,6 +99,15 @@ export function abandonRunFile(stateDir: string, before: RunFile | null): void {
   }
 }
 
+/** What a start makes in a state directory before any role runs. */
+const beforeRoles = ['lock', 'supervisor.log']
+
+/** Removes the state directory of a start that came to nothing, unless something else is in it. */
+export function forgetEmptyInstance(stateDir: string): void {
+  const isBare = readdirSync(stateDir).every((name) => beforeRoles.includes(name))
+  if (isBare) forgetInstance(stateDir)
+}
+
 export function forgetInstance(stateDir: string): void {
   rmSync(stateDir, { recursive: true, force: true })
 }

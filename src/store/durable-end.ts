@@ -109,10 +109,16 @@ export class DurableEnd {
   readonly #path: string
   #file: DiskFile | null = null
   #sequence = 0
+  #damaged = false
 
   constructor(disk: Disk, dir: string) {
     this.#disk = disk
     this.#path = path.join(dir, 'mqctl.durable')
+  }
+
+  /** Whether `read` found bytes that are neither a slot nor the zeros of a file that was just made. */
+  get damaged(): boolean {
+    return this.#damaged
   }
 
   /** What the whole slots say; null when there is none. STORE_FORMAT_UNKNOWN when a newer version wrote it. */
@@ -134,6 +140,7 @@ export class DurableEnd {
       if (newest === null || slot.sequence > newest.sequence) newest = slot
     }
     this.#sequence = newest?.sequence ?? 0
+    this.#damaged = newest === null && bytes.some((byte) => byte !== 0)
     return newest && { state: newest.state, checkpoints }
   }
 

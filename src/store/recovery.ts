@@ -88,6 +88,9 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   await disk.makeDirectory(segments.dir)
   await disk.makeDirectory(queues.dir)
   const durable = await parts.durable.read()
+  if (parts.durable.damaged) {
+    logger.warn('mqctl.durable is damaged and not used: how far the log was durable is not known')
+  }
   const checkpoint = (await parts.checkpoint.read()) ?? NO_CHECKPOINT
   const aborted = await parts.abort.isThere()
   await segments.load()

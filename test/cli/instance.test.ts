@@ -101,6 +101,9 @@ describe('start in the background', () => {
     expect(document.error.hint).toContain('--any-port')
     const { stdout } = await home.run(['status', '--all', '-o', 'name'])
     expect(stdout.split('\n')).not.toContain('blocked')
+    expect(await readdir(path.join(home.directory, 'state/mqctl/clusters'))).not.toContain(
+      'blocked',
+    )
   })
 
   it.each(['file/below', '/proc/nowhere'])(

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
@@ -106,7 +106,7 @@ describe('an instance', () => {
       hint: expect.stringContaining('--namesrv-port'),
     })
     blocker.close()
-    expect((await readdir(stateDir())).filter((name) => name.endsWith('.log'))).toEqual([])
+    expect(await readdir(directory)).toEqual([])
   })
 
   it.each([
@@ -121,6 +121,13 @@ describe('an instance', () => {
     expect(ends).toHaveLength(2)
     expect(livingOf(ends.map(({ pid }) => pid))).toEqual([])
     expect(readLastRun(stateDir())).toBeNull()
+  })
+
+  it('leaves no directory behind when it failed before a role ran', async () => {
+    const dataDir = path.join(directory, 'file')
+    await writeFile(dataDir, '')
+    await expect(start(aPlan({ dataDir }))).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' })
+    expect(await readdir(directory)).toEqual(['file'])
   })
 
   it('still knows what ran before a start that failed', async () => {

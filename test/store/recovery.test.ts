@@ -319,6 +319,20 @@ describe('recovery', () => {
     expect(await bodiesOf(subject)).toEqual(bodies(sent))
   })
 
+  it('says that its own file is damaged, and serves everything all the same', async () => {
+    const { dir, sent } = await killed(40, 10)
+    await writeFile(path.join(dir, 'mqctl.durable'), Buffer.alloc(1024, 0x5a))
+    const subject = await reopened(dir)
+    expect(subject.log.said('mqctl.durable is damaged')).toBe(true)
+    expect(await bodiesOf(subject)).toEqual(bodies(sent))
+  })
+
+  it('takes its own file for a new one while it holds only zeros', async () => {
+    const { dir } = await stopped(5)
+    await writeFile(path.join(dir, 'mqctl.durable'), Buffer.alloc(1024))
+    expect((await reopened(dir)).log.said('mqctl.durable is damaged')).toBe(false)
+  })
+
   it('refuses a store of a newer format', async () => {
     const { dir } = await stopped(5)
     const { crc32 } = await import('node:zlib')
