@@ -12,6 +12,7 @@
  * Interrupted, or with the target gone, it goes on to the end from where it is, with what there is.
  */
 import { randomBytes } from 'node:crypto'
+import { messageOf } from '../base/errors.ts'
 import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
 import { frameSizesOf } from '../drivers/frame-sizes.ts'
 import { openDriver } from '../drivers/open-driver.ts'
@@ -665,8 +666,14 @@ class BenchRun {
         const stored = growth.reduce((sum, messages) => sum + messages, 0)
         // A broker may show a message in its queue a moment after it has acknowledged it.
         if (stored >= acked || clock.monotonicMs() > endMs) return growth
-      } catch {
-        return null
+      } catch (error) {
+        if (clock.monotonicMs() > endMs) {
+          // Connections that stay open without an answer break nothing: this is where it shows.
+          if (this.#lost.length === 0) {
+            this.#lost.push(`the target does not answer any more: ${messageOf(error)}`)
+          }
+          return null
+        }
       }
       await sleep(clock, DRAIN_POLL_MS)
     }

@@ -42,7 +42,7 @@ const OFFERED_UNSENT_MAX = 0.001
 /** The time over which the host was looked at may differ from the window by such a share, and so much. */
 const SEEN_WARN = { share: 0.1, differenceMs: 250 }
 /** Beyond this, what the host did in the window is not known. */
-const SEEN_MAX = { share: 0.5, differenceMs: 1_000 }
+const SEEN_MAX = { share: 0.5, differenceMs: 3_000 }
 /** Other programs on this host that take more than this share of it disturb the measurement. */
 const OTHER_SHARE_MAX = 0.1
 

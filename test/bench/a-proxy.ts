@@ -15,6 +15,8 @@ export type Fault = 'pass' | 'swallow' | 'twice'
 
 export interface ProxyFaults {
   readonly onSend?: (number: number) => Fault
+  /** Every answer is passed on twice. */
+  readonly answersTwice?: boolean
   /** Texts to replace in what the target answers, such as addresses in routes. */
   readonly rewrite?: (text: string) => string
 }
@@ -23,6 +25,7 @@ export class Proxy {
   readonly address: string
   sends = 0
   #heldUntil: Promise<void> | null = null
+  readonly #cut: () => void
   readonly #close: () => void
 
   static async open(target: string, faults: ProxyFaults = {}): Promise<Proxy> {
@@ -57,7 +60,10 @@ export class Proxy {
         const frame = Buffer.from(bytes.subarray(start, end))
         const { rewrite } = faults
         if (rewrite === undefined) {
-          proxy.#later(() => client.write(frame))
+          proxy.#later(() => {
+            client.write(frame)
+            if (faults.answersTwice === true) client.write(Buffer.from(frame))
+          })
           return
         }
         const command = decodeFrame(frame, 0, frame.length)
@@ -80,15 +86,19 @@ export class Proxy {
         for (const bytes of waiting.splice(0)) stream.write(bytes)
       })
     })
-    proxy = new Proxy(`127.0.0.1:${listener.port}`, () => {
-      for (const stream of streams) stream.destroy()
+    const cut = () => {
+      for (const stream of streams.splice(0)) stream.destroy()
+    }
+    proxy = new Proxy(`127.0.0.1:${listener.port}`, cut, () => {
+      cut()
       void listener.close()
     })
     return proxy
   }
 
-  private constructor(address: string, close: () => void) {
+  private constructor(address: string, cut: () => void, close: () => void) {
     this.address = address
+    this.#cut = cut
     this.#close = close
   }
 
@@ -100,6 +110,11 @@ export class Proxy {
         resolve()
       })
     })
+  }
+
+  /** Cuts every connection; new ones are taken. */
+  cut(): void {
+    this.#cut()
   }
 
   close(): void {

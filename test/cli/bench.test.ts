@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { Proxy } from '../bench/a-proxy.ts'
+import { Proxy, type ProxyFaults } from '../bench/a-proxy.ts'
 import { Home, outcomeOf, shows } from './mqctl.ts'
 
 let home: Home
@@ -283,28 +283,67 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s}
     expect(result.pacing.model).toBe('mixed')
   })
 
-  it('finds what a proxy between it and the broker swallowed or sent twice, exit 12', async () => {
-    const started = await home.json(['start', '--detach', '--wait', '--any-port'])
-    const [namesrv = ''] = started.document.namesrv
-    const broker = started.document.brokers[0].address
-    const toBroker = await Proxy.open(broker, {
-      onSend: (number) => (number === 50 ? 'swallow' : number === 60 ? 'twice' : 'pass'),
+  describe('through a proxy between it and the broker', () => {
+    let [namesrv, broker] = ['', '']
+    const open: Proxy[] = []
+
+    beforeAll(async () => {
+      const { document } = await home.json(['start', '--detach', '--wait', '--any-port'])
+      namesrv = document.namesrv[0]
+      broker = document.brokers[0].address
     })
-    const toNames = await Proxy.open(namesrv, {
-      rewrite: (text) => text.replaceAll(broker, toBroker.address),
+    afterAll(() => home.run(['stop']))
+    afterEach(() => {
+      for (const proxy of open.splice(0)) proxy.close()
     })
-    try {
+
+    /** A bench whose every connection to the broker goes through the proxy. */
+    async function through(faults: ProxyFaults, cutAtSend: number | null = null) {
+      const toBroker: Proxy = await Proxy.open(broker, {
+        ...faults,
+        onSend: (number) => {
+          if (number === cutAtSend) toBroker.cut()
+          return faults.onSend?.(number) ?? 'pass'
+        },
+      })
+      const toNames = await Proxy.open(namesrv, {
+        rewrite: (text) => text.replaceAll(broker, toBroker.address),
+      })
+      open.push(toBroker, toNames)
       const args = ['bench', 'smoke', '--namesrv', toNames.address, '--duration', '1s', ...short]
       const { exitCode, document } = await home.json(args)
-      const { integrity } = resultSchema.parse(document)
-      expect([exitCode, document.verdict]).toEqual([12, 'integrity'])
+      return { exitCode, result: resultSchema.parse(document) }
+    }
+
+    it('finds what was swallowed or sent twice, exit 12', async () => {
+      const faults = { 50: 'swallow', 60: 'twice' } as const
+      const { exitCode, result } = await through({
+        onSend: (number) => (number === 50 || number === 60 ? faults[number] : 'pass'),
+      })
+      const { integrity } = result
+      expect([exitCode, result.verdict]).toEqual([12, 'integrity'])
       expect([integrity.lost, integrity.duplicated, integrity.corrupted]).toEqual([1, 1, 0])
       expect(integrity.lostRanges).toHaveLength(1)
-    } finally {
-      toBroker.close()
-      toNames.close()
-      await home.run(['stop'])
-    }
+    })
+
+    it('counts an answer that comes twice once', async () => {
+      const { result } = await through({ answersTwice: true })
+      const { conservation, violations } = result.integrity
+      expect([violations, conservation.balanced, conservation.stored]).toEqual([
+        [],
+        true,
+        conservation.acked,
+      ])
+      expect(result.client.strayAnswers).toBeGreaterThan(0)
+    })
+
+    it('ends when its connections are cut, and says which and what has no outcome, exit 3', async () => {
+      const { exitCode, result } = await through({}, 50)
+      expect([exitCode, result.verdict]).toEqual([3, 'unreachable'])
+      expect(result.reasons.join('\n')).toMatch(/producer-1: the connection to .* is gone/)
+      const { sent, acked, failed, balanced } = result.integrity.conservation
+      expect([balanced, sent > 0, sent]).toEqual([true, true, acked + failed])
+    })
   })
 
   it('builds a backlog while the consumers stand still, and times how it is read', async () => {
