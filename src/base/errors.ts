@@ -73,6 +73,12 @@ export const errorTable = {
     'topic {topic} exists already',
     'mqctl topic alter {topic} changes it; --if-not-exists makes this no error',
   ),
+  GROUP_IN_USE: row(
+    ExitCode.failed,
+    false,
+    '{members} members of {group} are connected, and broker {broker} cannot move them: {why}',
+    'stop the members first, and run it again',
+  ),
   GROUP_NOT_FOUND: row(
     ExitCode.failed,
     false,

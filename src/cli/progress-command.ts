@@ -28,11 +28,11 @@ export abstract class ProgressCommand<Result extends ProgressResult> extends Bro
     execute: boolean,
   ): Promise<ProgressChange[]> {
     const members = (await admin.groups.connections(group))?.connections.length ?? 0
+    if (execute) await admin.progress.apply(group, plan)
     if (members > 0) {
       this.warn(`${members} members of ${group} are connected; they follow within seconds`)
     }
     if (!execute) return plan.map((step) => withChange(step, null))
-    await admin.progress.apply(group, plan)
     return Promise.all(
       plan.map(async (step) => {
         const queue = { topic: step.topic, brokerName: step.broker, queueId: step.queueId }

@@ -32,11 +32,11 @@ export class Admin {
     this.queues = new QueueAccess(client)
     this.topics = new TopicAdmin(client, this.cluster)
     this.groups = new GroupAdmin(client, this.cluster, this.topics, this.queues)
-    this.progress = new ProgressAdmin(client, this.groups, this.topics, this.queues)
     this.messages = new MessageAdmin(client, this.cluster, this.topics, this.queues)
     this.traces = new TraceAdmin(this.messages)
     this.transactions = new TransactionAdmin(client, this.queues)
     this.brokers = new BrokerAdmin(client, this.cluster)
+    this.progress = new ProgressAdmin(client, this)
   }
 
   /** Connects when something is asked. */

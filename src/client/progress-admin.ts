@@ -2,10 +2,12 @@
  * Moves how far a group is: plan first, carry out, then look whether it is so. By position or time, or to
  * where another group is.
  */
+import { MqError } from '../base/errors.ts'
 import { subscriptionGroupConfig } from '../protocol/bodies/subscription-group-config.ts'
 import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { retryTopicOf } from '../protocol/names.ts'
 import { responseCodeOf } from './answers.ts'
+import type { BrokerAdmin } from './broker-admin.ts'
 import type { MqClient } from './client.ts'
 import { inParallel } from './cluster-view.ts'
 import type { GroupAdmin } from './group-admin.ts'
@@ -27,17 +29,26 @@ export interface ProgressStep {
 
 const WIDTH = 16
 
+interface ProgressAdminParts {
+  readonly groups: GroupAdmin
+  readonly topics: TopicAdmin
+  readonly queues: QueueAccess
+  readonly brokers: BrokerAdmin
+}
+
 export class ProgressAdmin {
   readonly #client: MqClient
   readonly #groups: GroupAdmin
   readonly #topics: TopicAdmin
   readonly #queues: QueueAccess
+  readonly #brokers: BrokerAdmin
 
-  constructor(client: MqClient, groups: GroupAdmin, topics: TopicAdmin, queues: QueueAccess) {
+  constructor(client: MqClient, { groups, topics, queues, brokers }: ProgressAdminParts) {
     this.#client = client
     this.#groups = groups
     this.#topics = topics
     this.#queues = queues
+    this.#brokers = brokers
   }
 
   /** What a reset would do; changes nothing. Throws TOPIC_NOT_FOUND, GROUP_NOT_FOUND. */
@@ -96,19 +107,55 @@ export class ProgressAdmin {
 
   /**
    * Sets the group's progress, queue by queue; a group that does not exist is made, with the usual
-   * settings. A broker of 5.x makes running members follow; an older one only takes it while nobody of
-   * the group is connected.
+   * settings. A broker of 5.x makes running members follow. An older one, or one that has that switched
+   * off, takes a reset of single queues for one of all queues to their end: it is only told the progress,
+   * which holds while nobody of the group is connected. Throws GROUP_IN_USE, before anything is changed,
+   * when somebody is.
    */
   async apply(group: string, steps: readonly ProgressStep[]): Promise<void> {
     const known = (await this.#groups.names(true)).includes(group)
+    const resetting = new Set<string>()
+    for (const broker of new Set(steps.map((step) => step.broker))) {
+      const topic = steps.find((step) => step.broker === broker)?.topic ?? ''
+      await this.#client.routes.get(topic)
+      const why = await this.#whyNoReset(this.#client.masterOf(broker))
+      if (why === null) resetting.add(broker)
+      else await this.#checkUnused(group, broker, why)
+    }
     if (!known) await this.#groups.put(subscriptionGroupConfig(group))
     for (const step of steps) {
       await this.#client.routes.get(step.topic)
-      await this.#set(group, step)
+      if (resetting.has(step.broker)) await this.#reset(group, step)
+      else await this.#report(group, step)
     }
   }
 
-  async #set(group: string, { topic, broker, queueId, to }: ProgressStep): Promise<void> {
+  /**
+   * Why the broker does not set single queues itself; null when it does.
+   * Source: apache/rocketmq broker/…/processor/AdminBrokerProcessor.java (resetOffset),
+   * broker/…/client/net/Broker2Client.java (resetOffset).
+   */
+  async #whyNoReset(address: string): Promise<string | null> {
+    const config = await this.#brokers.config(address).catch((error: unknown) => {
+      // It may not tell its settings to everybody.
+      if (responseCodeOf(error) === null) throw error
+      return new Map<string, string>()
+    })
+    const isServerSide = config.get('useServerSideResetOffset')
+    if (isServerSide !== undefined) {
+      return isServerSide === 'true' ? null : 'its useServerSideResetOffset is off'
+    }
+    const version = (await this.#brokers.runtimeInfo(address))['brokerVersionDesc'] ?? ''
+    return /^V[0-4]_/.test(version) ? `it is of version ${version}` : null
+  }
+
+  async #checkUnused(group: string, broker: string, why: string): Promise<void> {
+    const members = (await this.#groups.connections(group))?.connections.length ?? 0
+    if (members > 0) throw new MqError('GROUP_IN_USE', { members, group, broker, why })
+  }
+
+  async #reset(group: string, step: ProgressStep): Promise<void> {
+    const { topic, broker, queueId, to } = step
     const address = this.#client.masterOf(broker)
     try {
       await this.#client.ask(address, RequestCode.INVOKE_BROKER_TO_RESET_OFFSET, {
@@ -123,8 +170,12 @@ export class ProgressAdmin {
       const code = responseCodeOf(error)
       const isOffline = code === ResponseCode.CONSUMER_NOT_ONLINE
       if (!isOffline && code !== ResponseCode.REQUEST_CODE_NOT_SUPPORTED) throw error
-      if (!isOffline && (await this.#groups.connections(group)) !== null) throw error
-      await this.#queues.reportProgress(group, { topic, brokerName: broker, queueId }, to)
+      if (!isOffline) await this.#checkUnused(group, broker, 'it knows no such request')
+      await this.#report(group, step)
     }
+  }
+
+  #report(group: string, { topic, broker, queueId, to }: ProgressStep): Promise<void> {
+    return this.#queues.reportProgress(group, { topic, brokerName: broker, queueId }, to)
   }
 }

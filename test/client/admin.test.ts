@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { subscriptionGroupConfig } from '../../src/protocol/bodies/subscription-group-config.ts'
+import { RequestCode } from '../../src/protocol/codes.ts'
 import { aBrokerForThisFile } from './real-broker.ts'
 
 const broker = aBrokerForThisFile()
@@ -134,6 +135,31 @@ describe('groups', () => {
     await broker.admin.progress.apply(group, plan)
     const { bodies } = await broker.consume({ group }, topic)
     await expect.poll(() => bodies().sort()).toEqual(['m6', 'm7', 'm8', 'm9'])
+  })
+
+  it('are not touched while they have members that a broker cannot move, and are told afterwards', async () => {
+    const topic = await broker.aTopic(2, 10)
+    const group = broker.aGroup()
+    const { consumer, messages } = await broker.consume({ group }, topic)
+    await expect.poll(() => messages.length).toBe(10)
+    const plan = await broker.admin.progress.planReset(group, topic, { kind: 'start' })
+    const old = vi
+      .spyOn(broker.admin.brokers, 'config')
+      .mockResolvedValue(new Map([['useServerSideResetOffset', 'false']]))
+    const asked = vi.spyOn(broker.admin.client, 'ask')
+    try {
+      await expect(broker.admin.progress.apply(group, plan)).rejects.toMatchObject({
+        code: 'GROUP_IN_USE',
+      })
+      await consumer.close()
+      await broker.admin.progress.apply(group, plan)
+      const codes = asked.mock.calls.map(([, code]) => code)
+      expect(codes).not.toContain(RequestCode.INVOKE_BROKER_TO_RESET_OFFSET)
+    } finally {
+      old.mockRestore()
+      asked.mockRestore()
+    }
+    expect((await broker.admin.groups.lag(group, topic)).lag).toBe(10)
   })
 
   it('never lead out of the queue, whatever was asked', async () => {
