@@ -56,14 +56,22 @@ export function encodeFrame(command: Command): Buffer {
 
 /** Everything of a frame before its body of `bodyBytes`, which the caller sends right behind it. */
 export function encodeFrameHead(command: Command, bodyBytes: number): Buffer {
-  const header =
-    command.serializeType === SerializeType.json
-      ? Buffer.from(jsonHeader(command), 'utf8')
-      : binaryHeader(command)
-  const head = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + header.length)
-  head.writeInt32BE(4 + header.length + bodyBytes, 0)
-  head.writeInt32BE((command.serializeType << 24) | header.length, 4)
-  header.copy(head, FRAME_PREFIX_BYTES)
+  if (command.serializeType !== SerializeType.json) {
+    const header = binaryHeader(command)
+    const head = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + header.length)
+    header.copy(head, FRAME_PREFIX_BYTES)
+    return withPrefix(head, command.serializeType, bodyBytes)
+  }
+  const header = jsonHeader(command)
+  const head = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + Buffer.byteLength(header, 'utf8'))
+  head.write(header, FRAME_PREFIX_BYTES, 'utf8')
+  return withPrefix(head, command.serializeType, bodyBytes)
+}
+
+function withPrefix(head: Buffer, type: SerializeType, bodyBytes: number): Buffer {
+  const headerBytes = head.length - FRAME_PREFIX_BYTES
+  head.writeInt32BE(4 + headerBytes + bodyBytes, 0)
+  head.writeInt32BE((type << 24) | headerBytes, 4)
   return head
 }
 
@@ -88,18 +96,16 @@ export function decodeFrame(bytes: Buffer, start: number, end: number): Command 
     : decodeBinary(bytes, headerStart, headerEnd, body)
 }
 
+/** Put together here: one JSON.stringify of the whole takes twice the time. */
 function jsonHeader(command: Command): string {
+  const { code, ext, flag, language, opaque, remark, version } = command
+  const shown = Object.hasOwn(languageCodes, language) ? `"${language}"` : JSON.stringify(language)
+  const said = remark === null ? '' : `"remark":${JSON.stringify(remark)},`
   // Alphabetical, as fastjson writes it.
-  return JSON.stringify({
-    code: command.code,
-    extFields: command.ext,
-    flag: command.flag,
-    language: command.language,
-    opaque: command.opaque,
-    ...(command.remark === null ? {} : { remark: command.remark }),
-    serializeTypeCurrentRPC: 'JSON',
-    version: command.version,
-  })
+  return (
+    `{"code":${code},"extFields":${JSON.stringify(ext)},"flag":${flag},"language":${shown},` +
+    `"opaque":${opaque},${said}"serializeTypeCurrentRPC":"JSON","version":${version}}`
+  )
 }
 
 function wholeNumber(value: unknown, otherwise: number): number {
@@ -136,6 +142,11 @@ function decodeJson(bytes: Buffer, start: number, end: number, body: Buffer | nu
 }
 
 function textFields(value: unknown): ExtFields {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (isObject && Object.values(value).every((field) => typeof field === 'string')) {
+    // As JSON.parse made it: half the time of a copy, and quicker to read afterwards.
+    return Object.setPrototypeOf(value, null) as ExtFields
+  }
   const ext = Object.create(null) as ExtFields
   if (typeof value !== 'object' || value === null) return ext
   for (const [name, field] of Object.entries(value)) {

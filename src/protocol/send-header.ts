@@ -47,24 +47,26 @@ export function readSendHeader(code: number, ext: ExtFields): SendHeader {
   return usesLongNames(code) ? readV1(ext) : readV2(ext)
 }
 
-/** The fields of SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE. */
+/** The fields of SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE, written out: every message has them. */
 export function sendFieldsV2(header: SendHeader): ExtFields {
-  return extFields({
+  const { maxReconsumeTimes, brokerName } = header
+  const ext: ExtFields = {
     a: header.producerGroup,
     b: header.topic,
     c: header.defaultTopic,
-    d: header.defaultTopicQueueNums,
-    e: header.queueId,
-    f: header.sysFlag,
-    g: header.bornTimestamp,
-    h: header.flag,
+    d: String(header.defaultTopicQueueNums),
+    e: String(header.queueId),
+    f: String(header.sysFlag),
+    g: String(header.bornTimestamp),
+    h: String(header.flag),
     i: header.properties,
-    j: header.reconsumeTimes,
-    k: header.unitMode,
-    l: header.maxReconsumeTimes,
-    m: header.batch,
-    n: header.brokerName,
-  })
+    j: String(header.reconsumeTimes),
+    k: header.unitMode ? 'true' : 'false',
+    m: header.batch ? 'true' : 'false',
+  }
+  if (maxReconsumeTimes !== null) ext['l'] = String(maxReconsumeTimes)
+  if (brokerName !== null) ext['n'] = brokerName
+  return ext
 }
 
 /** The fields of SEND_MESSAGE. */

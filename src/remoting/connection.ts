@@ -9,7 +9,7 @@ import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
 import { CommandFlag } from '../protocol/command.ts'
-import { FrameError, decodeFrame, encodeFrame, encodeFrameHead } from '../protocol/frame.ts'
+import { FrameError, decodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'
 import type { Clock } from '../world/clock.ts'
 import type { ByteStream } from '../world/net.ts'
@@ -112,7 +112,7 @@ export class Connection {
     return nowMs - this.#lastReadMs
   }
 
-  /** Sends a response or any other command as it is. Dropped when the connection is gone. */
+  /** Sends a response or any other command as it is, its body by copy. Dropped when the connection is gone. */
   reply(response: Command): void {
     if (this.#closed) return
     const { body } = response
@@ -158,7 +158,7 @@ export class Connection {
         resolve,
         reject,
       })
-      this.write(encodeFrame(command))
+      this.reply(command)
     })
   }
 
@@ -166,7 +166,7 @@ export class Connection {
   oneway(command: Command): void {
     command.opaque = this.takeOpaque()
     command.flag = (command.flag | CommandFlag.oneway) & ~CommandFlag.response
-    this.write(encodeFrame(command))
+    this.reply(command)
   }
 
   /** Hands what is collected to the socket. */

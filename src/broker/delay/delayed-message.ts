@@ -70,13 +70,24 @@ export function unhide(append: AppendRequest): void {
 /** The properties but some, each closed by 0x02, one character a byte. */
 export function withoutProperties(parts: RecordParts, names: ReadonlySet<string>): string {
   const { properties, propertiesStart, propertiesEnd } = parts
+  const text = properties.toString('latin1', propertiesStart, propertiesEnd)
   let kept = ''
-  for (const pair of properties
-    .toString('latin1', propertiesStart, propertiesEnd)
-    .split('\u0002')) {
-    if (pair !== '' && !names.has(pair.slice(0, pair.indexOf('\u0001')))) kept += `${pair}\u0002`
+  // What is kept is taken in runs: most often that is one, or all of it.
+  let runStart = 0
+  let at = 0
+  while (at < text.length) {
+    const closed = text.indexOf('\u0002', at)
+    const end = closed < 0 ? text.length : closed
+    const separator = text.indexOf('\u0001', at)
+    const isNamed = separator >= at && separator < end
+    if (end === at || (isNamed && names.has(text.slice(at, separator)))) {
+      kept += text.slice(runStart, at)
+      runStart = end + 1
+    }
+    at = end + 1
   }
-  return kept
+  if (runStart < text.length) kept += text.slice(runStart)
+  return kept === '' || kept.endsWith('\u0002') ? kept : `${kept}\u0002`
 }
 
 export interface Destination {

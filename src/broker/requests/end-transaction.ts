@@ -29,7 +29,7 @@ export const endTransaction: RequestHandler = async (context, connection, comman
     })
     return respond(command, ResponseCode.SUCCESS)
   }
-  await context.transactions.end({
+  const isFound = await context.transactions.end({
     producerGroup,
     queueOffset,
     physicalOffset,
@@ -37,7 +37,8 @@ export const endTransaction: RequestHandler = async (context, connection, comman
     isAnswer,
   })
   if (command.isOneway) return null
-  context.transactions.ops.flush()
+  // One operation record tells of all that end in this turn, unless somebody waits for it.
+  if (!isFound) context.transactions.ops.flush()
   const fault = await context.confirmations.wait(context.store.watermarks.appended)
   if (fault === null) return respond(command, ResponseCode.SUCCESS)
   throw new Refusal(ResponseCode.SYSTEM_ERROR, `the message was not stored: ${fault}`)

@@ -55,20 +55,22 @@ export function uniqueKeyIn({ scan, properties }: AppendRequest): string {
 export function prepare(append: AppendRequest, half: Queue): number | null {
   const { queue } = append
   if (queue === null) return null
-  const id = uniqueKeyIn(append)
+  const { scan } = append
+  const id =
+    scan.uniqKeyStart < 0
+      ? ''
+      : append.properties.toString('latin1', scan.uniqKeyStart, scan.uniqKeyEnd)
   const own = withoutProperties(append, bookkeeping)
-  const properties = Buffer.concat([
-    Buffer.from(own, 'latin1'),
-    Buffer.from(
-      `${PropertyName.realTopic}\u0001${queue.topic}\u0002` +
-        `${PropertyName.realQueueId}\u0001${queue.queueId}\u0002` +
-        (id === '' ? '' : `${PropertyName.transactionId}\u0001${id}\u0002`),
-    ),
-  ])
+  const properties = Buffer.from(
+    `${own}${PropertyName.realTopic}\u0001${queue.topic}\u0002` +
+      `${PropertyName.realQueueId}\u0001${queue.queueId}\u0002` +
+      (id === '' ? '' : `${PropertyName.transactionId}\u0001${id}\u0002`),
+    'latin1',
+  )
   append.setProperties(properties, 0, properties.length)
   append.sysFlag &= ~SysFlag.transactionMask
   append.queue = half
-  return immunityMsOf(parseProperties(properties.toString()))
+  return own.includes(PropertyName.checkImmunity) ? immunityMsOf(parseProperties(own)) : null
 }
 
 /** One half message as it lies in the log; the bytes are kept. */

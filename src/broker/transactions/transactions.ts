@@ -193,13 +193,15 @@ export class Transactions {
 
   /**
    * Commits or rolls back; resolves when that is appended, its operation record at the end of the
-   * turn. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
+   * turn. False: nothing but that record will tell what was decided; a committed message with a unique
+   * key can be found. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
    */
-  async end(end: TransactionEnd): Promise<void> {
+  async end(end: TransactionEnd): Promise<boolean> {
     if (this.#ending >= ENDING_MAX) throw busy('too many transactions end at once')
     this.#ending++
     try {
-      await this.#end(end)
+      const half = await this.#end(end)
+      return end.decision === 'commit' && half.uniqueKey !== '' && this.#parts.store.settings.index
     } finally {
       this.#ending--
     }
@@ -259,9 +261,9 @@ export class Transactions {
     return this.#parts.offsets.get(TRANSACTION_GROUP, topic, HALF_QUEUE_ID) ?? 0
   }
 
-  async #end(end: TransactionEnd): Promise<void> {
+  async #end(end: TransactionEnd): Promise<HalfMessage> {
     const half = await this.#halfOf(end)
-    if (await this.wasCommitted(half)) {
+    if (half.root < this.#foundTo && (await this.wasCommitted(half))) {
       const offset = this.open.current(half.root)
       if (offset !== null) this.close(offset, half.root)
     }
@@ -279,7 +281,7 @@ export class Transactions {
       const status = end.decision === 'rollback' ? AppendStatus.ok : this.#commit(half, end)
       if (status === AppendStatus.ok) {
         this.close(offset, half.root)
-        return
+        return half
       }
       if (status === AppendStatus.illegal) {
         throw new Refusal(ResponseCode.MESSAGE_ILLEGAL, 'the message cannot be stored in its topic')
