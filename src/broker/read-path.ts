@@ -152,6 +152,9 @@ export class ReadPath {
         3,
       )
     }
+    if (topic.unserved !== null) {
+      throw new Refusal(ResponseCode.NO_PERMISSION, topic.unserved, 3)
+    }
     if (header.queueId < 0 || header.queueId >= topic.readQueueNums) {
       throw new Refusal(
         ResponseCode.INVALID_PARAMETER,

@@ -17,6 +17,19 @@ const knownAttributes: ReadonlyMap<string, readonly string[]> = new Map([
   ['message.type', ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'MIXED', 'PRIORITY']],
 ])
 
+/**
+ * The attribute by which a topic that somebody else made asks for what is not built (batch queues,
+ * compaction), as `key=value`; null when there is none. Such a topic is kept as it is, and refused:
+ * what is written to it here would be of another form, and Apache's broker would not open it again.
+ */
+export function unservedAttribute(attributes: Readonly<Record<string, string>>): string | null {
+  for (const [key, served] of knownAttributes) {
+    const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined
+    if (value !== undefined && !served.includes(value)) return `${key}=${clip(value)}`
+  }
+  return null
+}
+
 /** Why the numbers of a configuration cannot be; null when they can. */
 export function faultOfTopicConfig(config: TopicConfig, queuesMax: number): string | null {
   for (const name of ['readQueueNums', 'writeQueueNums'] as const) {

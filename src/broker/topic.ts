@@ -3,6 +3,7 @@ import { Perm, type TopicConfig, topicConfigToJson } from '../protocol/bodies/to
 import { writeJson } from '../protocol/lenient-json.ts'
 import { isRetryTopic } from '../protocol/names.ts'
 import type { Queue } from '../store/queue.ts'
+import { unservedAttribute } from './topic-rules.ts'
 
 /** Gives the store's handle of one queue; the same one each time. */
 export type OpenQueue = (topic: string, queueId: number) => Queue
@@ -20,6 +21,8 @@ export class Topic {
   deleted = false
   /** Messages that a group could not process come again through it. */
   readonly isRetry: boolean
+  /** Why nobody may send to it or read it here; null for nearly all topics. */
+  unserved: string | null
   readonly #openQueue: OpenQueue
   readonly #queues: (Queue | undefined)[] = []
   #config: TopicConfig
@@ -29,6 +32,7 @@ export class Topic {
     this.name = config.topicName
     this.bytes = Buffer.from(config.topicName)
     this.isRetry = isRetryTopic(config.topicName)
+    this.unserved = whyUnserved(config)
     this.#config = config
     this.#openQueue = openQueue
   }
@@ -82,6 +86,7 @@ export class Topic {
   /** Replaces the configuration; the name stays. */
   change(config: TopicConfig): void {
     this.#config = { ...config, topicName: this.name }
+    this.unserved = whyUnserved(config)
     this.#json = null
   }
 
@@ -100,4 +105,10 @@ export class Topic {
     this.#queues[queueId] = queue
     return queue
   }
+}
+
+function whyUnserved({ topicName, attributes }: TopicConfig): string | null {
+  const attribute = unservedAttribute(attributes)
+  if (attribute === null) return null
+  return `the topic[${topicName}] has ${attribute}, which this broker does not serve`
 }

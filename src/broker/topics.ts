@@ -322,7 +322,8 @@ export class TopicTable {
       faultOfTopic(config.topicName) ??
       faultOfTopicConfig(config, this.#parts.settings.topicQueuesMax)
     if (fault === null) {
-      this.#put(config)
+      const { unserved: why } = this.#put(config)
+      if (why !== null) this.#parts.logger.warn('topic is kept as it is, and refused', { why })
       return
     }
     this.#parts.logger.error('topic in topics.json is left out', {

@@ -403,6 +403,10 @@ export class WritePath {
       )
       return null
     }
+    if (topic.unserved !== null) {
+      this.#refuse(connection, ResponseCode.MESSAGE_ILLEGAL, topic.unserved)
+      return null
+    }
     this.#lastTopic = topic
     return topic
   }

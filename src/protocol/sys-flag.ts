@@ -42,9 +42,11 @@ export function compressionOf(sysFlag: number): Compression {
 
 /**
  * Whether a record with this flag gets a place in its consume queue: plain and committed messages
- * do, prepared and rolled-back ones do not.
+ * do, prepared and rolled-back ones do not. An inner batch is in a queue of another form, which is
+ * its maker's.
  */
 export function isQueued(sysFlag: number): boolean {
+  if ((sysFlag & SysFlag.innerBatch) !== 0) return false
   const type = sysFlag & SysFlag.transactionMask
   return type === 0 || type === SysFlag.transactionCommit
 }

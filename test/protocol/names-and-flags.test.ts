@@ -59,6 +59,7 @@ describe('sysFlag', () => {
 
   it('lets plain and committed messages into queues, others not', () => {
     expect([0, 0x4, 0x8, 0xc].map(isQueued)).toEqual([true, false, true, false])
+    expect([0x80, 0xc0].map(isQueued)).toEqual([false, false])
   })
 })
 

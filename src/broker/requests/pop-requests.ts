@@ -206,6 +206,7 @@ function readable(context: BrokerContext, connection: Connection, command: Comma
       `the topic[${topic.name}] peeking message is forbidden`,
     )
   }
+  if (topic.unserved !== null) throw new Refusal(ResponseCode.NO_PERMISSION, topic.unserved)
   if (queueId >= topic.readQueueNums) {
     throw new Refusal(
       ResponseCode.INVALID_PARAMETER,

@@ -53,6 +53,9 @@ final class Admin {
             config.setReadQueueNums(request.getIntValue("queues", 4));
             config.setWriteQueueNums(request.getIntValue("queues", 4));
             config.setPerm(request.getIntValue("perm", 6));
+            if (request.containsKey("attributes")) {
+                config.setAttributes(request.getObject("attributes", Map.class));
+            }
             admin.createAndUpdateTopicConfig(request.getString("broker"), config);
             return true;
         });
