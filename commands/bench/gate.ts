@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { Flags } from '@oclif/core'
+import { ExitCode } from '../../src/base/exit-codes.ts'
 import { MqError } from '../../src/base/errors.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
 import {
@@ -144,6 +145,7 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
     } catch (error) {
       if (!(error instanceof MqError)) throw error
       this.warn(error.message)
+      this.exitWith(ExitCode.failed)
     }
   }
 

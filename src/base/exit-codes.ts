@@ -50,3 +50,25 @@ export const exitCodeTable: readonly { code: ExitCode; name: string; meaning: st
 
 /** Where several codes apply, the first of this order wins. */
 export const exitCodePrecedence: readonly ExitCode[] = [12, 13, 3, 11, 10, 14]
+
+/** A code that says more about the result first; behind the table's order, what ended the command, and what merely went wrong. */
+const strength: readonly number[] = [
+  ...exitCodePrecedence,
+  ExitCode.bug,
+  ExitCode.interrupted,
+  ExitCode.terminated,
+  ExitCode.usage,
+  ExitCode.failed,
+]
+
+/**
+ * Of two exit codes the one that a command ends with. A code that is not in the table, such as that
+ * of another program, counts more than 0 and less than all others.
+ */
+export function strongerExitCode(one: number, other: number): number {
+  const rank = (code: number) => {
+    const at = strength.indexOf(code)
+    return at >= 0 ? at : code === ExitCode.ok ? strength.length + 1 : strength.length
+  }
+  return rank(other) < rank(one) ? other : one
+}

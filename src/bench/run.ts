@@ -302,11 +302,11 @@ class BenchRun {
     })
     this.#crew = crew
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
-    sampler.start(scenario.metrics.interval)
     const stopLooking = this.#watchEnds(lanes, () => series)
 
     const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
     const gridNs = beginNs + scenario.warmup.min * 1e6
+    sampler.start(scenario.metrics.interval, gridNs / 1e6)
     const runner = new PhaseRunner(clock, crew, program, gridNs, this.#early.signal)
     const wallMsOf = wallClockOf(clock)
     series = new Series(gridNs, (atNs) => program.phaseAt(atNs), Number.POSITIVE_INFINITY)

@@ -5,6 +5,7 @@
  */
 import type { RuntimeFigures, RuntimeMonitor } from '../host/node-runtime.ts'
 import type { Clock, Stop } from '../world/clock.ts'
+import { everyOnGrid } from '../world/grid-ticks.ts'
 import type { WindowFigures } from './role-messages.ts'
 
 const TICK_MS = 1000
@@ -17,7 +18,6 @@ export class WindowClock {
   readonly #stops: Stop[] = []
   #start: RuntimeFigures | null = null
   #end: RuntimeFigures | null = null
-  #stopTicks: Stop | null = null
   #isPlanned = false
 
   constructor(
@@ -34,12 +34,9 @@ export class WindowClock {
 
   /** @param gridNs ticks come at whole seconds from here, before it and behind it */
   start(gridNs: number): void {
-    const untilMs = (gridNs - this.nowNs()) / 1e6
     this.#stops.push(
-      this.#clock.after(((untilMs % TICK_MS) + TICK_MS) % TICK_MS, () => {
-        this.#stopTicks = this.#clock.every(TICK_MS, () => {
-          this.#onTick(this.nowNs())
-        })
+      everyOnGrid(this.#clock, gridNs / 1e6, TICK_MS, () => {
+        this.#onTick(this.nowNs())
       }),
     )
   }
@@ -84,6 +81,5 @@ export class WindowClock {
 
   stop(): void {
     for (const stop of this.#stops) stop()
-    this.#stopTicks?.()
   }
 }

@@ -8,6 +8,7 @@ import { Command, type Interfaces } from '@oclif/core'
 import type { LogFields, Logger } from '../base/logger.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { World } from '../world/world.ts'
+import { addExitCode, endedBySignal } from './exit-code.ts'
 import { failureOf, failureText, wantsJson, type FailureContext } from './failure.ts'
 import { globalFlags } from './flags.ts'
 import { interrupts } from './interrupts.ts'
@@ -117,7 +118,7 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
 
   /** The exit code of a command that did its work and has bad news; see `help exit-codes`. */
   protected exitWith(exitCode: number): void {
-    process.exitCode ??= exitCode
+    addExitCode(exitCode)
   }
 
   protected override async catch(error: Error): Promise<void> {
@@ -135,8 +136,17 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
 
   #withWarnings(result: Result, text: string): string {
     if (this.#warnings.length === 0 || typeof result !== 'object' || result === null) return text
-    return `${jsonText({ ...result, warnings: this.#warnings }, 2)}\n`
+    const own = 'warnings' in result ? result.warnings : null
+    return `${jsonText({ ...result, warnings: addWarnings(own, this.#warnings) }, 2)}\n`
   }
+}
+
+/** A result that has warnings of its own keeps them, and gets the command's in the same form. */
+function addWarnings(own: unknown, said: readonly string[]): unknown[] {
+  if (!Array.isArray(own)) return [...said]
+  const kept: unknown[] = own
+  if (kept.some((one) => typeof one === 'string')) return [...new Set([...kept, ...said])]
+  return [...kept, ...said.map((text) => ({ check: 'command', text, hint: '' }))]
 }
 
 /** oclif types a switch as boolean and leaves it undefined: then it would be missing in JSON. */
@@ -168,5 +178,5 @@ export function reportFailure(
     const stack = error instanceof Error ? error.stack : undefined
     process.stderr.write(`${failureText(failure, context, terminal, stack)}\n`)
   }
-  process.exitCode ??= failure.exitCode
+  if (!endedBySignal()) addExitCode(failure.exitCode)
 }

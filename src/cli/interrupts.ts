@@ -4,6 +4,7 @@
  * process at once. Everybody else ends at once.
  */
 import { ExitCode } from '../base/exit-codes.ts'
+import { addExitCode } from './exit-code.ts'
 
 const exitCodes = {
   SIGINT: ExitCode.interrupted,
@@ -38,7 +39,7 @@ export class Interrupts {
   }
 
   #onSignal(signal: EndingSignal): void {
-    process.exitCode = exitCodes[signal]
+    addExitCode(exitCodes[signal])
     if (!this.#claimed || this.#controller.signal.aborted) process.exit()
     this.#controller.abort(signal)
   }

@@ -3,6 +3,7 @@
  * snapshots at its marks (start and end of the measured window). The loop measures what it costs.
  */
 import type { Clock, Stop } from '../world/clock.ts'
+import { everyOnGrid } from '../world/grid-ticks.ts'
 import type { HostProbe, HostSnapshot } from './snapshot.ts'
 import { type HostUsage, usageBetween } from './usage.ts'
 
@@ -38,9 +39,10 @@ export class HostSampler {
     this.#pids.add(pid)
   }
 
-  start(periodMs: number): void {
+  /** @param originMs a moment of the monotonic clock from which whole periods are counted */
+  start(periodMs: number, originMs = this.#clock.monotonicMs()): void {
     this.#startedMs = this.#clock.monotonicMs()
-    this.#stop = this.#clock.every(periodMs, () => {
+    this.#stop = everyOnGrid(this.#clock, originMs, periodMs, () => {
       this.#running ??= this.#sample().finally(() => {
         this.#running = null
       })
