@@ -12,6 +12,8 @@
  *   node scripts/bench-generator.mjs [--rounds 3] [--seconds 3] [--size 500] [--senders 80] [--json]
  *     [--pacing-seconds 10] [--memory-seconds 30]     0 leaves one out; the budget of memory is for 600
  *
+ * Exit code 1 when a budget is missed; figures of a machine that does something else as well mean little.
+ *
  * Needs `npm run build`.
  */
 import { readFileSync } from 'node:fs'
@@ -200,3 +202,7 @@ else {
 }
 const within = ['bare', 'checked'].every((kind) => result[kind].cpuUsPerMessage <= BUDGET_US[kind])
 process.exitCode = within && misses.length === 0 ? 0 : 1
+for (const kind of ['bare', 'checked']) {
+  if (result[kind].cpuUsPerMessage > result[kind].budgetUs) misses.push(kind)
+}
+process.exitCode = misses.length > 0 ? 1 : 0

@@ -1,19 +1,12 @@
 /** The sums of one phase over all load processes, histograms merged without loss. */
+import { Counts, addCounts } from './counts.ts'
 import { LatencyHistogram, type PackedHistogram } from './histogram.ts'
 import { type PackedReceipts, type PackedTally, producerLatencies } from './tally.ts'
 
 export const latencyKinds = [...producerLatencies, 'endToEnd'] as const
 export type LatencyKind = (typeof latencyKinds)[number]
 
-export class PhaseSums {
-  scheduled = 0
-  sent = 0
-  sentBytes = 0
-  acked = 0
-  failed = 0
-  unanswered = 0
-  unsent = 0
-  blocked = 0
+export class PhaseSums extends Counts {
   received = 0
   receivedBytes = 0
   /** By outcome. */
@@ -25,14 +18,7 @@ export class PhaseSums {
     tally: PackedTally,
     onHistogram: (kind: LatencyKind, histogram: LatencyHistogram) => void = () => undefined,
   ): void {
-    this.scheduled += tally.scheduled
-    this.sent += tally.sent
-    this.sentBytes += tally.sentBytes
-    this.acked += tally.acked
-    this.failed += tally.failed
-    this.unanswered += tally.unanswered
-    this.unsent += tally.unsent
-    this.blocked += tally.blocked
+    addCounts(this, tally)
     for (const [outcome, count] of tally.errors) {
       this.errors.set(outcome, (this.errors.get(outcome) ?? 0) + count)
     }
@@ -49,14 +35,7 @@ export class PhaseSums {
 
   /** Everything of another phase as well, for sums over several. */
   add(other: PhaseSums): void {
-    this.scheduled += other.scheduled
-    this.sent += other.sent
-    this.sentBytes += other.sentBytes
-    this.acked += other.acked
-    this.failed += other.failed
-    this.unanswered += other.unanswered
-    this.unsent += other.unsent
-    this.blocked += other.blocked
+    addCounts(this, other)
     this.received += other.received
     this.receivedBytes += other.receivedBytes
     for (const [outcome, count] of other.errors) {

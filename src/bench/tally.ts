@@ -1,38 +1,19 @@
 /** What a load process counts for one phase between two reports, and how it travels. */
+import { Counts, copyOfCounts, isNothing, resetCounts } from './counts.ts'
 import { LatencyHistogram, type PackedHistogram } from './histogram.ts'
 
 /** Kinds of latency that a producer knows. */
 export const producerLatencies = ['response', 'service', 'sendDelay', 'pacing'] as const
 export type ProducerLatency = (typeof producerLatencies)[number]
 
-export interface PackedTally {
+export interface PackedTally extends Readonly<Counts> {
   readonly phase: number
-  /** Messages that became due by the schedule; 0 in a closed load. */
-  readonly scheduled: number
-  readonly sent: number
-  readonly sentBytes: number
-  readonly acked: number
-  readonly failed: number
-  /** One-way messages that were handed to the network: of these nobody says more. */
-  readonly unanswered: number
-  /** Due, and never sent: the phase was over before a sender was free. */
-  readonly unsent: number
-  /** Sent late because no sender was free. */
-  readonly blocked: number
   readonly errors: readonly (readonly [outcome: number, count: number])[]
   readonly latency: Readonly<Partial<Record<ProducerLatency, PackedHistogram>>>
 }
 
-export class Tally {
+export class Tally extends Counts {
   readonly phase: number
-  scheduled = 0
-  sent = 0
-  sentBytes = 0
-  acked = 0
-  failed = 0
-  unanswered = 0
-  unsent = 0
-  blocked = 0
   /** By outcome, of messages that were not acknowledged. */
   readonly errors = new Map<number, number>()
   readonly service = new LatencyHistogram()
@@ -43,6 +24,7 @@ export class Tally {
   readonly pacing: LatencyHistogram | null
 
   constructor(phase: number, isOpen: boolean) {
+    super()
     this.phase = phase
     this.response = isOpen ? new LatencyHistogram() : null
     this.sendDelay = isOpen ? new LatencyHistogram() : null
@@ -50,9 +32,7 @@ export class Tally {
   }
 
   get isEmpty(): boolean {
-    return (
-      this.sent + this.acked + this.failed + this.unanswered + this.unsent + this.scheduled === 0
-    )
+    return isNothing(this)
   }
 
   addError(outcome: number, messages: number): void {
@@ -65,31 +45,11 @@ export class Tally {
       const histogram = this[kind]
       if (histogram !== null && histogram.count > 0) latency[kind] = histogram.pack()
     }
-    const { phase, scheduled, sent, sentBytes, acked, failed, unanswered, unsent, blocked } = this
-    return {
-      phase,
-      scheduled,
-      sent,
-      sentBytes,
-      acked,
-      failed,
-      unanswered,
-      unsent,
-      blocked,
-      errors: [...this.errors],
-      latency,
-    }
+    return { ...copyOfCounts(this), phase: this.phase, errors: [...this.errors], latency }
   }
 
   reset(): void {
-    this.scheduled = 0
-    this.sent = 0
-    this.sentBytes = 0
-    this.acked = 0
-    this.failed = 0
-    this.unanswered = 0
-    this.unsent = 0
-    this.blocked = 0
+    resetCounts(this)
     this.errors.clear()
     for (const kind of producerLatencies) this[kind]?.reset()
   }
