@@ -23,12 +23,15 @@ import { type Clock, type Stop } from '../../world/clock.ts'
 import { sleep } from '../../world/node-clock.ts'
 import { fillFromRecord, withoutProperties } from '../delay/delayed-message.ts'
 import { TurnBudget } from '../turn-budget.ts'
+import { DueUnits } from './due-units.ts'
 import { TIMER_PRECISION_MS, type TimedMessage, timedMessageOf } from './timed-message.ts'
 
 /** The wall clock may jump: it is looked at this often at least. */
 const WAIT_MS_MAX = 1_000
 const RETRY_MS = 1_000
 const BUSY_MS = 20
+/** How often a read is tried before its message is passed over: for half a minute. */
+const READ_TRIES = 30
 /** Records that are read at one time. */
 const READ_AT_ONCE = 32
 /** Staged bytes above which nothing is delivered: the log's writes come first. */
@@ -201,48 +204,68 @@ export class TimerOutlet {
 
   /** False when it has to begin again, or was stopped. */
   async #deliver(newest: number): Promise<boolean> {
-    const units = await this.#chain(newest)
-    const recalled = new Set<string>()
-    for (const unit of units) {
-      if (!isRecall(unit)) continue
-      const key = (await this.#read(unit))?.message.recalls
-      if (key !== null && key !== undefined) recalled.add(key)
-    }
-    const waiting = units.filter((unit) => !isRecall(unit)).reverse()
-    for (let first = 0; first < waiting.length; first += READ_AT_ONCE) {
-      const some = waiting.slice(first, first + READ_AT_ONCE)
-      const found = await Promise.all(some.map((unit) => this.#read(unit)))
-      for (const [index, one] of found.entries()) {
+    const waiting = new DueUnits()
+    const recalled = await this.#collect(newest, waiting)
+    // They were collected newest first.
+    for (let end = waiting.count; end > 0; end -= READ_AT_ONCE) {
+      const some = Array.from({ length: Math.min(READ_AT_ONCE, end) }, (_, n) => end - 1 - n)
+      const found = await Promise.all(
+        some.map((index) => this.#waitingAt(waiting.physicalOffsetAt(index))),
+      )
+      for (const [n, one] of found.entries()) {
         if (one === null) continue
         const uniqueKey = one.properties[PropertyName.uniqKey] ?? ''
         // Both forms are in use: the message's own id, and the topic before it.
         if (recalled.has(one.message.key) || recalled.has(uniqueKey)) continue
-        const rolls = ((some[index]?.kind ?? 0) & TimerKind.rolls) !== 0
-        if (!(await this.#put(one, rolls))) return false
+        if (!(await this.#put(one, waiting.rollsAt(some[n] ?? 0)))) return false
       }
       if (this.#budget.spent) await this.#budget.nextTurn()
     }
     return !this.#again
   }
 
-  /** The units of a second, newest first. */
-  async #chain(newest: number): Promise<TimerUnit[]> {
+  /** Walks over the units of a second, newest first, and adds the messages. Resolves with what is recalled. */
+  async #collect(newest: number, waiting: DueUnits): Promise<Set<string>> {
     const { log } = this.#parts
-    const units: TimerUnit[] = []
+    const recalled = new Set<string>()
     for (let position = newest; position >= 0;) {
-      const unit = await log.unitAt(position)
+      const unit = await this.#surely(position, (at) => log.unitAt(at))
       if (unit === null) break
-      units.push(unit)
+      if (isRecall(unit)) {
+        const key = (await this.#waitingAt(unit.physicalOffset))?.message.recalls
+        if (key !== null && key !== undefined) recalled.add(key)
+      } else waiting.add(unit.physicalOffset, (unit.kind & TimerKind.rolls) !== 0)
       position = unit.previous
       if (this.#budget.spent) await this.#budget.nextTurn()
     }
-    return units
+    return recalled
   }
 
-  async #read(unit: TimerUnit): Promise<Waiting | null> {
+  /**
+   * Reads, again and again while the disk fails: what of the second is delivered already must not come
+   * again for that. In the end it gives up, with an error line and null. Rejects when it is to stop.
+   */
+  async #surely<T>(position: number, read: (position: number) => Promise<T | null>) {
+    const { clock, logger } = this.#parts
+    for (let tries = 1; ; tries++) {
+      try {
+        return await read(position)
+      } catch (error) {
+        if (this.#isStopped()) throw error
+        const fields = { position, tries, why: messageOf(error) }
+        if (tries === READ_TRIES) {
+          logger.error('timer messages cannot be read; others are delivered without them', fields)
+          return null
+        }
+        if (tries === 1) logger.warn('timer messages cannot be read; trying again', fields)
+        await sleep(clock, RETRY_MS)
+      }
+    }
+  }
+
+  async #waitingAt(physicalOffset: number): Promise<Waiting | null> {
     const { store, logger } = this.#parts
-    const { physicalOffset } = unit
-    const record = await store.recordAt(physicalOffset)
+    const record = await this.#surely(physicalOffset, (at) => store.recordAt(at))
     const view = this.#view
     if (record === null || view.check(record, 0, record.length, false) !== RecordVerdict.ok) {
       logger.error('a timer message is lost: its record is not in the log', { physicalOffset })

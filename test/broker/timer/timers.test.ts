@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.ts'
 import { decodeRecallHandle, encodeRecallHandle } from '../../../src/protocol/recall-handle.ts'
@@ -152,6 +152,54 @@ describe('a message with a time of delivery', () => {
     clock.jump(32_000)
     const messages = await messagesIn(client, 'T1', 2)
     expect(messages.map(({ body }) => body.toString())).toEqual(['short', 'full'])
+  })
+
+  test('comes once, though the disk fails behind it in the same second', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const { store } = broker.broker.context
+    const atMs = Math.ceil(clock.wallMs() / 1_000) * 1_000 + 10_500
+    for (let n = 0; n < 40; n++) {
+      await client.send('T1', String(n), 0, `TIMER_DELIVER_MS\u0001${atMs}\u0002`)
+    }
+    await taken(broker)
+    // The second round of reads, when the first is delivered.
+    let reads = 0
+    const recordAt = store.recordAt.bind(store)
+    const reading = vi
+      .spyOn(store, 'recordAt')
+      .mockImplementation((at) =>
+        ++reads === 36 ? Promise.reject(new Error('EIO')) : recordAt(at),
+      )
+    clock.jump(13_000)
+    await expect.poll(() => reads).toBeGreaterThan(36)
+    await until(() => {
+      clock.jump(1_000)
+      return endOf(broker, 'T1') >= 40
+    })
+    await settle()
+    reading.mockRestore()
+    expect(endOf(broker, 'T1')).toBe(40)
+  })
+
+  test('is passed over when the disk never gives it back, and those behind it come', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const { store } = broker.broker.context
+    const later = 'TIMER_DELAY_SEC\u000130\u0002'
+    for (const body of ['unreadable', 'behind']) await client.send('T1', body, 0, later)
+    await taken(broker)
+    const unit = await store.unitAt(store.queue(TIMER, 0), 0)
+    const recordAt = store.recordAt.bind(store)
+    vi.spyOn(store, 'recordAt').mockImplementation((at) =>
+      at === unit?.physicalOffset ? Promise.reject(new Error('EIO')) : recordAt(at),
+    )
+    await until(() => {
+      clock.jump(1_100)
+      return endOf(broker, 'T1') > 0
+    })
+    const [message] = await messagesIn(client, 'T1', 1)
+    expect(message?.body.toString()).toBe('behind')
   })
 
   test('keeps the order of those that were sent for the same second', async () => {
