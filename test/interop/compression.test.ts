@@ -2,13 +2,20 @@
  * Compressed bodies, by the official Java client and by ours: each reads what the other compressed, in
  * all kinds that RocketMQ 5 has, single and in batches.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Admin } from '../../src/client/admin.ts'
 import { bodyCompressor, compressionKinds } from '../../src/client/body-compressor.ts'
 import { Producer } from '../../src/client/producer.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { apacheClassPath, type Cluster, JavaPeer, type Received, skipBecause } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { withJavaTarget } from './java-target.ts'
+import {
+  apacheClassPath,
+  type Cluster,
+  type JavaPeer,
+  type Received,
+  skipBecause,
+} from './peers.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -18,21 +25,12 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers)
-      java = await JavaPeer.start(peers.classPath)
+    withJavaTarget(peers, {}, (target) => {
+      ;({ cluster, java } = target)
     })
 
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
-    })
-
-    async function aTopic(topic: string): Promise<string> {
-      const { namesrv, brokerAddress: broker } = cluster
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues: 1 })
-      return topic
+    function aTopic(topic: string): Promise<string> {
+      return java.createTopic(cluster, topic, 1)
     }
 
     /** What a Java client reads: bodies, and whether they were stored compressed. */

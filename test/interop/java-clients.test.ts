@@ -3,7 +3,8 @@
  * compared, not exit codes: ids, offsets, bodies, keys, tags and properties come back as sent.
  */
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
   type Cluster,
@@ -12,7 +13,7 @@ import {
   type Sent,
   skipBecause,
 } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -49,27 +50,13 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let java: JavaPeer
     let topicCount = 0
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers)
-      java = await JavaPeer.start(peers.classPath)
-    })
-
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
+    withJavaTarget(peers, {}, (target) => {
+      ;({ cluster, java } = target)
     })
 
     /** A topic of its own for each test, on the broker and at the name server. */
-    async function aTopic(queues = 4): Promise<string> {
-      const topic = `Interop_${++topicCount}`
-      await java.call('admin.createTopic', {
-        namesrv: cluster.namesrv,
-        broker: cluster.brokerAddress,
-        topic,
-        queues,
-      })
-      return topic
+    function aTopic(queues = 4): Promise<string> {
+      return java.createTopic(cluster, `Interop_${++topicCount}`, queues)
     }
 
     async function aProducer(peer = java, extra: Record<string, unknown> = {}): Promise<string> {

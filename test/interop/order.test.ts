@@ -2,9 +2,10 @@
  * Ordered consumption with the official Java client: the order of a queue is kept while a listener
  * fails, while queues move between consumers, and when a consumer is killed.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Consumer } from '../../src/client/consumer.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
   type Cluster,
@@ -13,7 +14,7 @@ import {
   type Sent,
   skipBecause,
 } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -57,24 +58,19 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers, {
+    withJavaTarget(
+      peers,
+      {
         mqctlSettings: { lockLiveMs: String(LOCK_LIVE_MS) },
         javaOptions: [`-Drocketmq.broker.rebalance.lockMaxLiveTime=${LOCK_LIVE_MS}`],
-      })
-      java = await JavaPeer.start(peers.classPath)
-    })
+      },
+      (target) => {
+        ;({ cluster, java } = target)
+      },
+    )
 
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
-    })
-
-    async function aTopic(topic: string, queues: number): Promise<string> {
-      const { namesrv, brokerAddress: broker } = cluster
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues })
-      return topic
+    function aTopic(topic: string, queues: number): Promise<string> {
+      return java.createTopic(cluster, topic, queues)
     }
 
     /** `count` messages of five keys each; the bodies count the messages of a key. */

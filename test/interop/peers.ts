@@ -582,6 +582,13 @@ export class JavaPeer {
     throw new Error(`${call} was not refused`)
   }
 
+  /** A topic on the broker and at its name server; answers its name. */
+  async createTopic(on: Cluster, topic: string, queues: number): Promise<string> {
+    const { namesrv, brokerAddress: broker } = on
+    await this.call('admin.createTopic', { namesrv, broker, topic, queues })
+    return topic
+  }
+
   /** What Apache's mqadmin prints for these arguments (it exits 0 whatever happens). */
   mqadmin(...args: string[]): Promise<string> {
     return this.call<string>('mqadmin', { args })

@@ -4,7 +4,7 @@
  * vanished had comes to another, and a broker that is killed in between loses nothing.
  */
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { RequestCode, ResponseCode } from '../../src/protocol/codes.ts'
 import { type ExtValues, request } from '../../src/protocol/command.ts'
 import { formatPopHandle, parseStartOffsets } from '../../src/protocol/pop-handle.ts'
@@ -13,6 +13,7 @@ import { decodeRecords, type StoredMessage } from '../../src/protocol/record.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { startMqctl } from './embedded.ts'
+import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
   type Cluster,
@@ -25,7 +26,7 @@ import {
   startApache,
   temporaryFolder,
 } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -44,15 +45,8 @@ describe.skipIf(skipBecause('POP with official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers)
-      java = await JavaPeer.start(peers.classPath)
-    })
-
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
+    withJavaTarget(peers, {}, (target) => {
+      ;({ cluster, java } = target)
     })
 
     /** A topic that the group takes from by POP. */

@@ -2,13 +2,14 @@
  * Request-reply with the official Java client as the one that asks and as the one that answers, alone
  * and with ours on the other side.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Consumer } from '../../src/client/consumer.ts'
 import { Producer } from '../../src/client/producer.ts'
 import { Requester, replyTo } from '../../src/client/request-reply.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { apacheClassPath, type Cluster, JavaPeer, skipBecause } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { withJavaTarget } from './java-target.ts'
+import { apacheClassPath, type Cluster, type JavaPeer, skipBecause } from './peers.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -23,21 +24,12 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers)
-      java = await JavaPeer.start(peers.classPath)
+    withJavaTarget(peers, {}, (target) => {
+      ;({ cluster, java } = target)
     })
 
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
-    })
-
-    async function aTopic(topic: string): Promise<string> {
-      const { namesrv, brokerAddress: broker } = cluster
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues: 2 })
-      return topic
+    function aTopic(topic: string): Promise<string> {
+      return java.createTopic(cluster, topic, 2)
     }
 
     function replier(topic: string) {

@@ -2,23 +2,24 @@
  * Delay levels, retry and dead letters with the official Java clients: what the listener refuses comes
  * again after the level's time and ends in the dead-letter topic; a delayed message outlives `kill -9`.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Admin } from '../../src/client/admin.ts'
 import { Consumer } from '../../src/client/consumer.ts'
 import type { ReceivedMessage } from '../../src/client/received-message.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { mqctl, startMqctl } from './embedded.ts'
+import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
   type Cluster,
-  JavaPeer,
+  type JavaPeer,
   type Received,
   removeFolder,
   type Sent,
   skipBecause,
   temporaryFolder,
 } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -36,21 +37,12 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers)
-      java = await JavaPeer.start(peers.classPath)
+    withJavaTarget(peers, {}, (target) => {
+      ;({ cluster, java } = target)
     })
 
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
-    })
-
-    async function aTopic(topic: string, on = cluster): Promise<string> {
-      const { namesrv, brokerAddress: broker } = on
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues: 1 })
-      return topic
+    function aTopic(topic: string, on = cluster): Promise<string> {
+      return java.createTopic(on, topic, 1)
     }
 
     async function send(topic: string, messages: unknown[], on = cluster): Promise<Sent[]> {

@@ -12,8 +12,16 @@ import { Producer } from '../../src/client/producer.ts'
 import { decodeTraceRecords, encodeTraceRecord } from '../../src/protocol/trace-record.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { mqctlBinary } from './embedded.ts'
-import { apacheClassPath, type Cluster, JavaPeer, type Sent, skipBecause, until } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { withJavaTarget } from './java-target.ts'
+import {
+  apacheClassPath,
+  type Cluster,
+  type JavaPeer,
+  type Sent,
+  skipBecause,
+  until,
+} from './peers.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 const TRACES = 'RMQ_SYS_TRACE_TOPIC'
@@ -25,23 +33,20 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let java: JavaPeer
     let admin: Admin
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      cluster = await startTarget(peers, { settings: { traceTopicEnable: 'true' } })
-      java = await JavaPeer.start(peers.classPath)
+    withJavaTarget(peers, { settings: { traceTopicEnable: 'true' } }, (target) => {
+      ;({ cluster, java } = target)
+    })
+
+    beforeAll(() => {
       admin = Admin.open(nodeWorld, { nameServers: cluster.namesrv })
     })
 
-    afterAll(async () => {
+    afterAll(() => {
       admin.close()
-      await java.stop()
-      await cluster.stop()
     })
 
-    async function aTopic(topic: string): Promise<string> {
-      const { namesrv, brokerAddress: broker } = cluster
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues: 1 })
-      return topic
+    function aTopic(topic: string): Promise<string> {
+      return java.createTopic(cluster, topic, 1)
     }
 
     /** Once it has so many events: Java sends its traces in the background, also at the end. */

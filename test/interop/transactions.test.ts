@@ -3,8 +3,9 @@
  * never, and what a producer leaves open is asked of it, or of a sibling when it was killed; a broker that
  * is killed between a half and its commit forgets neither.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { startMqctl } from './embedded.ts'
+import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
   type Cluster,
@@ -16,7 +17,7 @@ import {
   skipBecause,
   temporaryFolder,
 } from './peers.ts'
-import { startTarget, targetKind } from './target.ts'
+import { targetKind } from './target.ts'
 
 const peers = await apacheClassPath()
 
@@ -38,25 +39,20 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
     let cluster: Cluster
     let java: JavaPeer
 
-    beforeAll(async () => {
-      if (peers.missing !== null) return
-      // Apache's writes down what was ended every 3 s, and asks about it once more until then.
-      cluster = await startTarget(peers, {
+    // Apache's writes down what was ended every 3 s, and asks about it once more until then.
+    withJavaTarget(
+      peers,
+      {
         settings,
         apacheSettings: { transactionOpBatchInterval: '50' },
-      })
-      java = await JavaPeer.start(peers.classPath)
-    })
+      },
+      (target) => {
+        ;({ cluster, java } = target)
+      },
+    )
 
-    afterAll(async () => {
-      await java.stop()
-      await cluster.stop()
-    })
-
-    async function aTopic(topic: string, on = cluster): Promise<string> {
-      const { namesrv, brokerAddress: broker } = on
-      await java.call('admin.createTopic', { namesrv, broker, topic, queues: 1 })
-      return topic
+    function aTopic(topic: string, on = cluster): Promise<string> {
+      return java.createTopic(on, topic, 1)
     }
 
     function start(peer: JavaPeer, name: string, local: State, check: State, on = cluster) {
