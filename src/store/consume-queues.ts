@@ -23,7 +23,7 @@ import type { Logger } from '../base/logger.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { Disk, DiskFile } from '../world/disk.ts'
-import { syncFile } from '../world/disk.ts'
+import { isUnopened, syncFile } from '../world/disk.ts'
 import { BlockCache, type ReadGate } from './block-cache.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
@@ -366,7 +366,11 @@ export class ConsumeQueues {
     })
   }
 
-  /** Writes and syncs every unit that is there now; false when some could not be. */
+  /**
+   * Writes and syncs every unit that is there now; false when some could not be written, which may be
+   * tried again. Rejects when a sync failed: what the disk has is unknown then. Queues that are
+   * deleted meanwhile are left out.
+   */
   async flushAll(): Promise<boolean> {
     const targets: { queue: Queue; offset: number }[] = []
     for (const queue of this.all()) {
@@ -383,7 +387,7 @@ export class ConsumeQueues {
     }
     await Promise.all(Array.from({ length: PARALLEL }, work))
     if (targets.some((target) => target.queue.unsyncedNames)) {
-      await this.#syncNames(targets.map((target) => target.queue))
+      if (!(await this.#syncNames(targets.map((target) => target.queue)))) good = false
     }
     return good
   }
@@ -391,15 +395,26 @@ export class ConsumeQueues {
   async #flush(queue: Queue, offset: number): Promise<boolean> {
     while (!queue.deleted && queue.writtenOffset < offset) {
       if (!queue.writing) this.#startWrite(queue)
-      if ((await queue.writing) === false) return false
+      if ((await queue.writing) === false) return queue.deleted
     }
     for (const fileFrom of [...queue.unsynced]) {
-      if (queue.deleted) return true
+      const isGone = () => queue.deleted || fileFrom < queue.firstFileOffset
+      if (isGone()) continue
       const file = this.pathOf(queue, fileFrom)
       queue.unsynced.delete(fileFrom)
-      const open = await this.#files.acquire(file)
+      let open: DiskFile
+      try {
+        open = await this.#files.acquire(file)
+      } catch (error) {
+        if (isGone()) continue
+        queue.unsynced.add(fileFrom)
+        this.#complain(file, error)
+        return false
+      }
       try {
         await syncFile(open)
+      } catch (error) {
+        if (!isGone()) throw error
       } finally {
         this.#files.release(file, open)
       }
@@ -407,17 +422,37 @@ export class ConsumeQueues {
     return true
   }
 
-  async #syncNames(queues: readonly Queue[]): Promise<void> {
-    const dirs = new Set<string>()
+  /** Syncs the directories of new files; false when one could not be opened. */
+  async #syncNames(queues: readonly Queue[]): Promise<boolean> {
+    let good = true
+    const topics = new Set<string>()
     for (const queue of queues) {
       if (!queue.unsyncedNames || queue.deleted) continue
+      topics.add(queue.topic)
       queue.unsyncedNames = false
-      dirs.add(this.dirOf(queue))
-      dirs.add(path.join(this.dir, queue.topic))
+      if (!(await this.#syncNamesOf(this.dirOf(queue), [queue]))) good = false
     }
-    for (const dir of dirs) await this.#disk.syncDirectory(dir)
-    await this.#disk.syncDirectory(this.dir)
-    await this.#disk.syncDirectory(this.#settings.dir)
+    for (const topic of topics) {
+      const own = queues.filter((queue) => queue.topic === topic)
+      if (!(await this.#syncNamesOf(path.join(this.dir, topic), own))) good = false
+    }
+    for (const dir of [this.dir, this.#settings.dir]) {
+      if (!(await this.#syncNamesOf(dir, queues))) good = false
+    }
+    return good
+  }
+
+  async #syncNamesOf(dir: string, queues: readonly Queue[]): Promise<boolean> {
+    try {
+      await this.#disk.syncDirectory(dir)
+      return true
+    } catch (error) {
+      if (queues.every((queue) => queue.deleted)) return true
+      if (!isUnopened(error)) throw error
+      for (const queue of queues) queue.unsyncedNames = true
+      this.#complain(dir, error)
+      return false
+    }
   }
 
   /** Resolves when no write is in flight. */
@@ -506,8 +541,9 @@ export class ConsumeQueues {
   async remove(topic: string): Promise<void> {
     const queues = this.queuesOf(topic)
     this.#topics.delete(topic)
+    // All at once, before anybody waits: a checkpoint that is under way leaves them out.
+    for (const queue of queues) queue.deleted = true
     for (const queue of queues) {
-      queue.deleted = true
       this.sumOfMax -= queue.maxOffset
       this.#unwrittenUnits -= queue.maxOffset - queue.writtenOffset
       this.#cache.drop(queue)

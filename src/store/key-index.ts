@@ -204,25 +204,39 @@ export class KeyIndex {
 
   /**
    * Makes every unit that is there now durable, with the header; `slots` too when asked for or when
-   * it was long ago. False when something could not be written.
+   * it was long ago. False when something could not be written, and may be tried again; rejects when
+   * a sync failed, ever: what the disk has is unknown then.
    */
   async flushAll(slots: boolean): Promise<boolean> {
     const goal = this.#current
     if (goal === null) return true
     const units = goal.header.unitCount
-    while (goal.writtenUnits < units || this.#hasOlderUnfinished(goal)) {
+    let good = true
+    while (good && (goal.writtenUnits < units || this.#hasOlderUnfinished(goal))) {
       if (!this.#writing) this.#startWrite()
-      if ((await this.#writing) === false) return false
+      good = (await this.#writing) !== false
     }
+    if (good && this.#writer.syncError === null) good = await this.#finish(slots)
+    if (this.#writer.syncError) throw this.#writer.syncError
+    return good
+  }
+
+  /** The newest file's slots, if asked for or due, and header, synced; false when that failed. */
+  async #finish(slots: boolean): Promise<boolean> {
     const file = this.#current
     if (!file?.exists) return true
     const nowMs = this.#clock.monotonicMs()
-    if (slots || nowMs - this.#lastSlotsMs >= SLOTS_INTERVAL_MS) {
-      this.#lastSlotsMs = nowMs
-      await this.#writer.writeSlots(file)
+    try {
+      if (slots || nowMs - this.#lastSlotsMs >= SLOTS_INTERVAL_MS) {
+        await this.#writer.writeSlots(file)
+        this.#lastSlotsMs = nowMs
+      }
+      await this.#writer.sync(file)
+      return true
+    } catch (error) {
+      this.#complain(error)
+      return false
     }
-    await this.#writer.sync(file)
-    return true
   }
 
   /** Resolves when no write is in flight. */

@@ -30,6 +30,9 @@ export class KeyWriter {
     this.#files = files
   }
 
+  /** A sync that failed: what the disk has of the index is unknown until a restart looks. */
+  syncError: Error | null = null
+
   /** Writes the units that wait. Throws what the disk says; what was not written still waits then. */
   async writeUnits(file: KeyFile): Promise<void> {
     await this.#make(file)
@@ -102,7 +105,10 @@ export class KeyWriter {
     const open = await this.#files.acquire(file.path)
     try {
       await writeSpan(open, header, 0, header.length, 0)
-      await syncFile(open)
+      await syncFile(open).catch((error: unknown) => {
+        this.syncError = error instanceof Error ? error : new Error(String(error))
+        throw this.syncError
+      })
     } finally {
       this.#files.release(file.path, open)
     }

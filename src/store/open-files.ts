@@ -7,6 +7,8 @@ import type { Disk, DiskFile } from '../world/disk.ts'
 class Entry {
   file: DiskFile | null = null
   pins = 0
+  /** Dropped before it was open. */
+  dropped = false
   readonly opening: Promise<DiskFile>
 
   constructor(opening: Promise<DiskFile>) {
@@ -42,6 +44,7 @@ export class OpenFiles {
     entry.pins++
     try {
       entry.file = await entry.opening
+      if (entry.dropped) this.#orphans.set(entry.file, entry)
       return entry.file
     } catch (error) {
       entry.pins--
@@ -89,8 +92,9 @@ export class OpenFiles {
     const entry = this.#entries.get(path)
     if (!entry) return
     this.#entries.delete(path)
-    if (entry.file && entry.pins > 0) this.#orphans.set(entry.file, entry)
-    else this.#close(entry)
+    if (entry.pins === 0) this.#close(entry)
+    else if (entry.file) this.#orphans.set(entry.file, entry)
+    else entry.dropped = true
   }
 
   /** Closes all; nobody may use a file any more. */

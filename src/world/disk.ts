@@ -97,6 +97,12 @@ export function syncFile(file: DiskFile): Promise<void> {
   })
 }
 
+/** Whether an error of the disk says that a file could not even be opened, so that nothing was lost. */
+export function isUnopened(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  return code === 'ENOENT' || code === 'EMFILE' || code === 'ENFILE'
+}
+
 /** Promise form of `read`: the bytes that are there, at most `lengthBytes`. */
 export function readSpan(file: DiskFile, position: number, lengthBytes: number): Promise<Buffer> {
   const target = Buffer.allocUnsafeSlow(lengthBytes)

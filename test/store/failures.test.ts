@@ -301,6 +301,49 @@ describe('a failed fdatasync of queues or index', () => {
   })
 })
 
+describe('a checkpoint', () => {
+  it.each([
+    ['syncDirectory', path.join('consumequeue', 'T', '0')],
+    ['sync', path.join('consumequeue', 'T', '0')],
+    ['open', path.join('consumequeue', 'T', '0')],
+  ] as const)('that waits in %s of a topic which is deleted goes on', async (operation, part) => {
+    const { subject, disk, dir } = await opened()
+    await subject.bulk('T', 5)
+    const sent = await subject.bulk('U', 5)
+    await subject.until(
+      () => subject.store.watermarks.dispatched >= subject.store.watermarks.appended,
+    )
+    const lift = disk.hold(operation, part)
+    const checkpoint = subject.store.checkpointNow()
+    await expect.poll(() => disk.callsOf(operation, part).length).toBeGreaterThan(0)
+    const deleted = subject.store.deleteTopic('T')
+    lift()
+    await deleted
+    expect(await checkpoint).toBe(true)
+    expect(await subject.store.checkpointNow()).toBe(true)
+    await subject.store.close()
+    const again = await opened({}, dir)
+    expect(again.subject.store.facts().recovery).toMatchObject({ clean: true, rebuilt: null })
+    const kept = await again.subject.readAll('U', 0)
+    expect(kept.map((one) => one.body.toString())).toEqual(bodies(sent))
+  })
+
+  it.each([
+    ['open', 'consumequeue', 'EMFILE'],
+    ['syncDirectory', 'consumequeue', 'EMFILE'],
+    ['write', 'consumequeue', 'ENOSPC'],
+    ['write', 'index', 'ENOSPC'],
+    ['open', 'index', 'EMFILE'],
+  ] as const)('that met a failed %s of %s (%s) is made later', async (operation, part, code) => {
+    const { subject, disk, dir } = await opened()
+    await subject.bulk('T', 5, undefined, (n) => ({ keys: `k${n}` }))
+    const lift = disk.fail(operation, path.join(dir, part), code)
+    expect(await subject.store.checkpointNow()).toBe(false)
+    lift()
+    expect(await subject.store.checkpointNow()).toBe(true)
+  })
+})
+
 describe('a read that fails', () => {
   it('fails the pull that needs it, and no other', async () => {
     const { subject, disk } = await opened({ chunkBytes: 2048, tailBytes: 8192 })
