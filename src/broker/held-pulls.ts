@@ -24,6 +24,8 @@ export class HeldPull {
   readonly deadlineMs: number
   /** Where to go on: the request's offset, or behind what was looked at and did not match. */
   offset: number
+  /** When looking for a match must end with an answer, so that the client learns how far it is; −1 until it is served. */
+  lookUntilMs = -1
   /** It is being served from the disk. */
   busy = false
 

@@ -21,6 +21,7 @@ import { OutBuffer } from '../remoting/out-buffer.ts'
 import type { PullOutcome } from '../store/pull.ts'
 import type { Queue } from '../store/queue.ts'
 import type { BrokerContext } from './context.ts'
+import { ColdReads } from './cold-reads.ts'
 import { HeldPull, HeldPulls } from './held-pulls.ts'
 import { filterOfPull, type MessageFilter } from './message-filter.ts'
 import { Refusal } from './refusal.ts'
@@ -37,9 +38,12 @@ const MESSAGES_DEFAULT_MAX = 32
 /** The longest a pull is held: clients give up after 30 s. */
 const HOLD_MS_MAX = 25_000
 const HELD_PULLS_MAX = 200_000
+/** How long a pull is looked on for before its client is told how far that went. */
+const LOOK_MS_MAX = 1_000
 
 export class ReadPath {
   readonly held = new HeldPulls()
+  readonly #coldReads = new ColdReads()
   readonly #context: BrokerContext
   readonly #request = new PullRequest()
   /** Bodies of answers with a binary header are put together here; one at a time. */
@@ -225,8 +229,14 @@ export class ReadPath {
 
   #serve(pull: HeldPull, mayHold: boolean): void {
     if (pull.connection.isClosed) return
-    const { store, offsets } = this.#context
-    const { header, queue, filter } = pull
+    if (pull.connection.isClogged) {
+      pull.connection.whenRoom(() => {
+        this.#serve(pull, mayHold)
+      })
+      return
+    }
+    const { offsets } = this.#context
+    const { header } = pull
     const reset = offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
     if (reset !== null) {
       offsets.notePull(header.consumerGroup, header.topic, header.queueId, reset)
@@ -249,17 +259,32 @@ export class ReadPath {
       this.#answer(pull, outcome, inFrame ? null : this.#body, mayHold)
       return
     }
-    const body = new OutBuffer()
-    const { accept, select } = filter
-    store.pull(queue, pull.offset, messagesMax, bytesMax, accept, body, select).then(
-      (outcome) => {
-        this.#answer(pull, outcome, body, mayHold)
-      },
-      (error: unknown) => {
-        this.#context.logger.error('pull failed', { topic: header.topic, error: String(error) })
-        this.#reply(pull, ResponseCode.SYSTEM_ERROR, `reading the log failed: ${String(error)}`, {})
-      },
+    this.#coldReads.run(pull.connection, bytesMax, () =>
+      this.#serveCold(pull, messagesMax, bytesMax, mayHold),
     )
+  }
+
+  /** Serves what has to be read from the disk. */
+  async #serveCold(
+    pull: HeldPull,
+    messagesMax: number,
+    bytesMax: number,
+    mayHold: boolean,
+  ): Promise<void> {
+    if (pull.connection.isClosed) return
+    const { queue, offset, header } = pull
+    const { accept, select } = pull.filter
+    const body = new OutBuffer()
+    let outcome: PullOutcome
+    try {
+      const { store } = this.#context
+      outcome = await store.pull(queue, offset, messagesMax, bytesMax, accept, body, select)
+    } catch (error) {
+      this.#context.logger.error('pull failed', { topic: header.topic, error: String(error) })
+      this.#reply(pull, ResponseCode.SYSTEM_ERROR, `reading the log failed: ${String(error)}`, {})
+      return
+    }
+    this.#answer(pull, outcome, body, mayHold)
   }
 
   /**
@@ -320,7 +345,7 @@ export class ReadPath {
       case 'NO_MATCHED_MESSAGE':
         pull.offset = nextBeginOffset
         if (mayHold && nextBeginOffset >= pull.queue.maxOffset && this.#hold(pull)) return
-        if (mayHold && nextBeginOffset < pull.queue.maxOffset) {
+        if (mayHold && nextBeginOffset < pull.queue.maxOffset && this.#mayLookOn(pull)) {
           // More to look at: go on in the next turn, so that one filter cannot hold the loop.
           this.#context.world.clock.atEndOfTurn(() => {
             this.#serve(pull, true)
@@ -357,6 +382,16 @@ export class ReadPath {
     }
   }
 
+  /**
+   * Whether a pull that matched nothing yet is looked on for. Not for long: a client that gets no
+   * answer in its time asks again from where it began, beside the look that goes on.
+   */
+  #mayLookOn(pull: HeldPull): boolean {
+    const nowMs = this.#context.world.clock.monotonicMs()
+    if (pull.lookUntilMs < 0) pull.lookUntilMs = nowMs + LOOK_MS_MAX
+    return nowMs < Math.min(pull.lookUntilMs, pull.deadlineMs)
+  }
+
   /** False when it cannot be held. A message that came while the disk was read is served at once. */
   #hold(pull: HeldPull): boolean {
     const { clock } = this.#context.world
@@ -365,7 +400,10 @@ export class ReadPath {
       clock.atEndOfTurn(() => {
         this.#serve(pull, true)
       })
-    } else this.held.hold(pull)
+    } else {
+      pull.lookUntilMs = -1
+      this.held.hold(pull)
+    }
     return true
   }
 

@@ -132,7 +132,8 @@ export class WritePath {
       ResponseCode.SERVICE_NOT_AVAILABLE,
       `service not available now: ${remark}`,
     )
-    this.#releaseHeld()
+    // Also when more than a little stays staged: a log that failed to flush writes nothing any more.
+    this.#releaseHeld(true)
   }
 
   /** Called a few times a second. */

@@ -38,6 +38,10 @@ interface InFlight {
 
 /** Unsent bytes above which a peer that does not read is given up. */
 const UNSENT_BYTES_MAX = 64 * 1024 * 1024
+/** Unsent bytes above which large answers wait (`whenRoom`). */
+const CLOGGED_BYTES = 8 * 1024 * 1024
+/** Collected bytes that go to the socket before the turn ends: one chunk may hold a thousand requests. */
+const EARLY_FLUSH_BYTES = 1024 * 1024
 /** A frame must be whole within this time, or arrive at a decent rate. */
 const FRAME_DEADLINE_MS = 10_000
 const FRAME_RATE_MIN_BYTES_PER_MS = 64
@@ -54,7 +58,10 @@ export class Connection {
   /** Shared by all connections of one owner: who has output to flush at the end of the turn. */
   readonly #flushList: FlushList
   #nextOpaque = 1
+  readonly #waitingForRoom: (() => void)[] = []
   #flushing = false
+  /** Nothing goes out or is looked at any more; the socket may still be on its way down. */
+  #closing = false
   #closed = false
   #closeReason = 'closed by the peer'
   /** Reasons to leave the socket unread: the peer does not read, or the owner is out of room. */
@@ -86,6 +93,7 @@ export class Connection {
     stream.onDrain = () => {
       this.#peerIsSlow = false
       this.#updateReading()
+      for (const go of this.#waitingForRoom.splice(0)) go()
     }
     stream.onClose = (error) => {
       this.#onClose(error)
@@ -99,7 +107,17 @@ export class Connection {
   }
 
   get isClosed(): boolean {
-    return this.#closed
+    return this.#closing || this.#closed
+  }
+
+  /** Whether the peer is so far behind with reading that a large answer should wait. */
+  get isClogged(): boolean {
+    return this.#peerIsSlow && this.#stream.pendingBytes() > CLOGGED_BYTES
+  }
+
+  /** Runs `go` once the peer has read what was sent; never when it goes away before. */
+  whenRoom(go: () => void): void {
+    this.#waitingForRoom.push(go)
   }
 
   /** Requests of ours that wait for their response. */
@@ -114,7 +132,7 @@ export class Connection {
 
   /** Sends a response or any other command as it is, its body by copy. Dropped when the connection is gone. */
   reply(response: Command): void {
-    if (this.#closed) return
+    if (this.isClosed) return
     const { body } = response
     this.out.append(encodeFrameHead(response, body?.length ?? 0))
     if (body !== null) this.out.append(body)
@@ -123,13 +141,17 @@ export class Connection {
 
   /** Sends the bytes of whole frames. */
   write(frames: Buffer): void {
-    if (this.#closed) return
+    if (this.isClosed) return
     this.out.append(frames)
     this.touch()
   }
 
-  /** Says that `out` was filled directly: it is flushed at the end of the turn. */
+  /** Says that `out` was filled directly: it is flushed at the end of the turn, or now when it is much. */
   touch(): void {
+    if (this.out.length >= EARLY_FLUSH_BYTES) {
+      this.flush()
+      return
+    }
     if (this.#flushing) return
     this.#flushing = true
     this.#flushList.add(this)
@@ -145,7 +167,7 @@ export class Connection {
   /** Sends a request; resolves with its response whatever its code. Rejects with MqError on time-out or close. */
   invoke(command: Command, timeoutMs: number): Promise<Command> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) {
+      if (this.isClosed) {
         reject(this.#lostError())
         return
       }
@@ -173,7 +195,7 @@ export class Connection {
   flush(): void {
     this.#flushing = false
     const { out } = this
-    if (out.length === 0 || this.#closed) {
+    if (out.length === 0 || this.isClosed) {
       out.length = 0
       return
     }
@@ -221,14 +243,15 @@ export class Connection {
 
   /** Closes at once; what is unsent is dropped. */
   close(reason: string): void {
-    if (this.#closed) return
+    if (this.isClosed) return
+    this.#closing = true
     this.#closeReason = reason
     this.#stream.destroy()
   }
 
   /** Sends what is collected, then closes. */
   end(reason: string): void {
-    if (this.#closed) return
+    if (this.isClosed) return
     this.#closeReason = reason
     this.flush()
     this.#stream.end()
@@ -249,7 +272,7 @@ export class Connection {
 
   #onFrame(bytes: Buffer, start: number, end: number): void {
     // Frames behind one that made us close are not looked at.
-    if (this.#closed) return
+    if (this.isClosed) return
     this.#unfinishedSinceMs = -1
     if (this.#handler.onFrame?.(this, bytes, start, end) === true) return
     const command = decodeFrame(bytes, start, end)
@@ -265,7 +288,7 @@ export class Connection {
   }
 
   #updateReading(): void {
-    if (this.#closed) return
+    if (this.isClosed) return
     if (this.#peerIsSlow || this.#heldByOwner) this.#stream.pause()
     else this.#stream.resume()
   }
@@ -273,6 +296,7 @@ export class Connection {
   #onClose(error: Error | null): void {
     if (this.#closed) return
     this.#closed = true
+    this.#waitingForRoom.length = 0
     if (error !== null) this.#closeReason = messageOf(error)
     for (const waiting of this.#inFlight.values()) waiting.reject(this.#lostError())
     this.#inFlight.clear()

@@ -543,19 +543,39 @@ export class ConsumeQueues {
     this.#topics.delete(topic)
     // All at once, before anybody waits: a checkpoint that is under way leaves them out.
     for (const queue of queues) queue.deleted = true
-    for (const queue of queues) {
-      this.sumOfMax -= queue.maxOffset
-      this.#unwrittenUnits -= queue.maxOffset - queue.writtenOffset
-      this.#cache.drop(queue)
-      await queue.writing
-      for (let from = queue.firstFileOffset; from >= 0 && from <= queue.lastFileOffset;) {
-        this.#files.drop(this.pathOf(queue, from))
-        from += this.unitsPerFile
-      }
-    }
+    for (const queue of queues) await this.#letGo(queue)
     this.#dirty = this.#dirty.filter((queue) => !queue.deleted)
     await this.#disk.removeTree(path.join(this.dir, topic))
     await this.#disk.syncDirectory(this.dir)
+  }
+
+  /** Removes one queue with its files; the next call for it makes it anew. */
+  async removeQueue(queue: Queue): Promise<void> {
+    const queues = this.#topics.get(queue.topic)
+    if (queues?.[queue.queueId] === queue) queues[queue.queueId] = undefined
+    queue.deleted = true
+    await this.#letGo(queue)
+    this.#dirty = this.#dirty.filter((other) => other !== queue)
+    await this.#disk.removeTree(this.dirOf(queue))
+    await this.#disk.syncDirectory(path.join(this.dir, queue.topic))
+  }
+
+  /** Takes a deleted queue out of all sums, and lets its files be closed. */
+  async #letGo(queue: Queue): Promise<void> {
+    this.sumOfMax -= queue.maxOffset
+    this.#cache.drop(queue)
+    await queue.writing
+    this.#unwrittenUnits -= queue.maxOffset - queue.writtenOffset
+    for (const page of queue.pages.splice(0)) {
+      // A full page that was written is among those that are kept, and goes with them.
+      if (page.written === page.capacity) continue
+      this.#activeBytes -= page.bytes.length
+      this.#freePage(page)
+    }
+    for (let from = queue.firstFileOffset; from >= 0 && from <= queue.lastFileOffset;) {
+      this.#files.drop(this.pathOf(queue, from))
+      from += this.unitsPerFile
+    }
   }
 
   /** Removes the oldest file of a queue. */

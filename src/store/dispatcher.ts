@@ -43,7 +43,7 @@ export class Dispatcher {
     while (ring.look()) {
       const end = ring.physicalOffset + ring.size
       if (end > confirmed) break
-      if (queues.congested || index?.congested === true) return
+      if (queues.congested || index?.congested === true) break
       const { queue } = ring
       if (queue !== null && ring.queued && !queue.deleted) {
         queues.put(queue, ring.physicalOffset, ring.size, ring.tagsCode)

@@ -58,7 +58,7 @@ const FOREIGN_GAP_MAX = 100_000
 const QUEUE_ID_MAX = 100_000
 
 /** What `#parse` came upon. */
-type Stop = 'more' | 'blank' | 'bad'
+type Stop = 'more' | 'blank' | 'bad' | 'anew'
 
 /** How a scan treats what it finds. */
 export interface ScanRules {
@@ -204,7 +204,11 @@ export class LogScan {
         : read(file, spare, carry, Math.min(readBytes, segment.sizeBytes - at), at)
       const end = carry + count
       const before = this.#position
-      const stop = this.#parse(bytes, start, end, segment)
+      let stop = this.#parse(bytes, start, end, segment)
+      while (stop === 'anew') {
+        await this.#beginAnew()
+        stop = this.#parse(bytes, start + (this.#position - before), end, segment)
+      }
       if (stop !== 'more' || ahead === null) {
         await ahead
         return stop === 'more' ? 'bad' : stop
@@ -226,6 +230,8 @@ export class LogScan {
   }
 
   #fault = ''
+  /** A queue that has records already and gets its first one again. */
+  #anew: Queue | null = null
 
   /** Dispatches the records in [start, end), which begins at `#position`. */
   #parse(bytes: Buffer, start: number, end: number, segment: Segment): Stop {
@@ -250,7 +256,7 @@ export class LogScan {
         this.#fault = 'position'
         return 'bad'
       }
-      if (!this.#dispatch(bytes)) return 'bad'
+      if (!this.#dispatch(bytes)) return this.#anew === null ? 'bad' : 'anew'
       at += view.size
       this.#position += view.size
     }
@@ -258,7 +264,10 @@ export class LogScan {
     return 'more'
   }
 
-  /** Puts the record in view into its queue and the index; false when it is a leftover. */
+  /**
+   * Puts the record in view into its queue and the index; false when it is a leftover, or when its
+   * queue has to begin anew (`#anew`).
+   */
   #dispatch(bytes: Buffer): boolean {
     const view = this.#view
     const { queues, index } = this.#parts
@@ -272,6 +281,10 @@ export class LogScan {
       const ahead = view.queueOffset - queue.maxOffset
       const skipped = Math.floor(this.#skippedBytes / RECORD_BYTES_MIN)
       const aheadMax = this.#own ? skipped : FOREIGN_GAP_MAX + skipped
+      if (ahead < 0 && view.queueOffset === 0 && this.#own && !beyond) {
+        this.#anew = queue
+        return false
+      }
       if (ahead > aheadMax || (ahead < 0 && beyond && this.#own)) return this.#isNo('queue offset')
       // Below the durable end it may be of a topic that was deleted since; or else it leaves a gap.
       if (ahead < 0) this.#skippedBytes += view.size
@@ -290,6 +303,15 @@ export class LogScan {
       this.#putKeys(index, bytes, scan, queue.keySeed)
     }
     return true
+  }
+
+  /** The topic was deleted and made again: what the queue has is of the deleted one. */
+  async #beginAnew(): Promise<void> {
+    const queue = this.#anew
+    if (queue === null) return
+    this.#anew = null
+    this.#recent.fill(null)
+    await this.#parts.queues.removeQueue(queue)
   }
 
   #isNo(fault: string): boolean {

@@ -17,7 +17,7 @@ import path from 'node:path'
 import { MqError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Clock } from '../world/clock.ts'
-import type { Disk } from '../world/disk.ts'
+import type { Disk, DiskFile } from '../world/disk.ts'
 import { readSpan, syncFile } from '../world/disk.ts'
 import { type CheckpointFile, type CheckpointValues, recoverFromMs } from './checkpoint.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
@@ -209,23 +209,42 @@ async function firstSegmentWhere(
   return segments.first
 }
 
-/** Makes everything behind the end zero, so that nothing stale can come back to life. Returns the bytes that were not. */
+/**
+ * Makes everything behind the end zero, so that nothing stale can come back to life. Returns the
+ * bytes that were not. The segment in use is short for a moment; it must be the last one then, so
+ * those behind it go first.
+ */
 async function zeroTail(parts: RecoveryParts, logEnd: number): Promise<number> {
   const { segments, files } = parts
-  let bytes = 0
+  const usedIn = new Map<Segment, number>()
   for (const segment of segments.list) {
     if (segment.end <= logEnd) continue
-    const file = await files.acquire(segment.path)
-    try {
-      const start = Math.max(0, logEnd - segment.from)
-      const used = await usedBytes(segment, file, start)
-      bytes += used
-      if (used > 0 || start > 0) await zeroBehind(file, start, segment.sizeBytes)
-    } finally {
-      files.release(segment.path, file)
-    }
+    const used = await withFile(files, segment, (file) =>
+      usedBytes(segment, file, Math.max(0, logEnd - segment.from)),
+    )
+    usedIn.set(segment, used)
   }
-  return bytes
+  await removeSegmentsBehind(parts, logEnd)
+  for (const segment of segments.list) {
+    const start = Math.max(0, logEnd - segment.from)
+    const used = usedIn.get(segment)
+    if (used === undefined || (used === 0 && start === 0)) continue
+    await withFile(files, segment, (file) => zeroBehind(file, start, segment.sizeBytes))
+  }
+  return [...usedIn.values()].reduce((sum, used) => sum + used, 0)
+}
+
+async function withFile<Result>(
+  files: OpenFiles,
+  segment: Segment,
+  run: (file: DiskFile) => Promise<Result>,
+): Promise<Result> {
+  const file = await files.acquire(segment.path)
+  try {
+    return await run(file)
+  } finally {
+    files.release(segment.path, file)
+  }
 }
 
 /** Segments that were made ahead go, so that the last one is the one that the log ends in. */

@@ -173,6 +173,18 @@ describe('a held pull', () => {
     expect(answer.ext['nextBeginOffset']).toBe('2')
   })
 
+  test('is told how far it is when looking for a match takes longer than it may wait', async () => {
+    const { client } = await aTopic(20, { store: { filterUnitsMax: 4 } })
+    const answer = await pull(client, {
+      subscription: 'none',
+      sysFlag: SUBSCRIPTION | SUSPEND,
+      suspendTimeoutMillis: 0,
+      maxMsgNums: 1,
+    })
+    expect(answer.code).toBe(ResponseCode.PULL_RETRY_IMMEDIATELY)
+    expect(answer.ext['nextBeginOffset']).toBe('4')
+  })
+
   test('is forgotten with its connection', async () => {
     const { connect, broker, client } = await aTopic(1)
     const leaving = connect()

@@ -175,6 +175,47 @@ describe('hostile peers', () => {
   })
 })
 
+describe('answers to many requests of one chunk', () => {
+  test('go to the socket before the turn ends, and end with the connection of a peer that does not read', () => {
+    let served = 0
+    let unsent = 0
+    let largest = 0
+    const { stream, closed } = aConnection((connection, command) => {
+      served++
+      connection.reply(respond(command, 0, null, {}, Buffer.alloc(512 * 1024)))
+    })
+    stream.write = (bytes) => {
+      unsent += bytes.length
+      largest = Math.max(largest, bytes.length)
+      return false
+    }
+    stream.pendingBytes = () => unsent
+    stream.destroy = () => undefined
+    const frame = aFrameOf(34)
+    stream.onData(Buffer.concat(new Array<Buffer>(1_000).fill(frame)))
+    expect(largest).toBeLessThan(2 * 1024 * 1024)
+    expect(unsent).toBeLessThan(70 * 1024 * 1024)
+    expect(served).toBeLessThan(140)
+    stream.onClose(null)
+    expect(closed).toEqual([expect.stringContaining('bytes of answers were not read')])
+  })
+
+  test('wait for room when their owner says so', () => {
+    const { stream, connection } = aConnection()
+    stream.write = () => false
+    stream.pendingBytes = () => 9 * 1024 * 1024
+    connection.write(Buffer.alloc(2 * 1024 * 1024))
+    expect(connection.isClogged).toBe(true)
+    const went: string[] = []
+    connection.whenRoom(() => went.push('went'))
+    expect(went).toEqual([])
+    stream.pendingBytes = () => 0
+    stream.onDrain()
+    expect(connection.isClogged).toBe(false)
+    expect(went).toEqual(['went'])
+  })
+})
+
 describe('a frame that does not come to its end', () => {
   const half = aFrameOf(34).subarray(0, 1000)
 
@@ -205,7 +246,9 @@ describe('a frame that does not come to its end', () => {
 })
 
 /** A connection over a stream of which the test is the other side. */
-function aConnection() {
+function aConnection(
+  onCommand: (connection: Connection, command: Command) => void = () => undefined,
+) {
   const clock = new ManualClock()
   const closed: string[] = []
   const stream: ByteStream = {
@@ -224,7 +267,7 @@ function aConnection() {
     },
   }
   const connection = new Connection(stream, clock, {
-    onCommand: () => undefined,
+    onCommand,
     onClose: (_connection, reason) => closed.push(reason),
   })
   return { clock, stream, connection, closed }

@@ -67,6 +67,8 @@ export const deleteTopic: RequestHandler = async (context, _connection, command)
     // Reports that came meanwhile go with it.
     context.offsets.forgetTopic(name)
     context.stats.forget(name)
+    // Before the answer: a topic that is made again starts at 0, and groups must not be ahead of it.
+    await context.offsets.save()
   })
   return respond(command, ResponseCode.SUCCESS)
 }
