@@ -20,6 +20,8 @@ import type { OpenFiles } from './open-files.ts'
 const SLOT_RUN_PAGES = 256
 
 export class KeyWriter {
+  /** A sync that failed: what the disk has of the index is unknown until a restart looks. */
+  syncError: Error | null = null
   readonly #shape: IndexShape
   readonly #disk: Disk
   readonly #files: OpenFiles
@@ -29,9 +31,6 @@ export class KeyWriter {
     this.#disk = disk
     this.#files = files
   }
-
-  /** A sync that failed: what the disk has of the index is unknown until a restart looks. */
-  syncError: Error | null = null
 
   /** Writes the units that wait. Throws what the disk says; what was not written still waits then. */
   async writeUnits(file: KeyFile): Promise<void> {
