@@ -7,9 +7,10 @@ import { argument, wholeFlag } from '../../src/cli/flags.ts'
 import { sendAll, type SendOutcome } from '../../src/cli/send-all.ts'
 import type { Admin } from '../../src/client/admin.ts'
 import { deadLetters, resurrected } from '../../src/client/dead-letters.ts'
+import { GroupReturn } from '../../src/client/group-return.ts'
 import type { OutgoingMessage } from '../../src/client/outgoing-message.ts'
 import { Producer } from '../../src/client/producer.ts'
-import { originalTopicOf } from '../../src/client/resent-message.ts'
+import { originalTopicOf, resentMessage } from '../../src/client/resent-message.ts'
 
 export interface DlqResendResult {
   readonly group: string
@@ -31,7 +32,8 @@ const IDS_MAX = 100_000
 export default class DlqResend extends BrokerCommand<DlqResendResult> {
   static override summary = 'Send dead letters again; shows the plan, and does it with --execute.'
   static override description = `They go to the group alone, through its retry topic, or with --to-original or --to-topic to a
-topic, where every group gets them. They keep their ids; their tries count from the start. The dead
+topic, where every group gets them. A group that takes by POP has a retry topic for each topic: its
+connected members show that, or what it has read before; --mode says it. They keep their ids; their tries count from the start. The dead
 letters themselves stay where they are until they expire: sending them twice delivers them twice.`
   static override args = { group: argument({ description: 'The group.', required: true }) }
   static override flags = {
@@ -42,6 +44,11 @@ letters themselves stay where they are until they expire: sending them twice del
       exclusive: ['to-topic'],
     }),
     'to-topic': Flags.string({ summary: 'To this topic.', helpValue: '<topic>' }),
+    mode: Flags.option({
+      options: ['pull', 'pop'] as const,
+      summary: 'How the group consumes; found out when it is not given.',
+      exclusive: ['to-original', 'to-topic'],
+    })(),
     execute: Flags.boolean({ summary: 'Do it; without this nothing is sent.' }),
   }
   static override examples = [
@@ -59,10 +66,15 @@ letters themselves stay where they are until they expire: sending them twice del
     const messageIds: string[] = []
     let found = 0
     const chosen = async function* (admin: Admin): AsyncGenerator<OutgoingMessage> {
+      const back = await GroupReturn.open(admin, group, flags.mode ?? null)
       for await (const message of deadLetters(admin, group, span)) {
         if (!isMeant(message, ids)) continue
-        const to = flags['to-original'] ? originalTopicOf(message) : (flags['to-topic'] ?? null)
-        const copy = resurrected(message, group, to)
+        const origin = originalTopicOf(message)
+        const to = flags['to-original'] ? origin : flags['to-topic']
+        const copy =
+          to === undefined
+            ? resurrected(message, await back.topicFor(origin, execute))
+            : resentMessage(message, to)
         found += 1
         if (messageIds.length < IDS_MAX) messageIds.push(message.messageId)
         yield copy

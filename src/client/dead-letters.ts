@@ -3,7 +3,7 @@
  * %DLQ%group until they expire; looking at them or sending them again takes nothing away.
  */
 import { MqError } from '../base/errors.ts'
-import { DLQ_PREFIX, dlqTopicOf, isDlqTopic, retryTopicOf } from '../protocol/names.ts'
+import { DLQ_PREFIX, dlqTopicOf, isDlqTopic } from '../protocol/names.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import type { Admin } from './admin.ts'
 import { inParallel } from './cluster-view.ts'
@@ -73,16 +73,11 @@ export async function* deadLetters(
 }
 
 /**
- * The dead letter as a message to send: to its group alone through the group's retry topic (`to`
- * null), or to a topic, where every group gets it. It keeps its id, and its tries count from the start.
+ * The dead letter as a message to send to its group alone, through a retry topic of the group. It keeps
+ * its id, and its tries count from the start.
  */
-export function resurrected(
-  message: ReceivedMessage,
-  group: string,
-  to: string | null,
-): OutgoingMessage {
-  if (to !== null) return resentMessage(message, to)
-  const copy = resentMessage(message, retryTopicOf(group))
+export function resurrected(message: ReceivedMessage, retryTopic: string): OutgoingMessage {
+  const copy = resentMessage(message, retryTopic)
   return {
     ...copy,
     properties: { ...copy.properties, [PropertyName.retryTopic]: originalTopicOf(message) },

@@ -22,6 +22,22 @@ describe('consume --mode pop', () => {
     expect([again.exitCode, again.stdout]).toEqual([0, ''])
   })
 
+  it('gets dead letters that are sent again to a group that takes by POP', async () => {
+    await home.run(['topic', 'create', 'frail', '--queues', '1'])
+    await home.run(['produce', 'frail', 'glass'])
+    const words = ['consume', 'frail', '-g', 'movers', '--mode', 'pop']
+    const once = ['--from', 'start', '--count', '1']
+    await home.run([...words, ...once, '--fail-rate', '1', '--retries', '0'])
+    const sent = await home.json(['dlq', 'resend', 'movers', '--mode', 'pop', '--execute'])
+    expect(sent.document).toMatchObject({ found: 1, sent: 1, failed: 0 })
+    const again = await home.run([...words, '--count', '1', '-o', 'ndjson'])
+    const [messageId] = sent.document.messageIds
+    expect(JSON.parse(again.stdout)).toMatchObject({ topic: 'frail', body: 'glass', messageId })
+    const groups = await home.json(['group', 'list'])
+    const names = groups.document.groups.map(({ name }: { name: string }) => name)
+    expect(names.filter((name: string) => name.startsWith('movers'))).toEqual(['movers'])
+  })
+
   it.each([
     ['without a group', ['--mode', 'pop']],
     ['in order', ['-g', 'g', '--mode', 'pop', '--orderly']],

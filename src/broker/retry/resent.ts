@@ -14,10 +14,25 @@ import type { Topic } from '../topic.ts'
 
 /** The topic that the message goes to: its retry topic, or the dead-letter topic. Throws a Refusal. */
 export function topicOfResent(context: BrokerContext, retry: Topic, send: SendRequest): Topic {
-  const group = retry.name.slice(RETRY_PREFIX.length)
+  const group = groupOf(context, retry.name.slice(RETRY_PREFIX.length))
   const { retryMaxTimes } = context.groups.findOrCreate(group)
   const says = send.version >= KNOWS_MAX_RECONSUME_TIMES && send.maxReconsumeTimes >= 0
   const triesMax = says ? send.maxReconsumeTimes : retryMaxTimes
   const isDead = send.reconsumeTimes > triesMax || context.locks.isHeldBy(group)
   return isDead ? topicOf(context, dlqTopicOf(group), 1, 0) : retry
+}
+
+/**
+ * The group of a retry topic by what follows the prefix: all of it, or what stands before the topic in the
+ * retry topic that the group has for POP (`group_topic`, or `group+topic`).
+ */
+function groupOf({ groups, topics }: BrokerContext, name: string): string {
+  if (groups.get(name) !== null) return name
+  for (let at = 1; at < name.length; at++) {
+    const mark = name.charAt(at)
+    if (mark !== '_' && mark !== '+') continue
+    const group = name.slice(0, at)
+    if (groups.get(group) !== null && topics.get(name.slice(at + 1)) !== null) return group
+  }
+  return name
 }
