@@ -281,7 +281,11 @@ function machineOf(result: BenchResult): string {
   // Rounded: what the kernel keeps for itself differs from one start to the next.
   const bytes = host?.memory?.totalBytes ?? 0
   const memory = bytes === 0 ? '?' : Math.round(bytes / 2 ** 30)
-  return `${host?.name ?? '?'}, ${host?.cpuCount ?? '?'} cores, ${memory} GiB, ${result.tool.platform}`
+  // Machines of one kind and name, as a CI service gives them out, may still have different processors.
+  const { cpuModel, cpuLimitCores } = result.environment.hosts[0] ?? {}
+  const model = typeof cpuModel === 'string' ? `${cpuModel}, ` : ''
+  const limit = typeof cpuLimitCores === 'number' ? ` of which ${cpuLimitCores} may be used` : ''
+  return `${host?.name ?? '?'}, ${model}${host?.cpuCount ?? '?'} cores${limit}, ${memory} GiB, ${result.tool.platform}`
 }
 
 function refused(where: string, what: string, hint: string): MqError {

@@ -76,6 +76,9 @@ describe('a comparison of saved results', () => {
     expect(() => other({ hosts: hosts.map((host) => ({ ...host, cpuCount: 64 })) })).toThrow(
       /the machine differs/,
     )
+    const { environment } = aResult()
+    const processor = { environment: { ...environment, hosts: [{ cpuModel: 'Other 3000' }] } }
+    expect(() => other(processor)).toThrow(/the machine differs.*Other 3000/)
     expect(() => other({ verdict: 'invalid', reasons: ['steal'] })).toThrow(/verdict is invalid/)
   })
 })
