@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core'
+import { MqError } from '../../src/base/errors.ts'
 import { sharesOf, triedOverrides } from '../../src/bench/overrides.ts'
 import { argument } from '../../src/cli/flags.ts'
 import Bench from './index.ts'
@@ -29,6 +30,10 @@ cpu, disk and nic stay at or below 70 %, as far as this host tells them. Exit co
 
   override async run(): ReturnType<Bench['run']> {
     const { args, flags } = await this.parse(BenchBalance)
+    if (flags.agent !== undefined) {
+      const what = 'a balance looks at the resources of this host alone: run it beside the broker'
+      throw new MqError('USAGE', { what: `${what}, without --agent` })
+    }
     const { from, to, sla, resolution } = flags
     const max = flags.max === undefined ? {} : { max: sharesOf(flags.max) }
     const promised = sla === undefined ? {} : { sla }

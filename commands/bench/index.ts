@@ -2,6 +2,9 @@ import path from 'node:path'
 import { Flags } from '@oclif/core'
 import { ExitCode } from '../../src/base/exit-codes.ts'
 import { MqError } from '../../src/base/errors.ts'
+import type { AgentsOptions } from '../../src/bench/agent/agents.ts'
+import { readPem } from '../../src/bench/agent/pem.ts'
+import { readToken } from '../../src/bench/agent/token.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
 import { actionsPlace, appendSummary } from '../../src/bench/github-actions.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
@@ -28,6 +31,7 @@ import { junitReport } from '../../src/report/junit.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { matrixHeadline, matrixTable } from '../../src/report/matrix.ts'
+import { isLoopback } from '../../src/base/loopback.ts'
 import { openmetricsReport } from '../../src/report/openmetrics.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
 
@@ -88,6 +92,26 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       summary:
         'Put broker and load on the two sides of a link of this speed, in network namespaces (Linux, root).',
     }),
+    agent: addressesFlag({
+      summary: 'Put producers and consumers on the hosts of these agents (see bench agent).',
+      helpGroup: 'AGENTS',
+      dependsOn: ['token-file'],
+    }),
+    'watch-agent': addressesFlag({
+      summary: 'Have the hosts of these agents sampled, without load: those of the brokers.',
+      helpGroup: 'AGENTS',
+      dependsOn: ['token-file'],
+    }),
+    'token-file': Flags.string({
+      summary: 'File with the token of the agents.',
+      helpValue: '<file>',
+      helpGroup: 'AGENTS',
+    }),
+    'agent-ca': Flags.string({
+      summary: 'Certificate that theirs must be from, PEM; without it those that Node trusts.',
+      helpValue: '<file>',
+      helpGroup: 'AGENTS',
+    }),
     'data-dir': Flags.directory({ summary: 'Where the broker of the run keeps its messages.' }),
   }
   static override examples = [
@@ -98,6 +122,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --size 1KiB',
     '<%= config.bin %> bench --lab link=1gbit',
     '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
+    '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --agent 10.0.0.7:9890,10.0.0.8:9890 --token-file ./token --agent-ca ./agents.pem',
   ]
 
   async run(): Promise<BenchResult | MatrixResult | null> {
@@ -117,6 +142,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     const cells = catalogue.loadMatrix(name, overrides)
     if (cells !== null) {
       if (asked !== undefined) refuseLab('a matrix is many runs')
+      for (const { loaded } of cells) await this.#agents(loaded, flags)
       return this.#runMatrix(cells, flags, this.claimInterrupts())
     }
     let loaded = catalogue.load(name, overrides)
@@ -132,10 +158,11 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       site = labSiteOf(process.env)
       if (site === null) return this.#inLab(asked.linkBitsPerSecond)
     }
+    const agents = await this.#agents(loaded, flags)
     const interrupted = this.claimInterrupts()
     const out = flags.out ?? loaded.scenario.output.dir
     const directory = out === null ? null : new ResultDirectory(out)
-    const result = await this.#runOne(loaded, flags, interrupted, site, lab)
+    const result = await this.#runOne(loaded, flags, interrupted, { site, lab, agents })
     const complete = this.#write(result, directory)
     this.tellActions(markdownReport(complete), runAnnotations(complete))
     if (flags.keep) this.#keep(complete)
@@ -176,7 +203,8 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     for (const [index, { label, values, loaded }] of cells.entries()) {
       if (interrupted.aborted) break
       this.remark(`run ${index + 1} of ${cells.length}: ${label}`)
-      const result = await this.#runOne(loaded, flags, interrupted)
+      const agents = await this.#agents(loaded, flags)
+      const result = await this.#runOne(loaded, flags, interrupted, { agents })
       const complete = this.#write(result, directories[index] ?? null)
       this.tellActions(markdownReport(complete), runAnnotations(complete))
       if (flags.keep) this.#keep(complete)
@@ -200,8 +228,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     loaded: LoadedScenario,
     flags: RunFlags,
     interrupted: AbortSignal,
-    site: LabSite | null = null,
-    lab: string | null = null,
+    { site = null, lab = null, agents = null }: RunSite,
   ): Promise<BenchResult> {
     const { driver, endpoints } = loaded.scenario.target
     const view = new ProgressLine(this.terminal, this.quiet)
@@ -213,6 +240,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       toolVersion: this.config.version,
       ceiling: flags.ceiling,
       interrupted,
+      agents,
       lab,
       onPrediction: (text: string) => {
         this.remark(`predicted: ${text}`)
@@ -228,6 +256,32 @@ matrix is run in every combination; --json then gives a document of kind "matrix
         : await runBench(this.world, options)
     } finally {
       view.end()
+    }
+  }
+
+  /** Token and certificate are read, and what cannot be is refused, before anything begins. */
+  async #agents({ scenario }: LoadedScenario, flags: RunFlags): Promise<AgentsOptions | null> {
+    const { agent: load = [], 'watch-agent': watch = [] } = flags
+    if (load.length + watch.length === 0) return null
+    if (flags.lab !== undefined) refuseLab('agents are on other hosts')
+    const { driver } = scenario.target
+    const isHere = [...load].every((address) =>
+      isLoopback(address.slice(0, address.lastIndexOf(':'))),
+    )
+    if (load.length > 0 && (driver === 'null' || (driver === 'embedded' && !isHere))) {
+      const target =
+        driver === 'null'
+          ? 'the null target keeps nothing and is on this host'
+          : 'the broker of the run is on the loopback of this host'
+      throw new MqError('USAGE', { what: `${target}: for --agent name a broker with --namesrv` })
+    }
+    const file = flags['agent-ca']
+    return {
+      load,
+      watch,
+      token: readToken(flags['token-file'] ?? ''),
+      authority: file === undefined ? null : await readPem(this.world.disk, file, 'CERTIFICATE'),
+      secureNet: await this.secureNet(),
     }
   }
 
@@ -323,9 +377,20 @@ function labText({ linkBitsPerSecond, followers }: LabFlag, groups: number): str
 interface RunFlags {
   readonly ceiling: boolean
   readonly lab: LabFlag | undefined
+  readonly agent: readonly string[] | undefined
+  readonly 'watch-agent': readonly string[] | undefined
+  readonly 'token-file': string | undefined
+  readonly 'agent-ca': string | undefined
   readonly out: string | undefined
   readonly keep: boolean
   readonly 'data-dir': string | undefined
+}
+
+/** Where it is run, beside this host. */
+interface RunSite {
+  readonly site?: LabSite | null
+  readonly lab?: string | null
+  readonly agents?: AgentsOptions | null
 }
 
 /** What `--out` writes. */

@@ -144,6 +144,31 @@ export const errorTable = {
   ),
   INSTANCE_NOT_FOUND: row(ExitCode.failed, false, 'there is no instance {name} here', '{hint}'),
   START_FAILED: row(ExitCode.failed, false, '{what} did not start: {why}', '{hint}'),
+  AGENT_UNREACHABLE: row(
+    ExitCode.unreachable,
+    true,
+    'no answer from agent {address}: {why}',
+    '{hint}',
+  ),
+  AGENT_REFUSED: row(ExitCode.failed, false, 'agent {address} refused: {why}', '{hint}'),
+  AGENT_NEEDS_TLS: row(
+    ExitCode.usage,
+    false,
+    'listening on {host} would take orders from other machines in plain text',
+    'add --tls-cert and --tls-key, or listen on 127.0.0.1',
+  ),
+  TOKEN_FILE_UNFIT: row(
+    ExitCode.usage,
+    false,
+    'token file {path}: {why}',
+    'make one: (umask 077; openssl rand -hex 32 > {path})',
+  ),
+  TARGET_NOT_ALLOWED: row(
+    ExitCode.failed,
+    false,
+    '{address} is not among the targets that this agent may reach',
+    'start the agent with --allow {address} if it may',
+  ),
   LAB_IMPOSSIBLE: row(ExitCode.failed, false, 'no laboratory can be built here: {why}', '{hint}'),
   OUTPUT_UNWRITABLE: row(
     ExitCode.failed,

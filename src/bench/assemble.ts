@@ -1,7 +1,15 @@
 /** From what a run has gathered to its result: sums, judgements, and one document. */
 import { exitCodePrecedence, ExitCode } from '../base/exit-codes.ts'
-import { checkDuring } from '../host/checks.ts'
+import { type HostWarning, checkDuring } from '../host/checks.ts'
 import { usageBetween } from '../host/usage.ts'
+import {
+  agentHosts,
+  agentOfBroker,
+  clockErrorMs,
+  clockOf,
+  hostResultOf,
+  judgedHost,
+} from './agent-hosts.ts'
 import { findBottleneck } from './bottleneck.ts'
 import { type Integrity, judgeGroups } from './integrity.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
@@ -33,6 +41,8 @@ import type { PhaseOfRun, RunRecord } from './run.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
 import type { LaneLag } from './lag-book.ts'
 import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
+import type { AgentRecord } from './agent/agents.ts'
+import type { WatchedBroker } from './target-watch.ts'
 import { type PacingSeen, checkValidity } from './validity.ts'
 
 /** Less than this between the phases of a window is no gap. */
@@ -48,7 +58,14 @@ export function assembleResult(run: RunRecord): BenchResult {
   const usage = usageBetween(run.firstSnapshot, run.lastSnapshot)
   const seen = { usage, windowMs: usage.spanMs }
   const processes = processResults(run, seen)
-  const host = hostResult(run, usage)
+  const own = hostResultOf(usage, {
+    name: run.hostFacts.name,
+    roles: rolesHere(run),
+    samplerCores: run.samplerCores,
+  })
+  const hosts = [own, ...agentHosts(run.agents, run.processes)]
+  const host = judgedHost(own, hosts, run.watch.allLocal)
+  const errorMs = clockErrorMs(run.agents, run.processes)
   const integrity = integrityOf(run)
   const rows = series.rows()
   const sums = series.sums()
@@ -69,6 +86,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     consumerTroubles: named(run, troublesOf(run)),
     nameOf: (outcome) => run.driver.outcomeName(outcome),
     endToEndWhy: endToEndWhy(run),
+    clockErrorMs: errorMs,
   }
   const totals = totalsOf(whole)
   const latency = latenciesOf(whole)
@@ -93,7 +111,8 @@ export function assembleResult(run: RunRecord): BenchResult {
     scenario,
     acked: handed,
     ackedPerSecond: handedPerSecond,
-    host,
+    host: own,
+    hosts,
     processes,
     ceilingPerSecond: run.ceiling?.perSecond ?? null,
     negativeEndToEnd: latency.endToEnd?.negative ?? 0,
@@ -103,10 +122,11 @@ export function assembleResult(run: RunRecord): BenchResult {
     unsent: sums.unsent,
     windowMs,
     seenMs: usage.spanMs,
+    ...(errorMs === 0 ? {} : { clockErrorMs: errorMs }),
   })
   const senders = scenario.producers.instances * slotsOf(scenario)
   const prediction = predictionOf(run, {
-    host,
+    host: linkedHost(own, hosts),
     processes,
     acked: carried,
     ackedPerSecond: handedPerSecond,
@@ -117,6 +137,7 @@ export function assembleResult(run: RunRecord): BenchResult {
   })
   const found = findBottleneck({
     host,
+    hosts,
     processes,
     windowMs,
     sent: sums.sent,
@@ -126,7 +147,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     errors,
     senders,
     meanServiceMs: service?.meanMs ?? null,
-    brokersAreLocal: run.watch.allLocal,
+    brokersAreLocal: host.roles.includes('broker'),
     syncFlush: run.durability.profile === 'fsync',
     ceilingShare,
   })
@@ -152,7 +173,7 @@ export function assembleResult(run: RunRecord): BenchResult {
       resolved: { ...scenario },
     },
     environment: {
-      hosts: [{ ...run.hostFacts }],
+      hosts: [{ ...run.hostFacts }, ...run.agents.map(({ facts }) => ({ ...facts }))],
       brokers: run.watch.brokers.map((broker) => {
         const facts = run.facts.find(({ address }) => address === broker.address)
         return {
@@ -193,12 +214,7 @@ export function assembleResult(run: RunRecord): BenchResult {
       received: series.totalReceived,
     },
     latency,
-    clock: {
-      layout: 'single',
-      offsetMs: 0,
-      uncertaintyMs: 0,
-      method: 'all load processes run on one host and read its one monotonic clock',
-    },
+    clock: clockOf(run.agents, run.processes),
     pacing,
     integrity: {
       ...integrity,
@@ -208,7 +224,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     },
     lag: { groups: scenario.consumers.instances === 0 ? [] : groupLags(run, rows) },
     series: rows,
-    hosts: [host],
+    hosts,
     processes,
     client: {
       loopLagP99Ms: worstLoopLag(processes),
@@ -226,7 +242,7 @@ export function assembleResult(run: RunRecord): BenchResult {
               perSecond: run.ceiling.perSecond,
               producerCpuUsPerMessage: run.ceiling.cpuUsPerMessage,
               share: ceilingShare ?? 0,
-              text: 'the same producers against a target that only acknowledges, which takes CPU of this machine as well',
+              text: 'the same producers against a target that only acknowledges, which takes CPU of their machine as well',
             },
       payloadCompressRatio: reports[0]?.compressRatio ?? 1,
       strayAnswers: reports.reduce((sum, report) => sum + report.strayAnswers, 0),
@@ -251,7 +267,9 @@ export function assembleResult(run: RunRecord): BenchResult {
     thresholds: [],
     validity,
     valid: isValid(validity),
-    warnings: [...run.warnings, ...checkDuring(usage)].map((warning) => ({ ...warning })),
+    warnings: [...run.warnings, ...checkDuring(usage), ...agentWarnings(run)].map((warning) => ({
+      ...warning,
+    })),
     artifacts: [],
   }
   return withThresholds(result, thresholdsOf(scenario))
@@ -414,38 +432,82 @@ function processResults(
     return reports[index]?.figures ?? null
   }
   return [
-    ...run.watch.brokers.map((broker) =>
-      brokerResult(
-        broker,
-        run.firstMarks.get(broker.address),
-        run.lastMarks.get(broker.address),
-        seen,
-      ),
-    ),
+    ...run.watch.brokers.map((broker) => brokerProcess(run, broker, seen)),
     ...run.options.known
       .filter(({ role }) => role === 'nameserver')
       .map(({ name, pid }) => otherResult(name, 'nameserver', pid, seen)),
-    ...run.processes.map((process, index) =>
-      loadProcessResult(process, figuresOf(index), { ...seen, windowMs: run.windowMs }),
-    ),
+    ...run.processes.map((process, index) => {
+      const { host } = process
+      if (host === null)
+        return loadProcessResult(process, figuresOf(index), { ...seen, windowMs: run.windowMs })
+      const there = seenThere(run, host, seen)
+      return {
+        ...loadProcessResult(process, figuresOf(index), { ...there, windowMs: run.windowMs }),
+        host,
+      }
+    }),
     otherResult('mqctl', 'orchestrator', process.pid, seen),
   ]
 }
 
-function hostResult(run: RunRecord, usage: ReturnType<typeof usageBetween>): HostResult {
-  return {
-    name: run.hostFacts.name,
-    roles: run.watch.allLocal ? ['load', 'broker'] : ['load'],
-    cpuCount: usage.cpuCount,
-    cpu: usage.cpu,
-    load1: usage.load1,
-    pressure: usage.pressure,
-    memory: usage.memory,
-    disk: usage.disk,
-    nics: [...usage.nics],
-    samplerCores: run.samplerCores,
-    unavailable: { ...usage.unavailable },
-  }
+type Seen = Parameters<typeof processResults>[1]
+
+/** What was seen of an agent's host; nothing when it went away before the end of the window. */
+function seenThere(run: RunRecord, address: string, seen: Seen): Seen {
+  const usage = run.agents.find((agent) => agent.address === address)?.usage ?? null
+  if (usage === null) return { ...seen, usage: { ...seen.usage, processes: [] } }
+  return { usage, windowMs: usage.spanMs }
+}
+
+/** A broker on this host, on an agent's, or on one that nobody looks at. */
+function brokerProcess(run: RunRecord, broker: WatchedBroker, seen: Seen): ProcessResult {
+  const [first, last] = [run.firstMarks.get(broker.address), run.lastMarks.get(broker.address)]
+  const found = broker.isLocal ? null : agentOfBroker(run.agents, broker.address)
+  if (found === null) return brokerResult(broker, first, last, seen)
+  const { agent } = found
+  const there = { ...broker, isLocal: true, pid: found.broker.pid }
+  const withJvm = (mark: typeof first, from: AgentRecord['firstMark']) =>
+    mark === undefined
+      ? undefined
+      : { ...mark, jvmGc: from?.jvms.find((jvm) => jvm.address === broker.address)?.gc ?? null }
+  const row = brokerResult(
+    there,
+    withJvm(first, agent.firstMark),
+    withJvm(last, agent.lastMark),
+    seenThere(run, agent.address, seen),
+  )
+  return { ...row, host: agent.address }
+}
+
+/** What this host did in the run. */
+function rolesHere({ watch, agents, processes }: RunRecord): string[] {
+  const roles = [
+    ...(processes.some(({ host }) => host === null) ? ['load'] : []),
+    ...(watch.allLocal ? ['broker'] : []),
+  ]
+  return roles.length === 0 && agents.length > 0 ? ['controller'] : roles
+}
+
+/** The host whose interfaces carried all of the load's traffic; with several of them none did. */
+function linkedHost(own: HostResult, hosts: readonly HostResult[]): HostResult {
+  const loaded = hosts.filter(({ roles }) => roles.includes('load'))
+  const [only = own] = loaded
+  return loaded.length < 2 ? only : { ...only, nics: [] }
+}
+
+/** An agent that was only watched and went away leaves a gap, and nothing else. */
+function agentWarnings({ agents }: RunRecord): HostWarning[] {
+  return agents.flatMap(({ address, carriesLoad, lost }) =>
+    lost === null || carriesLoad
+      ? []
+      : [
+          {
+            check: 'agent-lost',
+            text: `agent ${address} went away: ${lost}; its host is not in the result`,
+            hint: 'does it still run there, and is the network between whole?',
+          },
+        ],
+  )
 }
 
 /** The figures of one phase. */

@@ -6,10 +6,13 @@
  * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
  */
 import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
-import { HOST_BUSY_MAX, generatorsAreIdle, otherCores } from './validity.ts'
+import { HOST_BUSY_MAX, generatorsAreIdle, isOnFullHost, otherCores } from './validity.ts'
 
 export interface BottleneckInput {
+  /** The one that is looked at: that of the brokers when somebody samples it, otherwise one of the load. */
   readonly host: HostResult
+  /** All of the run; absent when there is only that one. */
+  readonly hosts?: readonly HostResult[]
   readonly processes: readonly ProcessResult[]
   readonly windowMs: number
   readonly sent: number
@@ -212,9 +215,9 @@ function client(input: BottleneckInput): Bottleneck | null {
       `${percent(input.ceilingShare)} of their rate against the null target`,
     ])
   }
-  if ((input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX) return null
-  for (const { name, role, busiestThread } of input.processes) {
+  for (const { name, role, busiestThread, host } of input.processes) {
     if (role !== 'producer' && role !== 'consumer') continue
+    if (isOnFullHost(input, host)) continue
     if (busiestThread === null || busiestThread.cores < ONE_CORE_FULL) continue
     return verdict('client', 'high', `${name} needs more than its core`, [
       `its busiest thread used ${busiestThread.cores.toFixed(2)} of a core, while the host had room`,
@@ -238,9 +241,11 @@ function hostCpu(input: BottleneckInput): Bottleneck | null {
   return verdict(
     'cpu-host',
     others === null ? 'medium' : 'high',
-    input.brokersAreLocal
-      ? `broker and load share ${cpuCount} cores, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
-      : `all ${cpuCount} cores of this load machine are busy: the broker may be able to do more`,
+    !input.host.roles.includes('load')
+      ? `all ${cpuCount} cores of the broker’s host are busy`
+      : input.brokersAreLocal
+        ? `broker and load share ${cpuCount} cores, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
+        : `all ${cpuCount} cores of this load machine are busy: the broker may be able to do more`,
     [
       `CPU ${percent(cpu.busy)} busy: ${percent(cpu.user)} user, ${percent(cpu.system)} system, ${percent(cpu.irq)} interrupts, ${percent(cpu.steal)} steal`,
       ...cpuShares(input),

@@ -5,12 +5,15 @@
  */
 import type { Clock } from '../world/clock.ts'
 import { Crew } from './crew.ts'
+import { type LoadPlace, thisHost } from './role-process.ts'
 import { NullTargetProcess } from './null-target-process.ts'
 import type { ProducerSetup } from './role-messages.ts'
 
 const WARMUP_MS = 600
 const MEASURE_MS = 1_000
 const START_DELAY_MS = 50
+/** Orders go over a network first. */
+export const AGENT_START_DELAY_MS = 500
 
 export interface Ceiling {
   readonly perSecond: number
@@ -22,20 +25,36 @@ export interface CeilingTimes {
   readonly measureMs: number
 }
 
-/** Null when nothing came back, so that nothing is known. Rejects with MqError START_FAILED. */
+/**
+ * Each producer against a target on its own host. Null when nothing came back, so that nothing is
+ * known. Rejects with MqError START_FAILED.
+ *
+ * @param places by producer; empty for this host
+ */
 export async function measureCeiling(
   clock: Clock,
   producers: readonly ProducerSetup[],
   times: CeilingTimes = { warmupMs: WARMUP_MS, measureMs: MEASURE_MS },
+  places: readonly LoadPlace[] = [],
 ): Promise<Ceiling | null> {
-  const target = await NullTargetProcess.start(clock)
+  const placeOf = (producer: number) => places[producer] ?? thisHost
+  const targets = new Map<LoadPlace, NullTargetProcess>()
   try {
+    for (const { producer } of producers) {
+      const place = placeOf(producer)
+      if (!targets.has(place)) targets.set(place, await NullTargetProcess.start(clock, place))
+    }
     let acked = 0
     const crew = await Crew.gather(
       clock,
       producers.map((setup) => ({
         name: `producer-${setup.producer + 1}`,
-        setup: { ...setup, driver: 'null' as const, endpoints: [target.address] },
+        setup: {
+          ...setup,
+          driver: 'null' as const,
+          endpoints: [targets.get(placeOf(setup.producer))?.address ?? ''],
+        },
+        place: placeOf(setup.producer),
       })),
       {
         onTick: (_name, tick) => {
@@ -47,7 +66,8 @@ export async function measureCeiling(
       },
     )
     try {
-      const startNs = Number(clock.monotonicNs()) + (START_DELAY_MS + times.warmupMs) * 1e6
+      const delayMs = places.length > 0 ? AGENT_START_DELAY_MS : START_DELAY_MS
+      const startNs = Number(clock.monotonicNs()) + (delayMs + times.warmupMs) * 1e6
       const endNs = startNs + times.measureMs * 1e6
       const load = { model: 'closed' } as const
       const warmup = { phase: null, startNs: startNs - times.warmupMs * 1e6, endNs: startNs, load }
@@ -69,6 +89,6 @@ export async function measureCeiling(
       crew.end()
     }
   } finally {
-    target.end()
+    for (const target of targets.values()) target.end()
   }
 }

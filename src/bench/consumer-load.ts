@@ -5,7 +5,7 @@
 import type { ConsumerLine } from '../drivers/driver.ts'
 import { LatencyHistogram } from './histogram.ts'
 import { LoadProgram } from './load-program.ts'
-import type { LanePosition } from './role-messages.ts'
+import type { LanePosition, ProducerClocks } from './role-messages.ts'
 import type { PackedReceipts } from './tally.ts'
 import { xorshift } from './payload.ts'
 import { ReceiptCheck, type ReceiptCheckOptions, type Receipts } from './receipt-check.ts'
@@ -16,6 +16,8 @@ export interface ConsumerLoadOptions extends ReceiptCheckOptions {
   /** Share of messages that cannot be worked on; none, unless said otherwise. */
   readonly failRate?: number
   readonly seed?: number
+  /** Of producers on other hosts. */
+  readonly clocks?: ProducerClocks | null
 }
 
 interface PhaseReceipts {
@@ -78,11 +80,17 @@ export class ConsumerLoad {
     }
     if (!this.#options.sequence) return
     this.#check.onMessage(lane, bytes, start, end)
-    const { sentNs } = this.#check
-    if (sentNs === 0) return
+    const { sentNs: saidNs, producer } = this.#check
+    if (saidNs === 0) return
+    const clocks = this.#options.clocks ?? null
+    const sentNs = clocks === null ? saidNs : saidNs + (clocks.aheadNs[producer] ?? 0)
     this.#lastSentNs[lane] = sentNs
     const due = this.program.phaseAt(sentNs)
-    if (due !== null) this.#of(due).endToEnd.record(nowNs - sentNs)
+    if (due === null) return
+    const tookNs = nowNs - sentNs
+    // Two clocks agree no better than they were read: so little before its sending is no fault.
+    const isWithin = clocks !== null && tookNs < 0 && -tookNs <= (clocks.toleranceNs[producer] ?? 0)
+    this.#of(due).endToEnd.record(isWithin ? 0 : tookNs)
   }
 
   /** What was counted since the last call, by phase. */

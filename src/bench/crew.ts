@@ -14,7 +14,7 @@ import type {
   ProducerSetup,
   ProducerTick,
 } from './role-messages.ts'
-import { RoleProcess, errorOf } from './role-process.ts'
+import { type LoadPlace, type LoadRole, errorOf, thisHost } from './role-process.ts'
 
 const READY_TIMEOUT_MS = 30_000
 const REPORT_TIMEOUT_MS = 20_000
@@ -27,8 +27,26 @@ export interface CrewEvents {
   onLost(name: string, why: string): void
 }
 
+/** A load process to be, and where. */
+export interface CrewMember {
+  readonly name: string
+  readonly setup: ProducerSetup | ConsumerSetup
+  /** Absent for this host. */
+  readonly place?: LoadPlace
+}
+
+/** A load process as a result names it. */
+export interface CrewProcess {
+  readonly name: string
+  readonly role: 'producer' | 'consumer'
+  readonly pid: number | null
+  /** The agent that it runs at; null for this host. */
+  readonly host: string | null
+}
+
 interface Member {
-  readonly process: RoleProcess
+  readonly process: LoadRole
+  readonly host: string | null
   readonly setup: ProducerSetup | ConsumerSetup
   ready: boolean
   report: Report | null
@@ -48,11 +66,11 @@ export class Crew {
   /** Starts all processes; resolves when all are connected. Rejects with what a role says; nothing runs then. */
   static async gather(
     clock: Clock,
-    setups: readonly { readonly name: string; readonly setup: ProducerSetup | ConsumerSetup }[],
+    members: readonly CrewMember[],
     events: CrewEvents,
   ): Promise<Crew> {
     const crew = new Crew(clock, events)
-    for (const { name, setup } of setups) crew.#add(name, setup)
+    for (const member of members) crew.#add(member)
     try {
       await crew.#until(
         () => crew.#failure !== null || crew.#members.every((member) => member.ready),
@@ -81,12 +99,12 @@ export class Crew {
     this.#events = events
   }
 
-  /** Name, kind and pid of every process. */
-  get processes(): { name: string; role: 'producer' | 'consumer'; pid: number | null }[] {
-    return this.#members.map(({ process, setup }) => ({
+  get processes(): CrewProcess[] {
+    return this.#members.map(({ process, setup, host }) => ({
       name: process.name,
       role: setup.kind,
       pid: process.pid,
+      host,
     }))
   }
 
@@ -131,16 +149,27 @@ export class Crew {
     for (const { process } of this.#members) process.end()
   }
 
-  #add(name: string, setup: ProducerSetup | ConsumerSetup): void {
-    const process = new RoleProcess(name, setup.kind)
-    const member: Member = { process, setup, ready: false, report: null, lost: null, gone: false }
+  #add({ name, setup, place = thisHost }: CrewMember): void {
+    const process = place.openRole(name, setup.kind)
+    const { host } = place
+    const state = { ready: false, report: null, lost: null, gone: false }
+    const member: Member = { process, host, setup, ...state }
     this.#members.push(member)
     process.onReport = (report) => {
       this.#onReport(member, report)
     }
     process.onEnd = (why) => {
-      if (!member.ready)
-        this.#failure ??= new MqError('START_FAILED', { what: name, why, hint: '' })
+      if (!member.ready) {
+        this.#failure ??=
+          place.lost === null
+            ? new MqError('START_FAILED', { what: name, why, hint: '' })
+            : new MqError('AGENT_UNREACHABLE', {
+                address: host ?? '',
+                why: place.lost,
+                hint: 'does it still run there, and is the network between whole?',
+              })
+      }
+      member.gone = true
       this.#lose(member, why)
     }
     process.order({ kind: 'setup', setup })

@@ -21,7 +21,7 @@ export interface Segment {
   readonly endNs: number
   readonly load: Load
   /** Consumers ask for nothing during it. */
-  readonly consumersPaused?: boolean
+  readonly consumersPaused?: boolean | undefined
 }
 
 /** Segments one after the other, without gaps that overlap. */

@@ -1,18 +1,18 @@
 /** The process that acknowledges everything and keeps nothing, on a free port of the loopback. */
 import { MqError } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
-import { RoleProcess } from './role-process.ts'
+import { type LoadPlace, type LoadRole, thisHost } from './role-process.ts'
 
 const LISTEN_TIMEOUT_MS = 10_000
 
 export class NullTargetProcess {
   /** HOST:PORT. */
   readonly address: string
-  readonly #process: RoleProcess
+  readonly #process: LoadRole
 
   /** Rejects with MqError START_FAILED. */
-  static start(clock: Clock): Promise<NullTargetProcess> {
-    const process = new RoleProcess('null-target', 'null-target')
+  static start(clock: Clock, place: LoadPlace = thisHost): Promise<NullTargetProcess> {
+    const process = place.openRole('null-target', 'null-target')
     return new Promise((resolve, reject) => {
       const fail = (why: string) => {
         process.end()
@@ -34,7 +34,7 @@ export class NullTargetProcess {
     })
   }
 
-  private constructor(process: RoleProcess, address: string) {
+  private constructor(process: LoadRole, address: string) {
     this.#process = process
     this.address = address
   }

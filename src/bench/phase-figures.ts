@@ -33,6 +33,8 @@ export interface FiguresInput {
   readonly nameOf: (outcome: number) => string
   /** Why there is no end-to-end latency when there is none. */
   readonly endToEndWhy: string
+  /** How far the clocks of producers and consumers may be apart, milliseconds; 0 on one host, null when nobody knows. */
+  readonly clockErrorMs: number | null
 }
 
 type LoadKind = Pacing['model']
@@ -83,10 +85,15 @@ export function latenciesOf(input: FiguresInput): Latencies {
     sums.latency('service'),
     kind === 'closed' ? CLOSED_SERVICE : OPEN_SERVICE,
   )
-  const endToEnd = latencyOf(
-    sums.latency('endToEnd'),
-    kind === 'closed' ? CLOSED_END_TO_END : OPEN_END_TO_END,
-  )
+  const arrived = sums.latency('endToEnd')
+  const clockWhy = arrived === null ? null : clockFault(input.clockErrorMs, arrived.atMs(50))
+  const endToEnd =
+    clockWhy === null
+      ? latencyOf(
+          arrived,
+          `${kind === 'closed' ? CLOSED_END_TO_END : OPEN_END_TO_END}${clockNote(input.clockErrorMs)}`,
+        )
+      : null
   const unavailable: Record<string, string> = {}
   const oneWay = sums.unanswered > 0 && sums.acked === 0
   if (response === null) {
@@ -100,9 +107,22 @@ export function latenciesOf(input: FiguresInput): Latencies {
   if (service === null) {
     unavailable['service'] = oneWay ? ONE_WAY : 'nothing was acknowledged in the window'
   }
-  if (endToEnd === null) unavailable['endToEnd'] = input.endToEndWhy
+  if (endToEnd === null) unavailable['endToEnd'] = clockWhy ?? input.endToEndWhy
   const sendDelay = latencyOf(sums.latency('sendDelay'), SEND_DELAY)
   return { response, service, sendDelay, endToEnd, unavailable }
+}
+
+/** Why two clocks say nothing of an end-to-end latency; null when they do. */
+function clockFault(errorMs: number | null, medianMs: number): string | null {
+  if (errorMs === 0) return null
+  if (errorMs === null) return 'the clocks of producers and consumers could not be compared again'
+  if (errorMs <= medianMs) return null
+  return `it was about ${medianMs.toFixed(3)} ms, and the clocks of producers and consumers may be ${errorMs.toFixed(3)} ms apart`
+}
+
+function clockNote(errorMs: number | null): string {
+  if (errorMs === null || errorMs === 0) return ''
+  return `; over the clocks of several hosts, ± ${errorMs.toFixed(3)} ms`
 }
 
 export function pacingOf(input: FiguresInput): Pacing {

@@ -10,6 +10,8 @@ import type { Series } from './series.ts'
 
 /** A new segment must reach every process before it begins. */
 const NOTICE_NS = 60e6
+/** Over a network it takes longer. */
+const AGENT_NOTICE_NS = 500e6
 
 export interface PhaseRecord {
   readonly name: string
@@ -31,10 +33,12 @@ export class PhaseRunner {
   readonly #crew: Crew
   readonly #early: AbortSignal
   readonly #gridNs: number
+  readonly #noticeNs: number
   readonly program: LoadProgram
   #counted = 0
 
   constructor(clock: Clock, crew: Crew, program: LoadProgram, gridNs: number, early: AbortSignal) {
+    this.#noticeNs = crew.processes.some(({ host }) => host !== null) ? AGENT_NOTICE_NS : NOTICE_NS
     this.#clock = clock
     this.#crew = crew
     this.program = program
@@ -55,7 +59,7 @@ export class PhaseRunner {
 
   /** The first whole second of the grid that everybody can still be told of. */
   nextStartNs(): number {
-    const seconds = Math.ceil((this.nowNs + NOTICE_NS - this.#gridNs) / 1e9)
+    const seconds = Math.ceil((this.nowNs + this.#noticeNs - this.#gridNs) / 1e9)
     return this.#gridNs + Math.max(0, seconds) * 1e9
   }
 

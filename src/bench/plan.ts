@@ -83,6 +83,7 @@ export function planOf(scenario: Scenario, endpoints: readonly string[], id: Buf
           failRate,
           retryMs: retryAfter,
           seed: scenario.seed + consumer,
+          producerClocks: null,
         },
       }))
       return [

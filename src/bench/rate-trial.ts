@@ -156,6 +156,7 @@ export class RateTrials {
       consumerTroubles: {},
       nameOf: String,
       endToEndWhy: '',
+      clockErrorMs: 0,
     }
     const totals = totalsOf(input)
     const latency = latenciesOf(input)

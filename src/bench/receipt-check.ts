@@ -42,6 +42,8 @@ export class ReceiptCheck {
   misplaced = 0
   /** When the last good message was sent; 0 when the last one was not good. */
   sentNs = 0
+  /** Who sent it. */
+  producer = 0
   readonly #options: ReceiptCheckOptions
   readonly #seen: SeenSet[]
   /** By producer, sender and lane: the highest sequence so far. */
@@ -79,6 +81,7 @@ export class ReceiptCheck {
       return false
     }
     this.sentNs = bytes.readDoubleBE(start + 16)
+    this.producer = producer
     if (bytes.readUInt16BE(start + 24) !== lane || sender >= sendersOfEach) {
       this.misplaced += 1
       return false

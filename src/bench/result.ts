@@ -55,6 +55,8 @@ const processSchema = z.object({
   name: text,
   role: z.enum(['broker', 'nameserver', 'producer', 'consumer', 'orchestrator']),
   pid: nullable(number),
+  /** Address of the agent on whose host it ran; absent for the host that ran the bench, or one that nobody sampled. */
+  host: text.optional(),
   /** CPU in cores: 1 is one core busy all the time. */
   cores: nullable(number),
   userCores: nullable(number),
@@ -88,9 +90,11 @@ const nicSchema = z.object({
   txShare: nullable(number),
 })
 
-const hostSchema = z.object({
+export const hostSchema = z.object({
   name: text,
   roles: z.array(text),
+  /** Address of the agent that told of it; absent for the host that ran the bench. */
+  agent: text.optional(),
   cpuCount: number,
   cpu: nullable(
     z.object({
@@ -201,6 +205,19 @@ const queueLagSchema = z.object({
   slopePerSecond: nullable(number),
 })
 
+/** What a host did in a second. */
+const hostRowSchema = z.object({
+  cpuBusy: nullable(number),
+  iowait: nullable(number),
+  steal: nullable(number),
+  availableBytes: nullable(number),
+  diskWrittenBytesPerSecond: nullable(number),
+  diskUtilisation: nullable(number),
+  nicTxBytesPerSecond: number,
+  nicRxBytesPerSecond: number,
+  loopbackBytesPerSecond: number,
+})
+
 const seriesRowSchema = z.object({
   /** Seconds since the start of the window; the row covers the second before it. */
   t: number,
@@ -218,19 +235,9 @@ const seriesRowSchema = z.object({
   p50Ms: nullable(number),
   p99Ms: nullable(number),
   maxMs: nullable(number),
-  host: nullable(
-    z.object({
-      cpuBusy: nullable(number),
-      iowait: nullable(number),
-      steal: nullable(number),
-      availableBytes: nullable(number),
-      diskWrittenBytesPerSecond: nullable(number),
-      diskUtilisation: nullable(number),
-      nicTxBytesPerSecond: number,
-      nicRxBytesPerSecond: number,
-      loopbackBytesPerSecond: number,
-    }),
-  ),
+  host: nullable(hostRowSchema),
+  /** The hosts of agents, by address; absent without agents. */
+  agents: z.record(text, hostRowSchema).optional(),
 })
 
 const totalsSchema = z.object({
@@ -446,6 +453,19 @@ export const resultSchema = z.object({
     offsetMs: number,
     uncertaintyMs: number,
     method: text,
+    /** Of each agent, against the clock of the host that ran the bench; absent without agents. */
+    agents: z
+      .array(
+        z.object({
+          address: text,
+          offsetMs: number,
+          /** When the run began: half of the shortest round trip. */
+          uncertaintyMs: number,
+          /** How far off it may have been at any moment of the run, drift included; null when it could not be read again. */
+          errorMs: nullable(number),
+        }),
+      )
+      .optional(),
   }),
   pacing: pacingSchema,
   integrity: z.object({

@@ -53,10 +53,25 @@ export interface ConsumerSetup extends Target {
   /** Rest of a lane after that, milliseconds. */
   readonly retryMs: number
   readonly seed: number
+  /** Null when all producers read the same clock as this consumer. */
+  readonly producerClocks: ProducerClocks | null
+}
+
+/** By producer: what the clock of its host says, seen from the consumer's host. */
+export interface ProducerClocks {
+  /** To be added to a producer's time to have it on the consumer's clock, nanoseconds. */
+  readonly aheadNs: readonly number[]
+  /** A message may seem to arrive so much before it was sent, nanoseconds; it then counts as 0. */
+  readonly toleranceNs: readonly number[]
 }
 
 export type ToRole =
-  | { readonly kind: 'setup'; readonly setup: ProducerSetup | ConsumerSetup }
+  | {
+      readonly kind: 'setup'
+      readonly setup: ProducerSetup | ConsumerSetup
+      /** The only targets that it may connect to, as HOST:PORT or HOST; absent for all. */
+      readonly allowed?: readonly string[]
+    }
   /** Everybody is ready: begin with these segments. Ticks come at whole seconds from `gridNs`. */
   | { readonly kind: 'start'; readonly gridNs: number; readonly segments: readonly Segment[] }
   /** More to do; after the final ones there is no more. */

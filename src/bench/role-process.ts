@@ -13,7 +13,37 @@ const scripts: Readonly<Record<RoleKind, URL>> = {
 
 const STDERR_KEPT = 2_000
 
-export class RoleProcess {
+/** A load process, wherever it runs. */
+export interface LoadRole {
+  readonly name: string
+  /** Null until it is known. */
+  readonly pid: number | null
+  /** Set before the first order: gets every report. */
+  onReport: (report: FromRole) => void
+  /** Called once, when the process ends by itself or cannot be reached any more. */
+  onEnd: (why: string) => void
+  order(order: ToRole): void
+  /** Ends the process; its end is no news then. */
+  end(): void
+}
+
+/** Where load processes run. */
+export interface LoadPlace {
+  /** Address of the agent; null for this host. */
+  readonly host: string | null
+  /** Why it cannot be reached any more; null while it can. */
+  readonly lost: string | null
+  openRole(name: string, kind: RoleKind): LoadRole
+}
+
+/** This host. */
+export const thisHost: LoadPlace = {
+  host: null,
+  lost: null,
+  openRole: (name, kind) => new RoleProcess(name, kind),
+}
+
+export class RoleProcess implements LoadRole {
   readonly name: string
   readonly kind: RoleKind
   /** Set before the first order: gets every report. */

@@ -24,8 +24,9 @@ import { HostSampler } from '../host/sampler.ts'
 import type { HostSnapshot } from '../host/snapshot.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
+import { Agents, type AgentRecord, type AgentsOptions } from './agent/agents.ts'
 import { assembleResult } from './assemble.ts'
-import { type Ceiling, measureCeiling } from './ceiling.ts'
+import { AGENT_START_DELAY_MS, type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
 import { drain } from './drain.ts'
 import { loadHistograms } from './histogram.ts'
@@ -69,6 +70,8 @@ export interface BenchOptions {
   /** Ctrl-C: stop, and report what there is. */
   readonly interrupted: AbortSignal
   readonly onProgress: (progress: Progress) => void
+  /** Agents on other hosts; absent or null without. */
+  readonly agents?: AgentsOptions | null
   /** The laboratory in which it runs, in words; absent outside of one. */
   readonly lab?: string | null
   /** What the run will cost and where its ceiling should be, before it begins. */
@@ -117,6 +120,7 @@ export interface RunRecord {
   readonly lastMarks: ReadonlyMap<string, InsideMark>
   readonly samplerCores: number
   readonly processes: Crew['processes']
+  readonly agents: readonly AgentRecord[]
   readonly producerReports: readonly (ProducerReport | null)[]
   readonly consumerReports: readonly (ConsumerReport | null)[]
   /** Messages by which each lane of the target grew; null when it could not be read. */
@@ -201,6 +205,7 @@ class BenchRun {
   readonly #phases: PhaseOfRun[] = []
   readonly #lost: string[] = []
   #crew: Crew | null = null
+  #agents: Agents | null = null
   #sampler: HostSampler | null = null
   #brokerPids: readonly number[] = []
   #plan: Plan | null = null
@@ -232,6 +237,7 @@ class BenchRun {
     this.#stopProgress()
     this.#stopLooking()
     this.#crew?.end()
+    this.#agents?.close()
     await this.#sampler?.stop()
     await this.#clean()
     this.#driver.close()
@@ -256,6 +262,7 @@ class BenchRun {
     const clock = this.#world.clock
     const startedMs = clock.wallMs()
     this.#progress('prepare', null, null)
+    const agents = await this.#openAgents()
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
     this.#plan = plan
@@ -283,13 +290,15 @@ class BenchRun {
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {
       this.#progress('ceiling', null, null)
-      ceiling = await measureCeiling(clock, plan.producers)
+      const places = agents?.placesOf(plan.producers.length) ?? []
+      ceiling = await measureCeiling(clock, plan.producers, undefined, places)
     }
 
     this.#progress('prepare', null, null)
     const program = new LoadProgram()
     let series = new Series(Number.POSITIVE_INFINITY)
-    const members = plan.members(lanes, before, startAt)
+    const planned = plan.members(lanes, before, startAt)
+    const members = agents === null ? planned : agents.place(planned)
     const crew = await Crew.gather(clock, members, {
       onTick: (name, tick) => {
         if (tick.kind === 'producer-tick') series.onProducerTick(name, tick)
@@ -304,9 +313,11 @@ class BenchRun {
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
     const stopLooking = this.#watchEnds(lanes, () => series)
 
-    const beginNs = Number(clock.monotonicNs()) + START_DELAY_MS * 1e6
+    const startDelayMs = agents?.carryLoad === true ? AGENT_START_DELAY_MS : START_DELAY_MS
+    const beginNs = Number(clock.monotonicNs()) + startDelayMs * 1e6
     const gridNs = beginNs + scenario.warmup.min * 1e6
     sampler.start(scenario.metrics.interval, gridNs / 1e6)
+    const agentsAreSampled = this.#sampleAgents(watch, gridNs, () => series)
     const runner = new PhaseRunner(clock, crew, program, gridNs, this.#early.signal)
     const wallMsOf = wallClockOf(clock)
     series = new Series(gridNs, (atNs) => program.phaseAt(atNs), Number.POSITIVE_INFINITY)
@@ -316,8 +327,9 @@ class BenchRun {
     const startNs = await this.#warmUp(runner, series, beginNs, gridNs)
     series.begin(startNs)
     const begin = async () => {
+      await agentsAreSampled
       await runner.until(startNs)
-      const marks = await Promise.all([sampler.mark(), watch.mark()])
+      const marks = await Promise.all([sampler.mark(), watch.mark(), agents?.markFirst()])
       this.#progress('measure', plannedMs(scenario), series)
       return marks
     }
@@ -327,7 +339,11 @@ class BenchRun {
     ])
     const endNs = Math.max(startNs, Math.min(runner.nowNs, program.endNs))
     runner.finish()
-    const [lastSnapshot, lastMarks] = await Promise.all([sampler.mark(), watch.mark()])
+    const [lastSnapshot, lastMarks] = await Promise.all([
+      sampler.mark(),
+      watch.mark(),
+      agents?.markLast(),
+    ])
     const windowMs = Math.max(0, (endNs - startNs) / 1e6)
     for (const { startNs: fromNs, endNs: toNs, ...phase } of runner.phases) {
       if (toNs <= fromNs && phase.excluded === null) continue
@@ -359,6 +375,7 @@ class BenchRun {
     })
     const growth = await this.#growth(lanes, before, acked)
     const consumerReports = await crew.consumerReports()
+    await agents?.readClocks()
     await sampler.stop()
     this.#stopProgress()
 
@@ -387,6 +404,7 @@ class BenchRun {
       lastMarks,
       samplerCores: sampler.cost().cores,
       processes: crew.processes,
+      agents: agents?.records ?? [],
       producerReports,
       consumerReports,
       growth,
@@ -402,6 +420,29 @@ class BenchRun {
       curve: this.#curve,
       balance: this.#balance,
     })
+  }
+
+  async #openAgents(): Promise<Agents | null> {
+    const { agents } = this.#options
+    if (agents === undefined || agents === null) return null
+    this.#agents = await Agents.open(this.#world, agents, (address, why, carriesLoad) => {
+      // One that is only sampled is missed in the result; the load goes on.
+      if (!carriesLoad) return
+      this.#lost.push(`agent ${address}: ${why}`)
+      this.#early.abort()
+    })
+    return this.#agents
+  }
+
+  async #sampleAgents(watch: TargetWatch, gridNs: number, series: () => Series): Promise<void> {
+    const { interval, linkSpeed } = this.#options.loaded.scenario.metrics
+    const elsewhere = watch.brokers.flatMap(({ address, isLocal }) => (isLocal ? [] : [address]))
+    await this.#agents?.sample(
+      { periodMs: interval, gridNs, linkBitsPerSecond: linkSpeed, brokers: elsewhere },
+      (agent, atNs, usage) => {
+        series().onHostUsage(atNs, usage, agent)
+      },
+    )
   }
 
   /** Load that counts nowhere; resolves a moment before it is over, with the moment. */
@@ -533,7 +574,8 @@ class BenchRun {
     })
     this.#sampler = sampler
     this.#brokerPids = watch.brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
-    for (const { pid } of [...crew.processes, ...watch.brokers, ...this.#options.known]) {
+    const ours = crew.processes.filter(({ host }) => host === null)
+    for (const { pid } of [...ours, ...watch.brokers, ...this.#options.known]) {
       if (pid !== null) sampler.watch(pid)
     }
     sampler.watch(process.pid)
@@ -583,10 +625,10 @@ class BenchRun {
     const peakHz = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
     const perSecond = Math.min(peakHz, RATE_ESTIMATE_PER_SECOND, BYTES_ESTIMATE_PER_SECOND / bytes)
     const local = watch.allLocal
+    const loadHere = this.#agents?.carryLoad !== true
     return {
       busyProcessCount:
-        scenario.producers.instances +
-        scenario.consumers.instances +
+        (loadHere ? scenario.producers.instances + scenario.consumers.instances : 0) +
         (local ? watch.brokers.length : 0),
       diskBytes: local ? seconds * perSecond * bytes : 0,
     }

@@ -326,6 +326,8 @@ export const scenarioSchema = z.strictObject({
       maxCeiling: share.default(0.9),
       /** 99th percentile of the lateness of sends for which a sender was free, open load. */
       maxPacingError: duration(0.001, 'a duration such as 1ms').default(1),
+      /** How far the clocks of load on several hosts may be apart from what was measured. */
+      maxClockSkew: duration(0.001, 'a duration such as 10ms').default(10),
       /** Acknowledged messages that a result needs. */
       minSamples: count(1, 1_000_000_000).default(1_000),
     })

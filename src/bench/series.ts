@@ -26,6 +26,8 @@ interface Row {
   p99Ms: number | null
   maxMs: number | null
   host: SeriesRow['host']
+  /** By address; absent without agents. */
+  agents?: NonNullable<SeriesRow['agents']>
 }
 
 interface GroupBook {
@@ -142,23 +144,12 @@ export class Series {
     row.lagMs = Math.max(...[...this.#groups.values()].map((one) => one.lags.ageMs))
   }
 
-  /** What the host did in the second that ends at `atNs`. */
-  onHostUsage(atNs: number, usage: HostUsage): void {
+  /** What a host did in the second that ends at `atNs`. @param agent its address; null for this host */
+  onHostUsage(atNs: number, usage: HostUsage, agent: string | null = null): void {
     const row = this.#rowAt(atNs)
     if (row === null) return
-    const links = usage.nics.filter((nic) => !nic.isLoopback)
-    const loopbacks = usage.nics.filter((nic) => nic.isLoopback)
-    row.host = {
-      cpuBusy: usage.cpu?.busy ?? null,
-      iowait: usage.cpu?.iowait ?? null,
-      steal: usage.cpu?.steal ?? null,
-      availableBytes: usage.memory?.availableBytes ?? null,
-      diskWrittenBytesPerSecond: usage.disk?.writtenBytesPerSecond ?? null,
-      diskUtilisation: usage.disk?.utilisation ?? null,
-      nicTxBytesPerSecond: links.reduce((bytes, nic) => bytes + nic.txBytesPerSecond, 0),
-      nicRxBytesPerSecond: links.reduce((bytes, nic) => bytes + nic.rxBytesPerSecond, 0),
-      loopbackBytesPerSecond: loopbacks.reduce((bytes, nic) => bytes + nic.txBytesPerSecond, 0),
-    }
+    if (agent === null) row.host = hostRowOf(usage)
+    else (row.agents ??= {})[agent] = hostRowOf(usage)
   }
 
   /** Acknowledged and received since the run began, warm-up included. */
@@ -318,4 +309,20 @@ function measure(row: Row): void {
   row.p50Ms = latency.atMs(50)
   row.p99Ms = latency.atMs(99)
   row.maxMs = latency.maxMs
+}
+
+function hostRowOf(usage: HostUsage): NonNullable<SeriesRow['host']> {
+  const links = usage.nics.filter((nic) => !nic.isLoopback)
+  const loopbacks = usage.nics.filter((nic) => nic.isLoopback)
+  return {
+    cpuBusy: usage.cpu?.busy ?? null,
+    iowait: usage.cpu?.iowait ?? null,
+    steal: usage.cpu?.steal ?? null,
+    availableBytes: usage.memory?.availableBytes ?? null,
+    diskWrittenBytesPerSecond: usage.disk?.writtenBytesPerSecond ?? null,
+    diskUtilisation: usage.disk?.utilisation ?? null,
+    nicTxBytesPerSecond: links.reduce((bytes, nic) => bytes + nic.txBytesPerSecond, 0),
+    nicRxBytesPerSecond: links.reduce((bytes, nic) => bytes + nic.rxBytesPerSecond, 0),
+    loopbackBytesPerSecond: loopbacks.reduce((bytes, nic) => bytes + nic.txBytesPerSecond, 0),
+  }
 }

@@ -17,6 +17,8 @@ export interface ValidityInput {
   readonly acked: number
   readonly ackedPerSecond: number
   readonly host: HostResult
+  /** All of the run, `host` among them; absent when there is only that one. */
+  readonly hosts?: readonly HostResult[]
   readonly processes: readonly ProcessResult[]
   readonly ceilingPerSecond: number | null
   readonly negativeEndToEnd: number
@@ -28,6 +30,8 @@ export interface ValidityInput {
   /** Length of the window, and of the time over which the host and its processes were looked at. */
   readonly windowMs: number
   readonly seenMs: number
+  /** How far apart two clocks of the load may have been, milliseconds; absent when it ran on one host. */
+  readonly clockErrorMs?: number | null
 }
 
 /** A generator that is this busy, in cores, while the host has room, is what limits the rate. */
@@ -50,7 +54,8 @@ const OTHER_SHARE_MAX = 0.1
 export function otherCores(host: HostResult, processes: readonly ProcessResult[]): number | null {
   if (host.cpu === null) return null
   let known = 0
-  for (const { cores, unavailable } of processes) {
+  for (const { cores, unavailable, host: where } of processes) {
+    if (where !== host.agent) continue
     // A broker elsewhere takes nothing here; one of this host that we cannot see spoils the sum.
     if (cores === null && unavailable['process']?.includes('another host') !== true) return null
     known += cores ?? 0
@@ -72,7 +77,12 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
         ? 'no message was acknowledged'
         : `${input.acked} messages were acknowledged; a result needs ${limits.minSamples}`,
   })
-  checks.push(...stealChecks(input.host, limits.maxSteal))
+  for (const host of input.hosts ?? [input.host]) {
+    checks.push(...stealChecks(host, limits.maxSteal))
+  }
+  if (input.clockErrorMs !== undefined) {
+    checks.push(clockCheck(input.clockErrorMs, limits.maxClockSkew))
+  }
   checks.push(resourcesCheck(input))
   checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
   if (input.pacing !== null) checks.push(pacingCheck(input.pacing, limits.maxPacingError))
@@ -125,6 +135,38 @@ function resourcesCheck({ windowMs, seenMs }: ValidityInput): ValidityCheck {
   }
 }
 
+/** With the load on several hosts, phases begin and messages arrive by clocks that only agree so well. */
+function clockCheck(errorMs: number | null, maxMs: number): ValidityCheck {
+  return {
+    check: 'clock-skew',
+    value: errorMs,
+    limit: maxMs,
+    unit: 'ms',
+    ok: errorMs !== null && errorMs <= maxMs,
+    severity: 'error',
+    text:
+      errorMs === null
+        ? 'the clocks of the load could not be compared again at the end'
+        : `the clocks of the load may have been ${errorMs.toFixed(3)} ms apart from what was measured when the run began`,
+  }
+}
+
+/** The host on which a process runs. */
+function hostOf(
+  { host, hosts = [] }: Pick<ValidityInput, 'host' | 'hosts'>,
+  where: string | undefined,
+): HostResult {
+  return hosts.find(({ agent }) => agent === where) ?? host
+}
+
+/** Whether the CPUs of a process's host are all busy: then it waits for them like everybody there. */
+export function isOnFullHost(
+  input: Pick<ValidityInput, 'host' | 'hosts'>,
+  where: string | undefined,
+): boolean {
+  return (hostOf(input, where).cpu?.busy ?? 0) >= HOST_BUSY_MAX
+}
+
 /** The limit is the scenario's, or a tenth of the interval between two messages when that is more. */
 function pacingCheck(pacing: PacingSeen, maxMs: number): ValidityCheck {
   const limit = Math.max(maxMs, pacing.intervalMs / 10)
@@ -169,19 +211,25 @@ function generatorsOf(processes: readonly ProcessResult[]): readonly ProcessResu
   return processes.filter((process) => process.role === 'producer')
 }
 
-function busiest(processes: readonly ProcessResult[]): { name: string; cores: number } | null {
-  let best: { name: string; cores: number } | null = null
-  for (const { name, cores, busiestThread } of processes) {
+interface Busiest {
+  readonly name: string
+  readonly cores: number
+  readonly where: string | undefined
+}
+
+function busiest(processes: readonly ProcessResult[]): Busiest | null {
+  let best: Busiest | null = null
+  for (const { name, cores, busiestThread, host: where } of processes) {
     // The loop is one thread; garbage collection helps out on others.
     const busy = busiestThread?.cores ?? cores
-    if (busy !== null && busy > (best?.cores ?? -1)) best = { name, cores: busy }
+    if (busy !== null && busy > (best?.cores ?? -1)) best = { name, cores: busy, where }
   }
   return best
 }
 
 function generatorCpu(input: ValidityInput): ValidityCheck {
   const best = busiest(generatorsOf(input.processes))
-  const hostFull = (input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX
+  const hostFull = isOnFullHost(input, best?.where)
   const busy = best !== null && best.cores >= GENERATOR_CORES_MAX
   return {
     check: 'generator-cpu',
@@ -199,12 +247,16 @@ function generatorCpu(input: ValidityInput): ValidityCheck {
 
 function loopLag(input: ValidityInput, maxLoopLagMs: number): ValidityCheck {
   let worst: number | null = null
-  for (const { loop } of generatorsOf(input.processes)) {
-    if (loop?.p99Ms !== null && loop?.p99Ms !== undefined) worst = Math.max(worst ?? 0, loop.p99Ms)
+  let where: string | undefined
+  for (const { loop, host } of generatorsOf(input.processes)) {
+    const p99Ms = loop?.p99Ms ?? null
+    if (p99Ms === null || p99Ms < (worst ?? 0)) continue
+    worst = p99Ms
+    where = host
   }
   const ok = worst === null || worst <= maxLoopLagMs
   // On a full host everybody waits for a CPU, the generators too: then it is the host that is full.
-  const hostFull = (input.host.cpu?.busy ?? 0) >= HOST_BUSY_MAX
+  const hostFull = isOnFullHost(input, where)
   return {
     check: 'generator-loop-lag',
     value: worst,

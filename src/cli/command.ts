@@ -7,6 +7,7 @@
 import { Command, type Interfaces } from '@oclif/core'
 import type { LogFields, Logger } from '../base/logger.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import type { SecureNet } from '../world/secure-net.ts'
 import type { World } from '../world/world.ts'
 import { addExitCode, endedBySignal } from './exit-code.ts'
 import { failureOf, failureText, wantsJson, type FailureContext } from './failure.ts'
@@ -30,6 +31,12 @@ export abstract class MqctlCommand<Result = unknown> extends Command {
     super(argv, config)
     this.terminal = processTerminal(argv)
     if (wantsJson(argv)) this.#output = 'json'
+  }
+
+  /** Connections under TLS, loaded by the few commands that make some. */
+  protected async secureNet(): Promise<SecureNet> {
+    const { nodeSecureNet } = await import('../world/node-secure-net.ts')
+    return nodeSecureNet
   }
 
   abstract override run(): Promise<Result>

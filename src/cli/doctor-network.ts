@@ -2,7 +2,7 @@
 import { Admin } from '../client/admin.ts'
 import type { BrokerStatus } from '../client/broker-admin.ts'
 import { messageOf } from '../base/errors.ts'
-import { isLoopback } from '../engine/ports.ts'
+import { isLoopback } from '../base/loopback.ts'
 import type { World } from '../world/world.ts'
 import type { NameServerChoice } from './connection.ts'
 

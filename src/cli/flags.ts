@@ -142,6 +142,20 @@ export function parseAddresses(input: string): readonly string[] {
   })
 }
 
+/** `host:port`, or `host` for every port of it. */
+export const targetFlag = Flags.custom<string>({
+  helpValue: 'host[:port]',
+  parse: async (input) => {
+    const match = /^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::(\d{1,5}))?$/.exec(input)
+    const port = Number(match?.[1] ?? 1)
+    if (match !== null && port >= 1 && port <= 65_535) return input
+    throw new MqError('VALUE_INVALID', {
+      what: `${JSON.stringify(input)} is not a host or an address`,
+      hint: 'write 10.0.0.5:9876, or 10.0.0.5 for all its ports',
+    })
+  },
+})
+
 /**
  * A positional argument. oclif would fill a missing one from stdin, which belongs to message
  * bodies here.

@@ -7,12 +7,7 @@ import { Flags } from '@oclif/core'
 import { MqError } from '../base/errors.ts'
 import { parseWhole } from '../base/units.ts'
 import { directoriesOf } from '../engine/directories.ts'
-import {
-  advertisedHost,
-  defaultBrokerPort,
-  defaultNameServerPort,
-  isLoopback,
-} from '../engine/ports.ts'
+import { advertisedHost, defaultBrokerPort, defaultNameServerPort } from '../engine/ports.ts'
 import {
   ROLES_MAX,
   brokersOf,
@@ -20,6 +15,7 @@ import {
   type InstancePlan,
   type PlannedTopic,
 } from '../engine/topology.ts'
+import { isLoopback } from '../base/loopback.ts'
 import { portFlag, wholeFlag } from './flags.ts'
 
 const NODES = 'TOPOLOGY'

@@ -61,10 +61,6 @@ function portError(error: unknown, host: string, port: number, flag: string): un
   }
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
-
 /**
  * Where a role reaches another on this machine: by the listening address. What clients are told may
  * be the far side of an address translation, and unreachable from here.

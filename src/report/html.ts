@@ -204,8 +204,46 @@ function timelines(result: BenchResult): Html[] {
         { name: 'loopback', values: host(({ loopbackBytesPerSecond: bytes }) => bytes) },
       ],
     }),
+    ...agentTimelines(result, axis),
   ]
 }
+
+/** The hosts of agents, a line each. */
+function agentTimelines({ series }: BenchResult, axis: Axis): Html[] {
+  const agents = [...new Set(series.flatMap((row) => Object.keys(row.agents ?? {})))]
+  if (agents.length === 0) return []
+  const lines = (read: (host: Host) => number | null) =>
+    agents.map((name) => ({
+      name,
+      values: series.map(({ agents: hosts }) => {
+        const host = hosts?.[name]
+        return host === undefined ? null : read(host)
+      }),
+    }))
+  return [
+    chart({
+      ...axis,
+      title: 'CPU of the agents’ hosts',
+      format: percent,
+      yMax: 1,
+      lines: lines(({ cpuBusy }) => cpuBusy),
+    }),
+    chart({
+      ...axis,
+      title: 'Network out of the agents’ hosts, loopback left out',
+      format: bytesPerSecond,
+      lines: lines(({ nicTxBytesPerSecond }) => nicTxBytesPerSecond),
+    }),
+    chart({
+      ...axis,
+      title: 'Network into the agents’ hosts, loopback left out',
+      format: bytesPerSecond,
+      lines: lines(({ nicRxBytesPerSecond }) => nicRxBytesPerSecond),
+    }),
+  ]
+}
+
+type Axis = Pick<Parameters<typeof chart>[0], 'xs' | 'xMin' | 'xMax' | 'xTicks' | 'bands'>
 
 type Host = Exclude<BenchResult['series'][number]['host'], null>
 

@@ -369,12 +369,20 @@ function signed(value: number): string {
 }
 
 /** What must be known to read the latencies. */
-export function latencyNotes({ latency }: BenchResult): string[] {
+export function latencyNotes({ latency, clock }: BenchResult): string[] {
   const notes: string[] = []
   if (latency.response !== null) notes.push(`response: ${latency.response.label}`)
   if (latency.service !== null) {
     notes.push(
       latency.response === null ? latency.service.label : `service: ${latency.service.label}`,
+    )
+  }
+  if (clock.layout === 'multi') {
+    const why = latency.unavailable['endToEnd']
+    notes.push(
+      latency.endToEnd === null
+        ? `end to end: left out, ${why ?? 'not measured'}`
+        : `end to end: ${latency.endToEnd.label}`,
     )
   }
   const hasGap = [latency.response, latency.service, latency.endToEnd].some(
@@ -385,9 +393,11 @@ export function latencyNotes({ latency }: BenchResult): string[] {
 }
 
 export function processTable(result: BenchResult): Table {
+  const isApart = result.processes.some(({ host }) => host !== undefined)
   return {
     heads: [
       'process',
+      ...(isApart ? ['agent'] : []),
       'pid',
       'cores',
       'user',
@@ -401,15 +411,16 @@ export function processTable(result: BenchResult): Table {
       'written',
       'fsyncs',
     ],
-    rightFrom: 1,
-    rows: result.processes.map(processRow),
+    rightFrom: isApart ? 2 : 1,
+    rows: result.processes.map((process) => processRow(process, isApart)),
   }
 }
 
-function processRow(process: ProcessResult): string[] {
+function processRow(process: ProcessResult, isApart: boolean): string[] {
   const { gc, loop, fsync, busiestThread } = process
   return [
     process.name,
+    ...(isApart ? [process.host ?? '-'] : []),
     process.pid === null ? '-' : String(process.pid),
     cores(process.cores),
     cores(process.userCores),
@@ -442,6 +453,10 @@ export function hostLines(result: BenchResult): [label: string, text: string][] 
   const lines: [string, string][] = []
   for (const host of result.hosts) {
     const { cpu, memory, disk } = host
+    if (result.hosts.length > 1) {
+      const where = host.agent === undefined ? 'runs the bench' : `agent ${host.agent}`
+      lines.push(['host', [`${host.name} (${where})`, ...host.roles].join(', ')])
+    }
     lines.push([
       'cpu',
       cpu === null
@@ -481,7 +496,25 @@ export function hostLines(result: BenchResult): [label: string, text: string][] 
     }
     lines.push(['sampling', `looking at all this took ${percent(host.samplerCores)} of a core`])
   }
+  lines.push(...clockLines(result))
   return lines
+}
+
+/** How the clocks of agents stood to that of this host. */
+function clockLines({ clock }: BenchResult): [label: string, text: string][] {
+  const agents = clock.agents ?? []
+  if (agents.length === 0) return []
+  return [
+    ['clocks', clock.method],
+    ...agents.map(({ address, offsetMs, uncertaintyMs, errorMs }): [string, string] => {
+      const moved =
+        errorMs === null
+          ? 'not read again'
+          : `within ${errorMs.toFixed(3)} ms of that to the end of the run`
+      const ahead = `${offsetMs.toFixed(3)} ms ± ${uncertaintyMs.toFixed(3)} ahead of this host`
+      return ['', `agent ${address}: ${ahead}, ${moved}`]
+    }),
+  ]
 }
 
 /** What was the limit, and what the generator could have done. */

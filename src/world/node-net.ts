@@ -1,7 +1,7 @@
 import * as net from 'node:net'
 import type { ByteStream, Listener, Net } from './net.ts'
 
-function plainAddress(address: string | undefined, port: number | undefined): string {
+export function plainAddress(address: string | undefined, port: number | undefined): string {
   const host = address?.startsWith('::ffff:') ? address.slice(7) : (address ?? '?')
   return host.includes(':') ? `[${host}]:${port ?? 0}` : `${host}:${port ?? 0}`
 }

@@ -9,7 +9,7 @@ import { loadHistograms } from '../histogram.ts'
 import type { Segment } from '../load-program.ts'
 import type { ConsumerSetup } from '../role-messages.ts'
 import { WindowClock } from '../window-clock.ts'
-import { takeOrders, tell } from './role.ts'
+import { takeOrders, tell, worldWithin } from './role.ts'
 
 /** How long the broker may hold a pull; the run's end does not wait for it. */
 const HOLD_MS = 10_000
@@ -21,10 +21,13 @@ class ConsumerRole {
   #line: ConsumerLine | null = null
   #windowIsOver = false
 
-  static async open(setup: ConsumerSetup): Promise<ConsumerRole> {
+  static async open(
+    setup: ConsumerSetup,
+    allowed: readonly string[] | undefined,
+  ): Promise<ConsumerRole> {
     await loadHistograms()
     const role = new ConsumerRole(setup)
-    const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
+    const driver = openDriver(worldWithin(allowed), setup.driver, setup.endpoints)
     const { topics, group, lanes, batch, processingMs, retryMs, failRate } = setup
     role.#line = await driver.openConsumer(
       { topics, group, lanes, batch, processingMs, retryMs, holdMs: HOLD_MS },
@@ -50,10 +53,10 @@ class ConsumerRole {
   private constructor(setup: ConsumerSetup) {
     const { runId, producers, sendersOfEach, laneCount, sequence, checksum } = setup
     const lanes = laneCount
-    const { failRate, seed } = setup
+    const { failRate, seed, producerClocks: clocks } = setup
     this.#groupIndex = setup.groupIndex
     this.#load = new ConsumerLoad(
-      { runId, producers, sendersOfEach, lanes, sequence, checksum, failRate, seed },
+      { runId, producers, sendersOfEach, lanes, sequence, checksum, failRate, seed, clocks },
       setup.lanes,
     )
     this.#windowClock = new WindowClock(
@@ -134,7 +137,7 @@ takeOrders(async (order) => {
   switch (order.kind) {
     case 'setup':
       assert(order.setup.kind === 'consumer', 'a consumer gets a consumer’s setup')
-      role = await ConsumerRole.open(order.setup)
+      role = await ConsumerRole.open(order.setup, order.allowed)
       tell({ kind: 'ready' })
       return
     case 'start':

@@ -11,7 +11,7 @@ import type { Segment } from '../load-program.ts'
 import { ProducerLoad } from '../producer-load.ts'
 import type { ProducerSetup } from '../role-messages.ts'
 import { WindowClock } from '../window-clock.ts'
-import { takeOrders, tell } from './role.ts'
+import { takeOrders, tell, worldWithin } from './role.ts'
 
 const SETTLE_POLL_MS = 20
 /** After the last time-out everything has an outcome; a little more for the tick that gives it. */
@@ -30,10 +30,13 @@ class ProducerRole {
   #timer: PreciseTimer | null = null
   #reported = false
 
-  static async open(setup: ProducerSetup): Promise<ProducerRole> {
+  static async open(
+    setup: ProducerSetup,
+    allowed: readonly string[] | undefined,
+  ): Promise<ProducerRole> {
     await loadHistograms()
     const role = new ProducerRole(setup)
-    const driver = openDriver(nodeWorld, setup.driver, setup.endpoints)
+    const driver = openDriver(worldWithin(allowed), setup.driver, setup.endpoints)
     const { topics, group, slots, timeoutMs, kinds, oneWay, mix } = setup
     role.#line = await driver.openProducer(
       { topics, group, slots, timeoutMs, kinds, oneWay, keyed: mix.keys !== null },
@@ -175,7 +178,7 @@ takeOrders(async (order) => {
   switch (order.kind) {
     case 'setup':
       assert(order.setup.kind === 'producer', 'a producer gets a producer’s setup')
-      role = await ProducerRole.open(order.setup)
+      role = await ProducerRole.open(order.setup, order.allowed)
       tell({ kind: 'ready' })
       return
     case 'start':
