@@ -66,7 +66,8 @@ be in it. Exit code 12: messages are missing, and were not sent again.`
       exclusive: ['feature', 'kills', 'out', 'history'],
     }),
     by: Flags.option({
-      summary: 'What names a message of that file; default: its key.',
+      summary:
+        'What names a message of that file; default: its id if every line has one, else its key.',
       options: nameKinds,
       dependsOn: ['expected'],
     })(),
@@ -129,7 +130,7 @@ be in it. Exit code 12: messages are missing, and were not sent again.`
       throw new MqError('USAGE', { what: 'TOPIC and --expected belong together' })
     }
     if (args.topic !== undefined && flags.expected !== undefined) {
-      const expected = await ExpectedMessages.read(flags.expected, flags.by ?? 'key')
+      const expected = await ExpectedMessages.read(flags.expected, flags.by)
       if (flags.resend && !expected.isWhole) {
         throw new MqError('USAGE', {
           what: `${flags.expected} holds names only: there is nothing to send again`,

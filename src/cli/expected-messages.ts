@@ -1,6 +1,9 @@
 /**
  * What should be in a topic, as a file says it: a JSON object a line, as `consume -o ndjson` writes it, or
- * a key (an id) a line. The file is read twice and never held: its names are.
+ * a key (an id) a line. The file is read several times and never held: its names are.
+ *
+ * Messages may have the same key: of each name as many are expected as the file has. The same id twice
+ * is one message that was consumed twice.
  */
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -16,7 +19,7 @@ export type NameKind = (typeof nameKinds)[number]
 export interface ExpectedReport {
   readonly topic: string
   readonly by: NameKind
-  /** Different names in the file. */
+  /** Names in the file, each as often as it is there. */
   readonly expected: number
   readonly found: number
   readonly missing: number
@@ -38,11 +41,16 @@ interface Line {
   readonly message: (OutgoingMessage & { readonly messageId?: string }) | null
 }
 
+interface Times {
+  wanted: number
+  found: number
+}
+
 export class ExpectedMessages {
   readonly #file: string
   readonly #by: NameKind
-  /** How often each was found. */
-  readonly #times = new Map<string, number>()
+  /** How often each is expected, and how often it was found. */
+  readonly #times = new Map<string, Times>()
   readonly #unexpected: string[] = []
   #unexpectedCount = 0
   #isWhole = true
@@ -52,12 +60,19 @@ export class ExpectedMessages {
     this.#by = by
   }
 
-  /** Throws VALUE_INVALID with file and line. */
-  static async read(file: string, by: NameKind): Promise<ExpectedMessages> {
-    const expected = new ExpectedMessages(file, by)
+  /**
+   * @param by undefined: by id when every line has one, else by key
+   * Throws VALUE_INVALID with file and line.
+   */
+  static async read(file: string, by?: NameKind): Promise<ExpectedMessages> {
+    const expected = new ExpectedMessages(file, by ?? ((await haveIds(file)) ? 'id' : 'key'))
     for await (const { names, message } of expected.#lines()) {
       expected.#isWhole &&= message !== null
-      for (const name of names) expected.#times.set(name, 0)
+      for (const name of names) {
+        const times = expected.#times.get(name)
+        if (times === undefined) expected.#times.set(name, { wanted: 1, found: 0 })
+        else times.wanted += 1
+      }
     }
     return expected
   }
@@ -73,8 +88,8 @@ export class ExpectedMessages {
     for await (const messages of await TopicReader.open(admin.client, { topic, ...span })) {
       for (const { keys, messageId } of messages) {
         const names = this.#by === 'id' ? [messageId] : keys.split(' ')
-        const known = names.filter((name) => this.#times.has(name))
-        for (const name of known) this.#times.set(name, (this.#times.get(name) ?? 0) + 1)
+        const known = names.flatMap((name) => this.#times.get(name) ?? [])
+        for (const times of known) times.found += 1
         if (known.length > 0) continue
         this.#unexpectedCount += 1
         if (this.#unexpected.length < NAMES_SHOWN) this.#unexpected.push(messageId)
@@ -82,57 +97,63 @@ export class ExpectedMessages {
     }
   }
 
-  /** Messages of the file of which no name was found, each name once. */
+  /** Messages of the file of which no name was found, or not as often as the file has it: its last ones. */
   async *missing(topic: string): AsyncGenerator<OutgoingMessage> {
-    const sent = new Set<string>()
+    const seen = new Map<string, number>()
     for await (const { names, message } of this.#lines()) {
-      const isThere = names.some((name) => (this.#times.get(name) ?? 0) > 0 || sent.has(name))
-      if (isThere || message === null) continue
-      for (const name of names) sent.add(name)
-      yield { ...message, topic }
+      let isThere = false
+      for (const name of names) {
+        const nth = (seen.get(name) ?? 0) + 1
+        seen.set(name, nth)
+        isThere ||= nth <= (this.#times.get(name)?.found ?? 0)
+      }
+      if (!isThere && message !== null) yield { ...message, topic }
     }
   }
 
   report(topic: string, resent: number): ExpectedReport {
-    const missing = [...this.#times].filter(([, times]) => times === 0).map(([name]) => name)
-    const copies = [...this.#times.values()].reduce((sum, times) => sum + Math.max(0, times - 1), 0)
+    let expected = 0
+    let missing = 0
+    let copies = 0
+    const missingNames: string[] = []
+    for (const [name, { wanted, found }] of this.#times) {
+      expected += wanted
+      missing += Math.max(0, wanted - found)
+      copies += Math.max(0, found - wanted)
+      if (found < wanted && missingNames.length < NAMES_SHOWN) missingNames.push(name)
+    }
     return {
       topic,
       by: this.#by,
-      expected: this.#times.size,
-      found: this.#times.size - missing.length,
-      missing: missing.length,
+      expected,
+      found: expected - missing,
+      missing,
       unexpected: this.#unexpectedCount,
       copies,
       resent,
-      missingNames: missing.slice(0, NAMES_SHOWN),
+      missingNames,
       unexpectedNames: this.#unexpected,
     }
   }
 
   async *#lines(): AsyncGenerator<Line> {
-    const input = createReadStream(this.#file)
+    const ids = new Set<string>()
     let number = 0
-    try {
-      for await (const text of createInterface({ input, crlfDelay: Infinity })) {
-        number += 1
-        if (text.trim() === '') continue
-        yield this.#line(text, `${this.#file}, line ${number},`)
-      }
-    } catch (error) {
-      if (error instanceof MqError) throw error
-      throw new MqError('VALUE_INVALID', {
-        what: `cannot read ${this.#file}: ${messageOf(error)}`,
-        hint: 'name a file with a key or a JSON object a line',
-      })
+    for await (const text of textLines(this.#file)) {
+      number += 1
+      if (text.trim() === '') continue
+      const line = this.#line(text, `${this.#file}, line ${number},`)
+      const id = line.message?.messageId
+      if (id !== undefined && ids.has(id)) continue
+      if (id !== undefined) ids.add(id)
+      yield line
     }
   }
 
   #line(text: string, where: string): Line {
     if (!text.startsWith('{')) return { names: [text.trim()], message: null }
     const { body, keys, tags, properties } = parseMessageJson(text, where)
-    const { messageId } = JSON.parse(text) as { messageId?: unknown }
-    const id = typeof messageId === 'string' && messageId !== '' ? messageId : null
+    const id = idIn(text)
     const names = this.#by === 'key' ? keys : id === null ? [] : [id]
     if (names.length === 0) {
       throw new MqError('VALUE_INVALID', {
@@ -143,6 +164,39 @@ export class ExpectedMessages {
     const more = { ...(tags === null ? {} : { tags }), ...(id === null ? {} : { messageId: id }) }
     return { names, message: { topic: '', body, keys, properties, ...more } }
   }
+}
+
+/** Throws VALUE_INVALID when the file cannot be read. */
+async function* textLines(file: string): AsyncGenerator<string> {
+  try {
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Infinity })
+  } catch (error) {
+    if (error instanceof MqError) throw error
+    throw new MqError('VALUE_INVALID', {
+      what: `cannot read ${file}: ${messageOf(error)}`,
+      hint: 'name a file with a key or a JSON object a line',
+    })
+  }
+}
+
+/** Whether every line is a message with an id; what is no JSON is complained about by who needs it. */
+async function haveIds(file: string): Promise<boolean> {
+  let lines = 0
+  for await (const text of textLines(file)) {
+    if (text.trim() === '') continue
+    lines += 1
+    try {
+      if (!text.startsWith('{') || idIn(text) === null) return false
+    } catch {
+      return false
+    }
+  }
+  return lines > 0
+}
+
+function idIn(text: string): string | null {
+  const { messageId } = JSON.parse(text) as { messageId?: unknown }
+  return typeof messageId === 'string' && messageId !== '' ? messageId : null
 }
 
 /** Text without a final newline. */

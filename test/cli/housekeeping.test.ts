@@ -103,6 +103,42 @@ describe('verify --expected', () => {
     expect(bodies.sort()).toEqual(['a', 'b', 'c', 'd', 'x'].map((key) => `body of ${key}`))
   })
 
+  it('counts messages of one key, and names them by their ids where all have one', async () => {
+    await home.run(['topic', 'create', 'counted'])
+    const line = (key: string, body: string) => JSON.stringify({ body, keys: [key] })
+    const lines = [line('k', '1'), line('k', '2'), line('k', '3')]
+    await home.run(['produce', 'counted', '--input', 'ndjson'], {
+      input: lines.slice(0, 2).join('\n'),
+    })
+    const file = path.join(home.directory, 'counted.ndjson')
+    await writeFile(file, lines.join('\n'))
+    const short = await home.json(['verify', 'counted', '--expected', file, '--resend'])
+    expect(short.document).toMatchObject({
+      by: 'key',
+      expected: 3,
+      found: 2,
+      missing: 1,
+      resent: 1,
+    })
+    expect((await messagesOf('counted')).map(({ body }) => body).sort()).toEqual(['1', '2', '3'])
+
+    const stored = await home.run([
+      'consume',
+      'counted',
+      '--from',
+      'start',
+      '--exit-at-end',
+      '-o',
+      'ndjson',
+    ])
+    await writeFile(file, stored.stdout + stored.stdout)
+    const all = await home.json(['verify', 'counted', '--expected', file])
+    expect([all.exitCode, all.document]).toMatchObject([
+      0,
+      { by: 'id', expected: 3, found: 3, missing: 0, copies: 0 },
+    ])
+  })
+
   it('takes names alone, but sends nothing then', async () => {
     const file = path.join(home.directory, 'names')
     await writeFile(file, 'a\nz\n')
