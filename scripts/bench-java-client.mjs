@@ -3,7 +3,11 @@
  * The official Java client as the load: 2 JVMs × 80 threads that send synchronously, 500 bytes, on
  * our broker and on Apache's alternately. Most of the cost is the client's.
  *
- *   npm run bench:java-client -- [--pairs 5] [--seconds 15] [--flush async|sync] [--dir DIR]
+ *   npm run bench:java-client -- [--pairs 10] [--seconds 8] [--warm-up 30] [--flush async|sync] [--dir DIR]
+ *
+ * Both sides are warm before anything counts: each has JVMs of its own for the whole run, and half a
+ * minute of load on broker and clients first; who waits is stopped, clients with their broker. Windows
+ * are short and many, and every ratio is of two that follow each other.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -25,9 +29,10 @@ import { processFacts } from './light-generator.mjs'
 
 const { values } = parseArgs({
   options: {
-    pairs: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '15' },
-    warm: { type: 'string', default: '5' },
+    pairs: { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '8' },
+    warm: { type: 'string', default: '2' },
+    'warm-up': { type: 'string', default: '30' },
     threads: { type: 'string', default: '80' },
     processes: { type: 'string', default: '2' },
     size: { type: 'string', default: '500' },
@@ -50,8 +55,8 @@ function compile(jars) {
   return `${classes}:${path.join(jars, '*')}`
 }
 
-/** One JVM: joins, sends for the time that was asked, answers what it managed. */
-async function load(classPath, side, index) {
+/** One JVM with a producer that has joined; it stays for the whole run. */
+async function startLoad(classPath, side, index) {
   const child = spawn('java', ['-Xmx512m', `-Duser.home=${directory}`, '-cp', classPath, 'Peer'], {
     cwd: directory,
     stdio: ['pipe', 'pipe', 'ignore'],
@@ -65,6 +70,9 @@ async function load(classPath, side, index) {
     if (next) next(answer)
     else answers.push(answer)
   })
+  child.on('exit', () => {
+    for (const next of waiting.splice(0)) next({ error: { message: 'a JVM with clients ended' } })
+  })
   const answer = async () => {
     const one = answers.shift() ?? (await new Promise((resolve) => waiting.push(resolve)))
     if (one.error) throw new Error(one.error.message)
@@ -74,31 +82,42 @@ async function load(classPath, side, index) {
     child.stdin.write(`${JSON.stringify({ id: 1, name: `load-${index}`, ...request })}\n`)
     return answer()
   }
-  try {
-    await answer()
-    await ask({ do: 'producer.start', group: 'load', namesrv: side.namesrv })
-    return await ask({
-      do: 'producer.pressure',
-      topic: 'java_load',
-      threads: Number(values.threads),
-      seconds: Number(values.seconds),
-      warmupSeconds: Number(values.warm),
-      sizeBytes: Number(values.size),
-    })
-  } finally {
-    child.stdin.end()
-    child.kill()
+  process.on('exit', () => child.kill('SIGKILL'))
+  await answer()
+  await ask({ do: 'producer.start', group: 'load', namesrv: side.namesrv })
+  return {
+    /** Sends for that long; what counts are the seconds behind the warm ones. */
+    run: (seconds, warmupSeconds) =>
+      ask({
+        do: 'producer.pressure',
+        topic: 'java_load',
+        threads: Number(values.threads),
+        seconds,
+        warmupSeconds,
+        sizeBytes: Number(values.size),
+      }),
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
+    stop: () => child.kill('SIGKILL'),
   }
 }
 
-async function measure(classPath, side) {
-  side.resume()
+function pause({ side, loads }) {
+  for (const one of [...loads, side]) one.pause()
+}
+
+function resume({ side, loads }) {
+  for (const one of [side, ...loads]) one.resume()
+}
+
+/** Messages a second of one window; the other side stands still. */
+async function measure(one, seconds, warmSeconds) {
+  const { side, loads } = one
+  resume(one)
   await sleep(300)
-  const parts = await Promise.all(
-    Array.from({ length: Number(values.processes) }, (_, index) => load(classPath, side, index)),
-  )
+  const parts = await Promise.all(loads.map((load) => load.run(seconds, warmSeconds)))
   writeBack()
-  side.pause()
+  pause(one)
   const rate = parts.reduce((sum, part) => sum + part.ratePerSecond, 0)
   const failed = parts.reduce((sum, part) => sum + part.failed, 0)
   const error = parts.find((part) => part.firstError)?.firstError
@@ -115,17 +134,26 @@ const sides = []
 try {
   say(machineLine(directory))
   const classPath = compile(apacheJars())
-  const apache = await startApache({ directory, flush: values.flush, heap: values.heap })
-  sides.push(apache)
-  const ours = await startMqctl({ directory, flush: values.flush })
-  sides.push(ours)
-  for (const side of sides) say(`${side.version}: ${side.flags}`)
-  for (const side of sides) side.pause()
-  for (const side of sides) await measure(classPath, side)
+  const start = async (startSide) => {
+    const one = { side: await startSide(), loads: [] }
+    sides.push(one)
+    for (let index = 0; index < Number(values.processes); index++) {
+      one.loads.push(await startLoad(classPath, one.side, index))
+    }
+    pause(one)
+    return one
+  }
+  const { flush, heap } = values
+  const apache = await start(() => startApache({ directory, flush, heap }))
+  const ours = await start(() => startMqctl({ directory, flush }))
+  for (const { side } of sides) say(`${side.version}: ${side.flags}`)
+  say('warming up')
+  for (const one of sides) await measure(one, 5, Number(values['warm-up']) - 5)
+  say('measuring')
   const rates = { mqctl: [], apache: [] }
   for (let i = 0; i < Number(values.pairs); i++) {
-    for (const side of i % 2 === 0 ? [ours, apache] : [apache, ours]) {
-      rates[side.name].push(await measure(classPath, side))
+    for (const one of i % 2 === 0 ? [ours, apache] : [apache, ours]) {
+      rates[one.side.name].push(await measure(one, Number(values.seconds), Number(values.warm)))
     }
   }
   const ratios = rates.mqctl.map((rate, i) => rate / rates.apache[i])
@@ -134,6 +162,9 @@ try {
       `(${median(rates.mqctl).toLocaleString('en')} and ${median(rates.apache).toLocaleString('en')} msg/s)\n`,
   )
 } finally {
-  for (const side of sides) await side.stop()
+  for (const { side, loads } of sides) {
+    for (const load of loads) load.stop()
+    await side.stop()
+  }
   fs.rmSync(directory, { recursive: true, force: true })
 }
