@@ -11,7 +11,7 @@ import type { BenchResult } from './result.ts'
 import { holm, mean, permutationP, variance, welchInterval } from './statistics.ts'
 
 /** With three values a side a permutation test cannot go below 0.1. */
-export const SAMPLES_MIN = 4
+const SAMPLES_MIN = 4
 const ALPHA = 0.05
 
 export interface SavedResult {

@@ -7,7 +7,7 @@ import hdr from 'hdr-histogram-js'
 
 type Hdr = ReturnType<typeof hdr.build>
 
-export const PRECISION_DIGITS = 3
+const PRECISION_DIGITS = 3
 const HIGHEST_NS = 100e9
 /** A percentile is told when at least this many samples lie above it. */
 export const SAMPLES_ABOVE_MIN = 10

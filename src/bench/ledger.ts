@@ -3,7 +3,7 @@
  * acknowledged. Every other number below `sent` was. The exceptions are few in a healthy run; in a
  * broken one the list is cut and says so.
  */
-export const EXCEPTIONS_MAX = 4_000_000
+const EXCEPTIONS_MAX = 4_000_000
 
 export interface PackedLedger {
   readonly sent: number

@@ -9,7 +9,7 @@ import type { Path } from './scenario-places.ts'
 import type { Override } from './scenario.ts'
 
 /** Runs of one file. */
-export const CELLS_MAX = 200
+const CELLS_MAX = 200
 
 export interface MatrixCell {
   /** `producers.threads=40 message.size=100B`. */

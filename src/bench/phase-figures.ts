@@ -39,7 +39,7 @@ export interface FiguresInput {
 
 type LoadKind = Pacing['model']
 
-export function loadKind(loads: readonly Load[]): LoadKind {
+function loadKind(loads: readonly Load[]): LoadKind {
   const kinds = new Set(loads.map(({ model }) => model).filter((model) => model !== 'idle'))
   if (kinds.size > 1) return 'mixed'
   return kinds.has('open') ? 'open' : 'closed'

@@ -10,7 +10,7 @@ import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 export type ResourceLimits = Readonly<Partial<Record<ResourceName, number | undefined>>>
 
 /** What is kept free when nothing else is said; what a host does not tell is left out then. */
-export const DEFAULT_LIMITS: ResourceLimits = { cpu: 0.7, disk: 0.7, nic: 0.7 }
+const DEFAULT_LIMITS: ResourceLimits = { cpu: 0.7, disk: 0.7, nic: 0.7 }
 
 export interface BalanceRecord {
   readonly limits: Readonly<Record<string, number>>

@@ -10,7 +10,7 @@
 import type { RateTrials, Trial } from './rate-trial.ts'
 import { type PlannedStage, CURVE_STEPS } from './stages.ts'
 
-export const KNEE_METHOD =
+const KNEE_METHOD =
   'the carried step with the highest rate ÷ mean response time (Kleinrock’s power)'
 
 export interface CurveRecord {

@@ -12,7 +12,7 @@ const number = z.number()
 const text = z.string()
 
 /** Latency of one kind. A percentile is null when fewer than ten samples lie above it. */
-export const latencySchema = z.object({
+const latencySchema = z.object({
   /** How to read it: what is counted, from when. */
   label: text,
   count: number,
@@ -150,7 +150,7 @@ export const hostSchema = z.object({
   unavailable: z.record(text, text),
 })
 
-export const bottleneckNames = [
+const bottleneckNames = [
   'nic-tx',
   'nic-rx',
   'disk-bandwidth',

@@ -111,7 +111,7 @@ export function faultOfStage(stage: Stage): StageFault | null {
 }
 
 /** The shape of an open stage that `faultOfStage` found right. */
-export function shapeOf(stage: Stage): RateShape {
+function shapeOf(stage: Stage): RateShape {
   const { rate = 0, from = 0, to = 0, steps = 2, period = 1000, burst = 100 } = stage
   switch (stage.shape) {
     case 'hold':
@@ -131,7 +131,7 @@ export function shapeOf(stage: Stage): RateShape {
   }
 }
 
-export function loadOf(stage: Stage): Load {
+function loadOf(stage: Stage): Load {
   return stage.model !== 'open'
     ? { model: stage.model }
     : { model: 'open', shape: shapeOf(stage), durationMs: stage.for }
@@ -182,16 +182,4 @@ export function plannedPeakHz(scenario: Scenario): number | null {
     peak = Math.max(peak, peakHz(shapeOf(stage)), stage.to ?? 0)
   }
   return peak
-}
-
-/** One stage in words: `open, 5,000/s for 10 s`. */
-export function stageText(stage: Stage): string {
-  const seconds = `${stage.for / 1000} s`
-  if (stage.until !== undefined) return `${stage.model} until ${stage.until}, at most ${seconds}`
-  if (stage.model !== 'open') return `${stage.model} for ${seconds}`
-  const rates =
-    stage.shape === 'hold'
-      ? `${String(stage.rate)}/s`
-      : `${stage.shape} ${String(stage.from)}/s to ${String(stage.to)}/s`
-  return `open, ${rates} for ${seconds}`
 }

@@ -14,7 +14,7 @@ import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-q
 import type { Clock, Stop } from '../world/clock.ts'
 
 /** Locks of all groups together; more are not given. */
-export const LOCKS_MAX = 1_000_000
+const LOCKS_MAX = 1_000_000
 /** How often locks that nobody renewed are forgotten. */
 const SWEEP_MS = 60_000
 

@@ -21,13 +21,7 @@ import {
 } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
-import {
-  SystemTopic,
-  faultOfTopic,
-  isDlqTopic,
-  isRetryTopic,
-  remarkOnTopic,
-} from '../protocol/names.ts'
+import { SystemTopic, faultOfTopic, remarkOnTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { BrokerSettings } from './options.ts'
 import { Refusal } from './refusal.ts'
@@ -355,8 +349,3 @@ export class TopicTable {
 }
 
 const initialVersionJson = writeJson(dataVersionToJson(initialDataVersion))
-
-/** Whether a topic belongs to a consumer group rather than to an application. */
-export function isGroupTopic(name: string): boolean {
-  return isRetryTopic(name) || isDlqTopic(name)
-}

@@ -89,7 +89,7 @@ function brokerRow(broker: BrokerStatus, outer: boolean): NetworkRow {
 }
 
 /** What an error of the client means to somebody who looks for a wrong address. */
-export function reasonIn(message: string): string {
+function reasonIn(message: string): string {
   if (message.includes('malformed frame')) {
     return 'what listens there does not speak RocketMQ’s protocol'
   }

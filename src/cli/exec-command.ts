@@ -46,7 +46,7 @@ export interface ExecOptions {
  * Splits a command line into words: blanks separate, '…' and "…" keep together, a backslash outside of
  * '…' takes the next character as it is. Nothing is expanded. Throws VALUE_INVALID.
  */
-export function splitCommand(text: string): readonly string[] {
+function splitCommand(text: string): readonly string[] {
   const words: string[] = []
   let word = ''
   let inWord = false

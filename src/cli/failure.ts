@@ -7,7 +7,7 @@
  */
 import { Errors } from '@oclif/core'
 import { BugError } from '../base/assert.ts'
-import { MqError, messageOf } from '../base/errors.ts'
+import { MqError } from '../base/errors.ts'
 import { ExitCode } from '../base/exit-codes.ts'
 import { nearest } from '../base/nearest.ts'
 import { flagsOf, type Terminal } from './terminal.ts'
@@ -150,16 +150,4 @@ function systemHint(code: string | undefined): string {
     default:
       return 'check the file or address that is named above'
   }
-}
-
-/** The cause chain in one line, for `why`. */
-export function causeText(error: unknown): string {
-  const parts: string[] = []
-  let current: unknown = error
-  while (current instanceof Error && parts.length < 5) {
-    const text = messageOf(current)
-    if (!parts.some((part) => part.includes(text))) parts.push(text)
-    current = current.cause
-  }
-  return parts.join(': ')
 }

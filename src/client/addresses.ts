@@ -1,7 +1,7 @@
 /** Lists of name servers as people write them. */
 import { MqError } from '../base/errors.ts'
 
-export const NAME_SERVER_PORT = 9876
+const NAME_SERVER_PORT = 9876
 
 /**
  * `host:port;host:port` (commas and blanks separate too; the port may be left out) → addresses

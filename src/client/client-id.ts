@@ -5,7 +5,7 @@ import { UniqueIdMaker } from '../protocol/message-id.ts'
 import type { Random } from '../world/random.ts'
 
 /** The first outer IPv4 address of this machine, or loopback. */
-export function localIp(): string {
+function localIp(): string {
   for (const addresses of Object.values(networkInterfaces())) {
     for (const address of addresses ?? []) {
       if (address.family === 'IPv4' && !address.internal) return address.address

@@ -44,7 +44,7 @@ export interface GroupMember {
   onRouteChange(topic: string): void
 }
 
-export const REQUEST_TIMEOUT_MS = 5_000
+const REQUEST_TIMEOUT_MS = 5_000
 const ROUTE_PERIOD_MS = 30_000
 const HEARTBEAT_PERIOD_MS = 30_000
 /** A broker that restarted has forgotten its clients: it hears from them this soon, then after 1 s, 2 s … 16 s. */

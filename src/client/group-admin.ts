@@ -327,7 +327,7 @@ export class GroupAdmin {
   }
 }
 
-export function isSystemGroup(group: string): boolean {
+function isSystemGroup(group: string): boolean {
   return (
     systemGroups.includes(group) ||
     group.startsWith('CID_RMQ_SYS_') ||

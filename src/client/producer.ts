@@ -102,7 +102,7 @@ const RETRIES = 2
 /** Before trying the broker again that just refused; doubled each time. */
 const SAME_BROKER_PAUSE_MS = 20
 
-export const DEFAULT_PRODUCER_GROUP = 'MQCTL_PRODUCER'
+const DEFAULT_PRODUCER_GROUP = 'MQCTL_PRODUCER'
 
 /** What all attempts of one send have in common. */
 interface Sending {

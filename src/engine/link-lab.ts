@@ -43,7 +43,7 @@ export interface LabSite {
 }
 
 /** In the environment of a process on the load's side. */
-export const LAB_VARIABLE = 'MQCTL_BENCH_LAB'
+const LAB_VARIABLE = 'MQCTL_BENCH_LAB'
 
 const BROKER_HOST = '198.18.0.1'
 const LOAD_HOST = '198.18.0.2'

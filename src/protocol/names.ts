@@ -4,12 +4,12 @@
  *
  * The letters that are allowed exclude `.` and `/`, so a legal name never leads out of a directory.
  */
-export const TOPIC_LENGTH_MAX = 127
-export const RETRY_TOPIC_LENGTH_MAX = 255
-export const GROUP_LENGTH_MAX = 120
+const TOPIC_LENGTH_MAX = 127
+const RETRY_TOPIC_LENGTH_MAX = 255
+const GROUP_LENGTH_MAX = 120
 export const RETRY_PREFIX = '%RETRY%'
 export const DLQ_PREFIX = '%DLQ%'
-export const SYSTEM_TOPIC_PREFIX = 'rmq_sys_'
+const SYSTEM_TOPIC_PREFIX = 'rmq_sys_'
 
 export const SystemTopic = {
   autoCreate: 'TBW102',

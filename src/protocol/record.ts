@@ -25,8 +25,8 @@ import { encodeOffsetId } from './message-id.ts'
 import { parseProperties, PROPERTY_SEPARATOR, type Properties } from './properties.ts'
 import { compressionOf, SysFlag, type Compression } from './sys-flag.ts'
 
-export const MAGIC_V1 = 0xdaa320a7 | 0
-export const MAGIC_V2 = 0xdaa320ab | 0
+const MAGIC_V1 = 0xdaa320a7 | 0
+const MAGIC_V2 = 0xdaa320ab | 0
 export const MAGIC_BLANK = 0xcbd43194 | 0
 /** What a blank record needs: its size and its magic. */
 export const BLANK_BYTES = 8

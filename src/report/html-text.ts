@@ -7,7 +7,7 @@ export interface Html {
 }
 
 /** Text for content and for attributes in double quotes; control characters that HTML forbids are dropped. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   const names: Readonly<Record<string, string>> = {
     '&': '&amp;',
     '<': '&lt;',

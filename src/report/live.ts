@@ -22,7 +22,7 @@ const LEVELS = '▁▂▃▄▅▆▇█'
  *
  * @param most the value of a full bar; the largest of them, unless said otherwise
  */
-export function sparkline(values: readonly (number | null)[], most?: number): string {
+function sparkline(values: readonly (number | null)[], most?: number): string {
   const full = most ?? Math.max(...values.map((value) => value ?? 0))
   return values
     .map((value) => {

@@ -39,7 +39,7 @@ export interface DurableState {
   readonly index: IndexPosition
 }
 
-export function encodeSlot(state: DurableState, sequence: number): Buffer {
+function encodeSlot(state: DurableState, sequence: number): Buffer {
   const bytes = Buffer.alloc(SLOT_BYTES)
   MAGIC.copy(bytes)
   bytes.writeInt32BE(FORMAT, 8)
@@ -74,7 +74,7 @@ interface Slot {
 }
 
 /** Null when the bytes are no whole slot. */
-export function decodeSlot(bytes: Buffer): Slot | null {
+function decodeSlot(bytes: Buffer): Slot | null {
   if (bytes.length < SLOT_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return null
   const crc = crc32(bytes.subarray(0, SLOT_BYTES - 4)) | 0
   if (crc !== bytes.readInt32BE(SLOT_BYTES - 4)) return null

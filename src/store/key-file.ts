@@ -23,7 +23,7 @@ const PAGE_UNITS = 3_200
 const SECONDS_MAX = 0x7fffffff
 
 /** Units in memory, one behind the other as in the file. */
-export class UnitPage {
+class UnitPage {
   readonly bytes = Buffer.allocUnsafeSlow(PAGE_UNITS * INDEX_UNIT_BYTES)
   /** Number of the first unit. */
   readonly first: number

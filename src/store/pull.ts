@@ -43,7 +43,7 @@ export type Select = ((bytes: Buffer, start: number, end: number) => boolean) | 
 const SELECT_BYTES_MAX = 2 * 1024 * 1024
 
 /** Apache's table of answers for offsets outside of the queue; null when the offset is inside. */
-export function outsideOf(queue: Queue, offset: number): PullOutcome | null {
+function outsideOf(queue: Queue, offset: number): PullOutcome | null {
   const { minOffset, maxOffset } = queue
   const answer = (status: PullStatus, nextBeginOffset: number): PullOutcome => ({
     status,

@@ -22,7 +22,7 @@ import { OpenFiles } from './open-files.ts'
 import { zeroBehind } from './queue-loader.ts'
 import { fileNameOf, makeFullFile } from './segments.ts'
 
-export const TIMER_UNIT_BYTES = 52
+const TIMER_UNIT_BYTES = 52
 /** Source: mappedFileSizeTimerLog. */
 export const TIMER_FILE_BYTES = 104_857_600
 const BLANK_ROOM = 16

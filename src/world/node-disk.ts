@@ -105,7 +105,7 @@ function openFd(path: string, mode: OpenMode): Promise<number> {
 }
 
 /** True when the error says that nothing is at the path. */
-export function isMissing(error: unknown): boolean {
+function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | null)?.code === 'ENOENT'
 }
 

@@ -13,7 +13,7 @@ export interface Division {
 }
 
 /** In POP mode this queue id means all queues of the broker. */
-export const ANY_QUEUE = -1
+const ANY_QUEUE = -1
 
 /** Sorts both lists, and leaves out repetitions. */
 export function division(

@@ -8,9 +8,9 @@
 import type { Connection } from '../../remoting/connection.ts'
 
 /** Requests of all groups. */
-export const HELD_POPS_MAX = 100_000
+const HELD_POPS_MAX = 100_000
 /** Requests of one group for one queue, or for any queue, of one topic. */
-export const HELD_POPS_OF_KEY_MAX = 1_024
+const HELD_POPS_OF_KEY_MAX = 1_024
 
 /** Why a request is tried or answered now. */
 export type WakeReason = 'arrival' | 'timeout' | 'stop'

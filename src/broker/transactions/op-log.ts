@@ -14,7 +14,7 @@ import type { Store } from '../../store/store.ts'
 import type { Clock } from '../../world/clock.ts'
 
 /** Longest body; Apache's transactionOpMsgMaxSize. */
-export const OP_BODY_BYTES_MAX = 4_096
+const OP_BODY_BYTES_MAX = 4_096
 const TAG = 'd'
 /** While the log takes nothing, what is pending is tried again this often. */
 const RETRY_MS = 20

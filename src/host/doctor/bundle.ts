@@ -55,7 +55,7 @@ interface Entry {
   readonly text: string
 }
 
-export function entriesOf(parts: BundleParts): Entry[] {
+function entriesOf(parts: BundleParts): Entry[] {
   const json = (value: unknown) => `${JSON.stringify(redactValue(value), null, 2)}\n`
   const shown = new Set<string>(judgedKeys)
   return [

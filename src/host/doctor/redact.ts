@@ -6,7 +6,7 @@ const HIDDEN = '(hidden)'
 const secretName =
   /(secret|passw|passphrase|pwd|token|credential|private|access[-_.]?key|api[-_.]?key|auth|cookie|session[-_.]?key|signature|keystore|jaas|sasl|^[as]k$)/i
 
-export function isSecretName(name: string): boolean {
+function isSecretName(name: string): boolean {
   return secretName.test(name)
 }
 

@@ -144,7 +144,7 @@ function checkObstacles(writer: HostWriter, plan: Plan, options: ApplyOptions): 
 }
 
 /** Links and files that others can write are how a tool that runs as root is led astray. */
-export function checkPath(writer: HostWriter, path: string, uid: number): void {
+function checkPath(writer: HostWriter, path: string, uid: number): void {
   const parts = path.split('/').filter((part) => part !== '')
   let at = ''
   for (const part of parts) {

@@ -38,7 +38,7 @@ export function partnerOf(key: string): string | null {
   return partners[key] ?? null
 }
 
-export function kernelDefault(key: string, kernel: string | null): string | null {
+function kernelDefault(key: string, kernel: string | null): string | null {
   const fixed = kernelDefaults[key]
   if (fixed !== undefined) return fixed
   const changed = changedDefaults[key]

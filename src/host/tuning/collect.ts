@@ -53,7 +53,7 @@ export interface CollectOptions {
 }
 
 /** Every key that a rule reads. */
-export const sysctlKeys = [
+const sysctlKeys = [
   'vm.swappiness',
   'vm.overcommit_memory',
   'vm.max_map_count',
@@ -142,7 +142,7 @@ export async function collectFacts(
   }
 }
 
-export function readSysctls(files: HostFiles): Record<string, Reading> {
+function readSysctls(files: HostFiles): Record<string, Reading> {
   return Object.fromEntries(sysctlKeys.map((key) => [key, readingOf(files, sysctlPath(key))]))
 }
 

@@ -48,7 +48,7 @@ function irqCpus(files: HostFiles, device: string): number | null {
 }
 
 /** `0-3,8` */
-export function cpuList(text: string): number[] {
+function cpuList(text: string): number[] {
   const cpus: number[] = []
   for (const part of text.split(',')) {
     const match = /^(\d+)(?:-(\d+))?$/.exec(part)

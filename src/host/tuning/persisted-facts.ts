@@ -45,7 +45,7 @@ interface DropIn {
 }
 
 /** All drop-ins of several directories in the order they are applied. */
-export function dropIns(files: HostFiles, directories: readonly string[]): DropIn[] {
+function dropIns(files: HostFiles, directories: readonly string[]): DropIn[] {
   const first = new Map<string, string>()
   const all: DropIn[] = []
   const seen = new Set<string>()

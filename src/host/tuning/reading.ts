@@ -17,11 +17,6 @@ export function numberIn(files: HostFiles, path: string): number | null {
   return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : null
 }
 
-/** A reading that is not there because nobody looked or could. */
-export function noReading(source: string, missing: Reading['missing'] = 'absent'): Reading {
-  return { source, text: null, missing }
-}
-
 export function joined(directory: string, name: string): string {
   return directory === '/' ? `/${name}` : `${directory}/${name}`
 }

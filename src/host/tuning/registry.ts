@@ -31,7 +31,7 @@ export const registry: readonly Check[] = [...judging, ...persistChecks(judging)
 
 const byId = new Map(registry.map((check) => [check.id, check]))
 
-export function findCheck(id: string): Check | null {
+function findCheck(id: string): Check | null {
   return byId.get(id) ?? null
 }
 

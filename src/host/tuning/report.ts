@@ -24,7 +24,7 @@ import { changeCommand, changeFile } from './change-text.ts'
 import { registry } from './registry.ts'
 import { isExpired, type Waiver } from './waivers.ts'
 
-export const REPORT_SCHEMA = 'mqctl.tune-os.check/1'
+const REPORT_SCHEMA = 'mqctl.tune-os.check/1'
 
 export interface CheckResult {
   readonly id: string

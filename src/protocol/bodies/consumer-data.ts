@@ -10,13 +10,13 @@ import {
   subscriptionDataToJson,
 } from './subscription-data.ts'
 
-export const consumeTypes = ['CONSUME_ACTIVELY', 'CONSUME_PASSIVELY', 'CONSUME_POP'] as const
+const consumeTypes = ['CONSUME_ACTIVELY', 'CONSUME_PASSIVELY', 'CONSUME_POP'] as const
 export type ConsumeType = (typeof consumeTypes)[number]
 
 export const messageModels = ['CLUSTERING', 'BROADCASTING'] as const
 export type MessageModel = (typeof messageModels)[number]
 
-export const consumeFromWheres = [
+const consumeFromWheres = [
   'CONSUME_FROM_LAST_OFFSET',
   'CONSUME_FROM_FIRST_OFFSET',
   'CONSUME_FROM_TIMESTAMP',

@@ -30,7 +30,7 @@ export function messageQueueKey(queue: MessageQueue): string {
 }
 
 /** Reads both forms of a key, which look the same once parsed. Throws LenientJsonError. */
-export function messageQueueFromKey(key: string): MessageQueue {
+function messageQueueFromKey(key: string): MessageQueue {
   return messageQueueFromJson(parseLenientJson(key))
 }
 

@@ -20,7 +20,7 @@ export interface SubscriptionData {
   readonly classFilterMode: boolean
 }
 
-export const SUB_ALL = '*'
+const SUB_ALL = '*'
 
 /** A subscription by tags: `*` and the empty text mean all, else tags separated by `||`. */
 export function tagSubscription(

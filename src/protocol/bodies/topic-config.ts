@@ -45,7 +45,7 @@ export function topicConfig(topicName: string, given: Partial<TopicConfig> = {})
   }
 }
 
-export function topicConfigFromJson(value: JsonValue | undefined, name = ''): TopicConfig {
+function topicConfigFromJson(value: JsonValue | undefined, name = ''): TopicConfig {
   const object = objectOf(value)
   return {
     topicName: textOf(object['topicName'], name),

@@ -66,7 +66,7 @@ export function brokerDataToJson(data: BrokerData): WritableJson {
   }
 }
 
-export function queueDataFromJson(value: JsonValue | undefined): QueueData {
+function queueDataFromJson(value: JsonValue | undefined): QueueData {
   const object = objectOf(value)
   return {
     brokerName: textOf(object['brokerName']),
@@ -77,7 +77,7 @@ export function queueDataFromJson(value: JsonValue | undefined): QueueData {
   }
 }
 
-export function queueDataToJson(data: QueueData): WritableJson {
+function queueDataToJson(data: QueueData): WritableJson {
   return {
     brokerName: data.brokerName,
     perm: data.perm,

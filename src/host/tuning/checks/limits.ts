@@ -114,7 +114,7 @@ function loginLimits({ persisted }: HostFacts): Evidence[] {
 }
 
 /** Hard limit that this profile and this plan want. */
-export function nofileWanted(facts: HostFacts, profile: Profile): number {
+function nofileWanted(facts: HostFacts, profile: Profile): number {
   const floor = profile === 'dev' ? 1_024 : NOFILE_FLOOR
   return Math.max(floor, 2 * facts.plans.connections)
 }
