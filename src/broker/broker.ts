@@ -328,7 +328,7 @@ class Broker implements RunningBroker {
     }
     offsets.onReset = (topic, queueId) => {
       readPath.onDispatched(store.queue(topic, queueId))
-      pops.onDispatched(store.queue(topic, queueId))
+      pops.waiting.onDispatched(store.queue(topic, queueId))
     }
     return context
   }
@@ -354,7 +354,7 @@ class Broker implements RunningBroker {
         this.#readPath?.onDispatched(queue)
         const context = this.#context
         if (context === null) return
-        context.pops.onDispatched(queue)
+        context.pops.waiting.onDispatched(queue)
         if (queue.delayMs > 0) context.delay.onDispatched(queue)
         else if (queue === context.timers.queue) context.timers.onDispatched()
         else if (queue.topic === context.reviver.topic) context.reviver.onDispatched()
@@ -367,7 +367,7 @@ class Broker implements RunningBroker {
     this.#writePath?.tick(nowMs)
     this.#readPath?.tick(nowMs)
     this.#context?.confirmations.tick(nowMs)
-    this.#context?.pops.tick(nowMs)
+    this.#context?.pops.waiting.tick(nowMs)
   }
 
   async #close(): Promise<void> {
@@ -375,7 +375,7 @@ class Broker implements RunningBroker {
     await context?.registration.close()
     this.#gate.shut()
     this.#readPath?.close()
-    context?.pops.close()
+    context?.pops.waiting.close()
     await context?.reviver.stop()
     await context?.delay.stop()
     await context?.timers.stop()

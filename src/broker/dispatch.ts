@@ -50,7 +50,7 @@ export class Dispatch implements ConnectionHandler {
   onClose(connection: Connection): void {
     this.#writePath.onClose(connection)
     this.#readPath.onClose(connection)
-    this.#context.pops.onClose(connection)
+    this.#context.pops.waiting.onClose(connection)
     this.#context.clients.onClose(connection)
   }
 

@@ -50,7 +50,7 @@ export class PopAttempt {
       this.#resolve(null)
       return
     }
-    const { arrivals } = pops
+    const { arrivals } = pops.waiting
     const taken = pops.take(this.#wish)
     if (taken instanceof Promise) {
       taken.then(
@@ -86,18 +86,18 @@ export class PopAttempt {
   /** Whether something came while the disk was read. */
   #hasMore(taken: Taken, arrivalsBefore: number): boolean {
     const { pops } = this.#context
-    return pops.arrivals !== arrivalsBefore + taken.releases && pops.hasAnyNews(this.#wish)
+    return pops.waiting.arrivals !== arrivalsBefore + taken.releases && pops.hasAnyNews(this.#wish)
   }
 
   #hold(taken: Taken): void {
     const { pops, world } = this.#context
     const { group, topic, queueId, order, attemptId } = this.#wish
-    if (!pops.held.hasRoom(topic.name, group, queueId)) {
+    if (!pops.waiting.takes.hasRoom(topic.name, group, queueId)) {
       this.#resolve(this.#empty(taken, ResponseCode.POLLING_FULL))
       return
     }
     const aheadMs = taken.freeMs - world.clock.wallMs()
-    pops.held.hold(
+    pops.waiting.takes.hold(
       new HeldPop({
         connection: this.#connection,
         group,
@@ -144,7 +144,7 @@ export class PopAttempt {
       throw new Refusal(ResponseCode.SYSTEM_ERROR, `nothing was taken: ${fault}`)
     }
     stats.countGet(topic.name, group, taken.count, taken.body.length)
-    if (taken.rest > 0) pops.wakeGroup(group, topic.name)
+    if (taken.rest > 0) pops.waiting.wakeGroup(group, topic.name)
     const body = taken.body.filled()
     return respond(this.#command, ResponseCode.SUCCESS, 'FOUND', this.#fields(taken), body)
   }

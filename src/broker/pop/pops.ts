@@ -4,7 +4,7 @@
  * comes again through the group's retry topic (`reviver.ts`).
  *
  *   take    queue after queue from a random one on → a checkpoint each → answer once they are on their place
- *   hold    nothing there: until something comes, or the request's time is over
+ *   hold    nothing there: until something comes, or the request's time is over (`waiting-pops.ts`)
  *   ack     an acknowledgement beside the checkpoint; in order: the group's progress
  *
  * While everything is in memory a take happens in one piece, so that of many requests that wait only as
@@ -14,15 +14,9 @@
 import type { Logger } from '../../base/logger.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { isRetryTopic } from '../../protocol/names.ts'
-import {
-  formatMessageOffsets,
-  formatPopHandle,
-  formatStartOffset,
-} from '../../protocol/pop-handle.ts'
+import { formatMessageOffsets, formatStartOffset } from '../../protocol/pop-handle.ts'
 import { InitMode } from '../../protocol/pop-header.ts'
-import { ORDER_REVIVE_QUEUE, popRetryTopicOf, retryFlagOf } from '../../protocol/pop-names.ts'
-import { RecordVerdict, RecordView } from '../../protocol/record.ts'
-import type { Connection } from '../../remoting/connection.ts'
+import { ORDER_REVIVE_QUEUE, popRetryTopicOf } from '../../protocol/pop-names.ts'
 import type { PullOutcome } from '../../store/pull.ts'
 import type { Queue } from '../../store/queue.ts'
 import type { Store } from '../../store/store.ts'
@@ -37,18 +31,16 @@ import type { Topic } from '../topic.ts'
 import type { TopicTable } from '../topics.ts'
 import { TurnBudget } from '../turn-budget.ts'
 import type { ConsumerOrder } from './consumer-order.ts'
-import { type HeldBucket, HeldPops } from './held-pops.ts'
 import { PopOffsets, positionKey } from './pop-offsets.ts'
-import { RetryRecordWriter } from './pop-record.ts'
 import type { ReviveLog } from './revive-log.ts'
 import { type PopSource, type PopWish, Taken } from './taken.ts'
+import { TakenRecords } from './taken-records.ts'
+import { WaitingPops } from './waiting-pops.ts'
 
 /** Bytes that one queue gives to a request, and all queues together. */
 const QUEUE_BYTES_MAX = 256 * 1024
 const BODY_BYTES_MAX = 4 * 1024 * 1024
 const KEPT_BYTES_MAX = 1024 * 1024
-
-const anyOrder = { order: false, attemptId: null }
 
 export interface PopsParts {
   readonly world: World
@@ -63,25 +55,21 @@ export interface PopsParts {
 }
 
 export class Pops {
-  /** Takes that wait, and requests that only ask whether there is something. */
-  readonly held = new HeldPops()
-  readonly heldQuestions = new HeldPops()
+  readonly waiting: WaitingPops
   readonly #parts: PopsParts
   readonly #positions: PopOffsets
   readonly #run = new RunBuffer()
   readonly #probe = new RunBuffer()
-  readonly #view = new RecordView()
-  readonly #writer = new RetryRecordWriter()
-  #arrivals = 0
+  readonly #records: TakenRecords
 
   constructor(parts: PopsParts) {
     this.#parts = parts
     this.#positions = new PopOffsets(parts.offsets)
-  }
-
-  /** Grows with every round of new messages, and when a queue is free again. */
-  get arrivals(): number {
-    return this.#arrivals
+    this.#records = new TakenRecords(parts.settings.brokerName, parts.logger)
+    this.waiting = new WaitingPops({
+      topics: parts.topics,
+      hasNews: (group, source, wish) => this.hasNews(group, source, wish),
+    })
   }
 
   /** Queues in which a take is under way. */
@@ -137,81 +125,6 @@ export class Pops {
   /** Whether anything could be taken. */
   hasAnyNews(wish: PopWish): boolean {
     return this.#sourcesOf(wish).some((source) => this.hasNews(wish.group, source, wish))
-  }
-
-  /** Records of the queue have become visible. */
-  onDispatched(queue: Queue): void {
-    // Also for those that look right now and are not held yet.
-    this.#arrivals++
-    if (this.held.count + this.heldQuestions.count === 0) return
-    this.#wake(queue.topic, queue.queueId, null)
-  }
-
-  /** A queue of the group is free again, or has more than somebody took. */
-  wakeGroup(group: string, topic: string): void {
-    this.#arrivals++
-    if (this.held.count + this.heldQuestions.count > 0) this.#wake(topic, -1, group)
-  }
-
-  /** Called a few times a second. */
-  tick(nowMs: number): void {
-    for (const held of [this.held, this.heldQuestions]) {
-      if (held.count === 0) continue
-      const { late, recheck } = held.takeDue(nowMs)
-      for (const pop of recheck) pop.wake('arrival')
-      for (const pop of late) pop.wake('timeout')
-    }
-  }
-
-  /** Forgets those of a connection that is gone. */
-  onClose(connection: Connection): void {
-    this.held.forget(connection)
-    this.heldQuestions.forget(connection)
-  }
-
-  /** Answers everybody who waits. */
-  close(): void {
-    for (const pop of [...this.held.takeAll(), ...this.heldQuestions.takeAll()]) pop.wake('stop')
-  }
-
-  // ---- waking ------------------------------------------------------------------------------------
-
-  /** @param queueId −1: whatever the queue; `only` one group, or all */
-  #wake(topic: string, queueId: number, only: string | null): void {
-    for (const bucket of this.heldQuestions.bucketsOf(topic)) {
-      this.#wakeBucket(this.heldQuestions, bucket, topic, queueId, only)
-    }
-    for (const bucket of this.held.bucketsOf(topic)) {
-      this.#wakeBucket(this.held, bucket, topic, queueId, only)
-    }
-  }
-
-  #wakeBucket(
-    held: HeldPops,
-    bucket: HeldBucket,
-    topicName: string,
-    queueId: number,
-    only: string | null,
-  ): void {
-    const { topics } = this.#parts
-    const topic = topics.get(topicName)
-    let left = bucket.size
-    for (const first of bucket) {
-      // Those that are held again stand behind.
-      if (left-- === 0 || topic === null) return
-      if (only !== null && first.group !== only) return
-      const isOwn = first.topics[0] === topicName
-      if (isOwn && first.queueId >= 0 && queueId >= 0 && first.queueId !== queueId) return
-      if (queueId >= 0 && queueId < topic.readQueueNums) {
-        const source = { topic, queueId, isRetry: !isOwn }
-        if (!this.hasNews(first.group, source, anyOrder)) return
-        // Order blocks the queue for some only; what comes again is not for those who keep it.
-        if (first.order && (!isOwn || !this.hasNews(first.group, source, first))) continue
-      }
-      held.take(first)
-      first.wake('arrival')
-      if (queueId < 0 && held === this.held) return
-    }
   }
 
   // ---- taking ------------------------------------------------------------------------------------
@@ -349,7 +262,7 @@ export class Pops {
       .finally(() => {
         this.#positions.release(key)
         taken.releases++
-        this.wakeGroup(wish.group, wish.topic.name)
+        this.waiting.wakeGroup(wish.group, wish.topic.name)
       })
   }
 
@@ -385,7 +298,7 @@ export class Pops {
       taken.rest += Math.max(0, maxOffset - nextBeginOffset)
       return
     }
-    const messages = this.#offsetsIn(run)
+    const messages = this.#records.offsetsIn(run)
     if (wish.order) this.#noteInOrder(wish, taken, source, key, offset, messages)
     else {
       try {
@@ -400,7 +313,7 @@ export class Pops {
       const starts = formatStartOffset(name, source.queueId, offset)
       taken.note(starts, formatMessageOffsets(name, source.queueId, messages), null)
     }
-    this.#addRecords(wish, taken, source, offset, run)
+    this.#records.add(wish, taken, source, offset, run)
     taken.count += messages.length
     taken.rest += Math.max(0, maxOffset - nextBeginOffset)
   }
@@ -457,53 +370,6 @@ export class Pops {
     }
     if (taken.end === 0) taken.losses = confirmations.losses
     taken.end = reviveLog.putCheckpoint(checkpoint, taken.reviveQueueId)
-  }
-
-  /** Queue offsets of the records that were read. */
-  #offsetsIn({ bytes, length }: RunBuffer): number[] {
-    const offsets: number[] = []
-    const view = this.#view
-    for (let at = 0; at < length; at += view.size) {
-      if (view.check(bytes, at, length, false) !== RecordVerdict.ok) break
-      offsets.push(view.queueOffset)
-    }
-    return offsets
-  }
-
-  #addRecords(
-    wish: PopWish,
-    taken: Taken,
-    source: PopSource,
-    startOffset: number,
-    { bytes, length }: RunBuffer,
-  ): void {
-    if (!source.isRetry) {
-      taken.body.append(bytes.subarray(0, length))
-      return
-    }
-    const { queueId, topic } = source
-    const view = this.#view
-    for (let at = 0; at < length; at += view.size) {
-      if (view.check(bytes, at, length, false) !== RecordVerdict.ok) break
-      const handle = formatPopHandle({
-        startOffset,
-        popMs: taken.popMs,
-        invisibleMs: wish.invisibleMs,
-        reviveQueueId: taken.reviveQueueId,
-        retryFlag: retryFlagOf(topic.name),
-        brokerName: this.#parts.settings.brokerName,
-        queueId,
-        messageOffset: view.queueOffset,
-      })
-      const { bytes: name } = wish.topic
-      if (this.#writer.write(taken.body, bytes, at, view, name, handle)) continue
-      // It stays out of the answer, comes again like any other, and is a dead letter in the end.
-      this.#parts.logger.error('a message has no room for its handle among its properties', {
-        topic: topic.name,
-        queueId,
-        offset: view.queueOffset,
-      })
-    }
   }
 }
 

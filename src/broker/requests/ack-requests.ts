@@ -134,7 +134,7 @@ export const changeInvisibleTime: RequestHandler = async (context, _connection, 
     const visibleMs = nowMs + invisibleMs
     order.changeVisible(topic.name, group, queueId, offset, popMs, visibleMs)
     const answer = { popMs, invisibleMs: visibleMs - popMs, reviveQueueId }
-    context.pops.wakeGroup(group, topic.name)
+    context.pops.waiting.wakeGroup(group, topic.name)
     return respond(command, ResponseCode.SUCCESS, null, invisibleAnswerFields(answer))
   }
   const { reviveLog } = context
@@ -171,7 +171,7 @@ function ackInOrder(
     return true
   }
   offsets.commit(group, topic, queueId, outcome.next)
-  if (order.blockedUntil(topic, group, queueId, null) === 0) pops.wakeGroup(group, topic)
+  if (order.blockedUntil(topic, group, queueId, null) === 0) pops.waiting.wakeGroup(group, topic)
   return true
 }
 

@@ -111,9 +111,9 @@ export const notification: RequestHandler = (context, connection, command) => {
     respond(command, ResponseCode.SUCCESS, null, { hasMsg, pollingFull })
   if (pops.hasAnyNews(wish)) return answer(true)
   if (leftMs <= 0) return answer(false)
-  if (!pops.heldQuestions.hasRoom(topic.name, group, queueId)) return answer(false, true)
+  if (!pops.waiting.questions.hasRoom(topic.name, group, queueId)) return answer(false, true)
   return new Promise<Command>((resolve) => {
-    pops.heldQuestions.hold(
+    pops.waiting.questions.hold(
       new HeldPop({
         connection,
         group,
@@ -134,7 +134,7 @@ export const notification: RequestHandler = (context, connection, command) => {
 /** How many requests of the group wait. */
 export const pollingInfo: RequestHandler = (context, connection, command) => {
   const { topic, group, queueId } = readable(context, connection, command)
-  const pollingNum = context.pops.held.countOf(topic.name, group, queueId)
+  const pollingNum = context.pops.waiting.takes.countOf(topic.name, group, queueId)
   return respond(command, ResponseCode.SUCCESS, null, { pollingNum })
 }
 
