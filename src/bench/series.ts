@@ -129,9 +129,10 @@ export class Series {
     receivedOf.set(name, tick.totalReceived)
     const row = this.#rowOf(tick)
     lags.onPositions(tick.lanes, tick.atNs, row === null ? null : row.t)
+    const receivedIn = row ?? this.#knownRow(tick.atNs)
     for (const receipts of tick.receipts) {
       this.phase(receipts.phase).addReceipts(receipts)
-      if (row !== null) row.received += receipts.received
+      if (receivedIn !== null) receivedIn.received += receipts.received
     }
     // Of the members of a second the last to tell has the last word: then all that is known is of it.
     if (row === null) {
@@ -257,6 +258,12 @@ export class Series {
   #rowOf({ atNs, polled }: ConsumerTick): Row | null {
     if (!polled) return this.#rowAt(atNs)
     return this.#phaseAt(atNs) === null ? null : this.#rowAt(atNs + POLL_SHIFT_NS)
+  }
+
+  /** Of a moment just behind the phases, where nothing begins any more, the row that there is. */
+  #knownRow(atNs: number): Row | null {
+    const seconds = (atNs - this.#startNs) / 1e9
+    return this.#rows[Math.floor(seconds)] ?? this.#rows[Math.round(seconds) - 1] ?? null
   }
 
   /** The row of the second before a tick; ticks come a little after their second. Null in the warm-up. */

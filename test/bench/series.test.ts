@@ -132,6 +132,15 @@ describe('the series', () => {
     expect(series.rows().map(({ lag }) => lag)).toEqual([40, 10])
   })
 
+  it('counts what consumers tell when they are asked just behind the window to its last second', () => {
+    const series = new Series(START_NS, (atNs) => (atNs < START_NS + 1e9 ? 0 : null))
+    series.onProducerTick('producer-1', aTick(1, 10))
+    const receipts = [{ phase: 0, received: 10, receivedBytes: 5000, endToEnd: null }]
+    const asked = { ...aConsumerTick(1, { receipts }), atNs: START_NS + 1.05e9, polled: true }
+    series.onConsumerTick('consumer-1', asked)
+    expect(series.rows().map(({ t, received }) => [t, received])).toEqual([[1, 10]])
+  })
+
   it('knows how far consumers were behind when the window began', () => {
     const series = new Series(START_NS)
     series.onConsumerTick('consumer-1', aConsumerTick(0, { lanes: [[0, 3, 10, 0]] }))
