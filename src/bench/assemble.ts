@@ -176,8 +176,12 @@ export function assembleResult(run: RunRecord): BenchResult {
       hosts: [{ ...run.hostFacts }, ...run.agents.map(({ facts }) => ({ ...facts }))],
       brokers: run.watch.brokers.map((broker) => {
         const facts = run.facts.find(({ address }) => address === broker.address)
+        const { name, address, isLocal, pid } = broker
         return {
-          ...broker,
+          name,
+          address,
+          isLocal,
+          pid,
           cluster: facts?.cluster ?? '',
           version: facts?.version ?? null,
           settings: { ...facts?.settings },
@@ -368,6 +372,7 @@ function integrityOf(run: RunRecord): Integrity {
     // Of a producer that died nobody knows what it sent last.
     exclusive: run.exclusive && !run.producerReports.includes(null),
     drained: run.drained && !run.consumerReports.includes(null),
+    untold: untoldOf(run),
   }
   return judgeGroups(
     input,
@@ -377,6 +382,17 @@ function integrityOf(run: RunRecord): Integrity {
         report === null || report.groupIndex !== group ? [] : [report.receipts],
       ),
     })),
+  )
+}
+
+/** Acknowledged as far as producers had told that gave no last report; null when all did. */
+function untoldOf({ producerReports, processes, series }: RunRecord): number | null {
+  if (!producerReports.includes(null)) return null
+  const producers = processes.filter(({ role }) => role === 'producer')
+  return producerReports.reduce<number>(
+    (sum, report, index) =>
+      report === null ? sum + series.ackedBy(producers[index]?.name ?? '') : sum,
+    0,
   )
 }
 

@@ -127,15 +127,19 @@ export class LatencyHistogram {
     }
   }
 
+  /** Milliseconds; null when too few samples lie above it to call it a percentile. */
+  percentileMs(percentile: number): number | null {
+    const above = this.count * (1 - percentile / 100)
+    return above >= SAMPLES_ABOVE_MIN - 1e-9 * this.count ? this.atMs(percentile) : null
+  }
+
   /** Null when nothing was recorded. */
   summary(): LatencySummary | null {
     const { count } = this
     if (count === 0) return null
     const percentilesMs: Record<string, number | null> = {}
     for (const percentile of percentiles) {
-      const above = count * (1 - percentile / 100)
-      percentilesMs[String(percentile)] =
-        above >= SAMPLES_ABOVE_MIN - 1e-9 * count ? this.atMs(percentile) : null
+      percentilesMs[String(percentile)] = this.percentileMs(percentile)
     }
     return {
       count,

@@ -81,6 +81,8 @@ export interface IntegrityInput {
   readonly stored: number | null
   /** The topic is used by this run alone. */
   readonly exclusive: boolean
+  /** Acknowledged to producers that ended without a last report, as far as they had told; null when none did. */
+  readonly untold?: number | null
   /** False when the consumers were stopped before they had everything. */
   readonly drained: boolean
 }
@@ -237,6 +239,16 @@ function judgeLoss(input: IntegrityInput): Loss {
   if (input.oneWay === true) {
     const unreceived = input.drained ? lost : null
     return { ...unjudged(ONE_WAY), duplicatedAcross, unreceived, unverified: 0 }
+  }
+  if (typeof input.untold === 'number') {
+    return {
+      ...unjudged(
+        'a producer ended without its last report, so nobody knows what was acknowledged to it',
+      ),
+      duplicatedAcross,
+      unconfirmedStored,
+      unverified: lost + input.untold,
+    }
   }
   if (!input.drained && lost > 0) {
     return {

@@ -9,6 +9,8 @@ const EARLY_SECONDS = 0.01
 
 const CLOSED_SERVICE =
   'service time only: closed load, a sender waits for its answer before it sends again, so time in which the broker stalls is under-represented'
+const MIXED_SERVICE =
+  'service time only: closed and open phases together, and in the closed ones time in which the broker stalls is under-represented; the figures of each phase tell them apart'
 const OPEN_SERVICE =
   'from the actual sending to the answer; the wait for a free sender is not in it'
 const RESPONSE = 'from the moment a message was due by the schedule to its answer'
@@ -17,7 +19,16 @@ const ONE_WAY = 'one-way messages have no answer, so nobody knows when they were
 const PACING = 'lateness of sends for which a sender was free: the error of the generator itself'
 const CLOSED_END_TO_END =
   'from the sending to the consumer’s hands; closed load, so time in which the broker stalls is under-represented'
+const MIXED_END_TO_END =
+  'from the sending (closed phases) or the moment a message was due (open ones) to the consumer’s hands; in closed ones time in which the broker stalls is under-represented'
 const OPEN_END_TO_END = 'from the moment a message was due to the consumer’s hands'
+
+const serviceLabels = { closed: CLOSED_SERVICE, open: OPEN_SERVICE, mixed: MIXED_SERVICE } as const
+const endToEndLabels = {
+  closed: CLOSED_END_TO_END,
+  open: OPEN_END_TO_END,
+  mixed: MIXED_END_TO_END,
+} as const
 
 export interface FiguresInput {
   readonly sums: PhaseSums
@@ -81,18 +92,12 @@ export function latenciesOf(input: FiguresInput): Latencies {
   const { sums } = input
   const kind = loadKind(input.loads)
   const response = latencyOf(sums.latency('response'), RESPONSE)
-  const service = latencyOf(
-    sums.latency('service'),
-    kind === 'closed' ? CLOSED_SERVICE : OPEN_SERVICE,
-  )
+  const service = latencyOf(sums.latency('service'), serviceLabels[kind])
   const arrived = sums.latency('endToEnd')
   const clockWhy = arrived === null ? null : clockFault(input.clockErrorMs, arrived.atMs(50))
   const endToEnd =
     clockWhy === null
-      ? latencyOf(
-          arrived,
-          `${kind === 'closed' ? CLOSED_END_TO_END : OPEN_END_TO_END}${clockNote(input.clockErrorMs)}`,
-        )
+      ? latencyOf(arrived, `${endToEndLabels[kind]}${clockNote(input.clockErrorMs)}`)
       : null
   const unavailable: Record<string, string> = {}
   const oneWay = sums.unanswered > 0 && sums.acked === 0

@@ -94,7 +94,7 @@ export function brokerResult(
 ): ProcessResult {
   const used = usageOf(seen, broker.pid)
   const why = broker.isLocal
-    ? 'n/a: its process was not found on this host, or may not be looked at'
+    ? `n/a: ${broker.why ?? 'its process is gone, or may not be looked at'}`
     : 'n/a: it runs on another host'
   const row = base(broker.name, 'broker', broker.pid, used, why)
   const [from, to] = [start?.facts.inside, end?.facts.inside]

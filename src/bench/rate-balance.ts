@@ -3,7 +3,7 @@
  * looks for the balance between rate and what the machine can bear. Searched as an SLA is
  * (`rate-search.ts`), with the shares of the resources over each trial as the promise.
  */
-import { Bisection, RESOLUTION, lastHeldBelow } from './rate-search.ts'
+import { Bisection, RESOLUTION, lastHeldBelow, unboundedText } from './rate-search.ts'
 import { type RateTrials, type ResourceName, type Trial, resourceNames } from './rate-trial.ts'
 import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 
@@ -46,7 +46,7 @@ export function overLimit(
 }
 
 export async function runBalance(
-  trials: RateTrials,
+  trials: Pick<RateTrials, 'run' | 'isCut'>,
   planned: PlannedStage,
 ): Promise<BalanceRecord> {
   const { from = 1, to = 1, resolution = RESOLUTION, maxTrials = TRIALS_MAX } = planned.stage
@@ -88,7 +88,7 @@ export async function runBalance(
     balancedPerSecond: balanced,
     failedPerSecond: failed,
     limitedBy,
-    text: textOf(steps, balanced, failed, limits),
+    text: textOf(steps, balanced, failed, limits, to),
   }
 }
 
@@ -99,7 +99,7 @@ function known(limits: ResourceLimits): Record<string, number> {
 }
 
 /** Apart from the loop, which has asked before: the answer may be another one now. */
-function wasCut(trials: RateTrials): boolean {
+function wasCut(trials: Pick<RateTrials, 'isCut'>): boolean {
   return trials.isCut
 }
 
@@ -108,6 +108,7 @@ function textOf(
   balanced: number | null,
   failed: number | null,
   limits: ResourceLimits,
+  to: number,
 ): string {
   const tried = `${steps.length} rates were tried`
   const kept = Object.entries(known(limits))
@@ -124,7 +125,7 @@ function textOf(
     return `no rate kept ${kept} and was confirmed (${why}); ${tried}${blind}`
   }
   const rate = `${Math.round(balanced)} messages a second keep ${kept}`
-  if (failed === null) return `${rate}, and no higher rate was asked for; ${tried}${blind}`
+  if (failed === null) return `${rate}, ${unboundedText(balanced, to)}; ${tried}${blind}`
   return `${rate}; ${Math.round(failed)} do not (${why}); ${tried}${blind}`
 }
 

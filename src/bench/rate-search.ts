@@ -55,9 +55,9 @@ export class Bisection {
 }
 
 export class RateSearch {
-  readonly #trials: RateTrials
+  readonly #trials: Pick<RateTrials, 'run' | 'isCut'>
 
-  constructor(trials: RateTrials) {
+  constructor(trials: Pick<RateTrials, 'run' | 'isCut'>) {
     this.#trials = trials
   }
 
@@ -101,6 +101,13 @@ export class RateSearch {
   }
 }
 
+/** Why no higher rate was tried although none had failed. */
+export function unboundedText(held: number, to: number): string {
+  return held < to
+    ? `and the trials ran out below ${to}/s: it may be higher`
+    : `the highest that was asked for (${to}/s)`
+}
+
 export function lastHeldBelow(trials: readonly Trial[], rate: number): number | null {
   const held = trials.filter(({ pass, ratePerSecond }) => pass && ratePerSecond < rate)
   return held.length === 0 ? null : Math.max(...held.map(({ ratePerSecond }) => ratePerSecond))
@@ -115,7 +122,7 @@ function textOf(
   const tried = `${trials.length} rates were tried`
   if (sustainable === null) return `no rate held and was confirmed; ${tried}`
   const rate = `${Math.round(sustainable)} messages a second hold`
-  if (failed === null) return `${rate}, the highest that was asked for (${to}/s); ${tried}`
+  if (failed === null) return `${rate}, ${unboundedText(sustainable, to)}; ${tried}`
   const [first] = trials.filter(({ ratePerSecond, pass }) => !pass && ratePerSecond === failed)
   return `${rate}; ${Math.round(failed)} do not (${first?.reasons[0] ?? 'it failed'}); ${tried}`
 }

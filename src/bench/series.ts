@@ -158,6 +158,11 @@ export class Series {
     return sum(this.#totalAckedOf)
   }
 
+  /** Acknowledged since the run began, as far as a producer has told. */
+  ackedBy(name: string): number {
+    return this.#totalAckedOf.get(name) ?? 0
+  }
+
   /** Acknowledged since the window began, in phases that count and between them. */
   get windowAcked(): number {
     return this.totalAcked - this.#beforeOf(this.#totalAckedOf)
@@ -313,8 +318,8 @@ function sum(values: ReadonlyMap<string, number>): number {
 function measure(row: Row): void {
   const { latency } = row
   if (latency === null || latency.count === 0) return
-  row.p50Ms = latency.atMs(50)
-  row.p99Ms = latency.atMs(99)
+  row.p50Ms = latency.percentileMs(50)
+  row.p99Ms = latency.percentileMs(99)
   row.maxMs = latency.maxMs
 }
 

@@ -6,7 +6,7 @@ import type { BrokerFacts, Driver } from '../drivers/driver.ts'
 import { type JvmGc, readJvmGc } from '../host/jvm-perfdata.ts'
 import { hasOwnNetwork } from '../host/network-namespace.ts'
 import type { Link } from './prediction.ts'
-import { isLocalHost, listenerPid, processName } from '../host/listener-process.ts'
+import { isLocalHost, processBehind, processName } from '../host/listener-process.ts'
 
 /** A process that the caller has started and knows. */
 export interface KnownProcess {
@@ -22,6 +22,8 @@ export interface WatchedBroker {
   readonly address: string
   readonly isLocal: boolean
   readonly pid: number | null
+  /** Why its process is not known; null when it is, or when it runs elsewhere. */
+  readonly why: string | null
 }
 
 /** What a broker's inside was at one moment. */
@@ -40,10 +42,11 @@ export class TargetWatch {
       const colon = address.lastIndexOf(':')
       const started = known.find((process) => process.address === address)
       const isLocal = started !== undefined || isLocalHost(address.slice(0, colon))
-      const pid =
-        started?.pid ??
-        (isLocal ? (listenerPid(Number(address.slice(colon + 1))) ?? inside.pid) : null)
-      return { name, address, isLocal, pid }
+      const found =
+        started === undefined && isLocal
+          ? processBehind(Number(address.slice(colon + 1)), inside.pid)
+          : { pid: started?.pid ?? null, why: null }
+      return { name, address, isLocal, ...found }
     })
   }
 

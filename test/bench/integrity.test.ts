@@ -253,6 +253,12 @@ describe('the verdict on integrity', () => {
     expect(verdict.why).toContain('stopped before')
   })
 
+  it('judges no loss when a producer died, and counts what it had told as open', () => {
+    const verdict = judgeIntegrity({ ...aRun(1000, {}), stored: null, untold: 300, drained: false })
+    expect([verdict.lost, verdict.unverified, verdict.violations]).toEqual([null, 300, []])
+    expect(verdict.why).toContain('without its last report')
+  })
+
   it('finds acknowledged messages that the broker did not store', () => {
     const verdict = judgeIntegrity({ ...aRun(1000, {}), stored: 999 })
     expect(verdict.violations[0]).toContain('grew by 999, less than the 1000')

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { LatencyHistogram, loadHistograms } from '../../src/bench/histogram.ts'
-import { lagAt, lagOf } from '../../src/bench/phase-figures.ts'
+import type { Load } from '../../src/bench/load-program.ts'
+import { lagAt, lagOf, latenciesOf } from '../../src/bench/phase-figures.ts'
 import type { ConsumerTick, ProducerTick } from '../../src/bench/role-messages.ts'
 import { Series } from '../../src/bench/series.ts'
 
@@ -63,6 +64,42 @@ describe('the series', () => {
     ])
     expect(rows[0]?.maxMs).toBe(3)
     expect([series.sums().acked, series.sums().latency('service')?.count]).toEqual([22, 22])
+  })
+
+  it('gives a second no percentile above which too few messages lie', () => {
+    const series = new Series(START_NS)
+    series.onProducerTick('producer-1', aTick(1, 15))
+    series.onProducerTick('producer-1', aTick(2, 999))
+    series.onProducerTick('producer-1', aTick(3, 1000))
+    const known = series.rows().map(({ p50Ms, p99Ms }) => [p50Ms !== null, p99Ms !== null])
+    expect(known).toEqual([
+      [false, false],
+      [true, false],
+      [true, true],
+    ])
+  })
+
+  it('keeps the label of a closed load on figures of closed and open phases together', () => {
+    const series = new Series(START_NS)
+    series.onProducerTick('producer-1', aTick(1, 15))
+    const open = { model: 'open', shape: { kind: 'hold', rateHz: 1 }, durationMs: 1000 } as const
+    const labelOf = (loads: readonly Load[]) =>
+      latenciesOf({
+        sums: series.sums(),
+        loads,
+        seconds: 1,
+        scheduledSeconds: 1,
+        rows: [],
+        pending: 0,
+        wireBytesSent: 0,
+        clockErrorMs: 0,
+        consumerTroubles: {},
+        nameOf: String,
+        endToEndWhy: '',
+      }).service?.label
+    expect(labelOf([open])).not.toContain('service time only')
+    expect(labelOf([{ model: 'closed' }])).toContain('service time only')
+    expect(labelOf([{ model: 'closed' }, open])).toContain('service time only')
   })
 
   it('keeps the warm-up out of the rows', () => {

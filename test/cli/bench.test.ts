@@ -205,6 +205,20 @@ describe('mqctl bench', () => {
     await listener.close()
   })
 
+  it('ends when a producer dies, and judges no loss of what nobody knows of', async () => {
+    const { child, ended } = await measuring()
+    const pid = child.pid ?? 0
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+    const producer = children.find((one) =>
+      readFileSync(`/proc/${one}/cmdline`, 'utf8').includes('roles/producer'),
+    )
+    process.kill(Number(producer), 'SIGKILL')
+    const { exitCode, stdout } = await ended
+    expect(exitCode).toBe(3)
+    expect(stdout).toContain('producer-1 ended with signal SIGKILL')
+    expect(stdout).toMatch(/judged: a producer ended without its last report/)
+  })
+
   it('ends when the broker dies, says so, and keeps its data', async () => {
     const { ended, root, roles } = await measuring()
     process.kill(
