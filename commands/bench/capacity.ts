@@ -134,7 +134,7 @@ function capacityText(result: CapacityResult, terminal: Terminal): string {
         there(limit.capacity, limit.unit),
         grouped(limit.perSecond),
         percent(limit.share),
-        ...(times > 1 ? [percent(limit.shareGrown), grouped(limit.brokersGrown)] : []),
+        ...(times > 1 ? [percent(limit.shareGrown), grown(limit)] : []),
       ]),
     ),
     '',
@@ -155,6 +155,12 @@ function capacityText(result: CapacityResult, terminal: Terminal): string {
   }
   for (const one of result.assumptions) lines.push(terminal.out.dim(`assumed: ${one}`))
   return lines.join('\n')
+}
+
+/** What the grown rate needs: brokers, or where they do not help, senders. */
+function grown({ brokersGrown, sendersGrown }: CapacityResult['limits'][number]): string {
+  if (brokersGrown !== null) return grouped(brokersGrown)
+  return sendersGrown === null ? '-' : `${grouped(sendersGrown)} senders`
 }
 
 /** What a broker's machine has of it. */

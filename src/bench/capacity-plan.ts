@@ -1,4 +1,5 @@
 /** `bench capacity`: a scenario, a machine and a rate in; what each resource carries, and what breaks first, out. */
+import { MqError } from '../base/errors.ts'
 import { frameSizesOf } from '../drivers/frame-sizes.ts'
 import {
   type CapacityLimit,
@@ -7,6 +8,7 @@ import {
   type Flow,
   type Hardware,
   costOf,
+  followerLimitsOf,
   limitsOf,
   oneMessage,
   wireBytes,
@@ -48,8 +50,10 @@ export interface CapacityRow {
   /** Share of it that is used now: above 1 it is full. */
   readonly share: number
   readonly shareGrown: number
-  /** Brokers, each with a machine like this, that the grown rate needs. */
-  readonly brokersGrown: number
+  /** Brokers, each with a machine like this, that the grown rate needs; null where more brokers do not help. */
+  readonly brokersGrown: number | null
+  /** Senders that the grown rate needs, where it is their number that limits; null elsewhere. */
+  readonly sendersGrown: number | null
 }
 
 export interface CapacityResult {
@@ -87,8 +91,14 @@ const ORIGIN_RATE = 70_000
 /** Longest names that this tool makes. */
 const NAMES = { topic: 'mqctl_bench_00000000', group: 'mqctl_bench_00000000', broker: 'broker-a' }
 
+/** Throws MqError USAGE when groups are to read from followers that do not exist. */
 export function planCapacity(input: CapacityInput): CapacityResult {
   const { scenario, brokers, readFrom, followers, times } = input
+  if (readFrom === 'follower' && followers === 0) {
+    throw new MqError('USAGE', {
+      what: 'groups cannot read from followers when there are none: give --followers',
+    })
+  }
   const lanes = scenario.topics.queues * brokers
   const sizes = frameSizesOf(frameInputOf(scenario, NAMES))
   const planned = flowOf(scenario, sizes, lanes, brokers, false)
@@ -96,19 +106,28 @@ export function planCapacity(input: CapacityInput): CapacityResult {
   const flow = { ...planned, followers, groups: groupsHere }
   const cost = costOf(flow)
   const { rate, from } = rateOf(input)
+  const senders = scenario.producers.instances * slotsOf(scenario)
   const hardware: Hardware = {
     linkBitsPerSecond: input.linkBitsPerSecond,
     diskBytesPerSecond: input.diskBytesPerSecond,
     flushMs: input.flushMs,
-    senders: scenario.producers.instances * slotsOf(scenario) * flow.perRequest,
+    senders: senders * flow.perRequest,
     cores: input.cores,
     coresOfBroker: input.coresOfBroker,
     cpu: input.cpu,
   }
-  const limits = limitsOf(cost, flow, hardware, brokers).map((limit): CapacityRow => {
+  const found = limitsOf(cost, flow, hardware, brokers)
+  if (readFrom === 'follower') {
+    const read = { groups: input.groups, followers }
+    found.push(...followerLimitsOf(cost, read, hardware, brokers))
+    found.sort((a, b) => a.perSecond - b.perSecond)
+  }
+  const limits = found.map((limit): CapacityRow => {
     const { resource, perMessage, unit, capacity, perSecond } = limit
     const share = rate / perSecond
-    const brokersGrown = Math.max(1, Math.ceil(share * times * brokers))
+    // Messages that wait for a flush together are as many as there are senders, on however many brokers.
+    const isOfSenders = resource === 'disk-flush'
+    const needed = (have: number) => Math.max(1, Math.ceil(share * times * have))
     return {
       resource,
       perMessage,
@@ -117,7 +136,8 @@ export function planCapacity(input: CapacityInput): CapacityResult {
       perSecond,
       share,
       shareGrown: share * times,
-      brokersGrown,
+      brokersGrown: isOfSenders ? null : needed(brokers),
+      sendersGrown: isOfSenders ? needed(senders) : null,
     }
   })
   const [first] = limits
@@ -177,7 +197,9 @@ function assumptionsOf(input: CapacityInput, { perPull, perRequest }: Flow): str
     lines.push('the CPU is that of messages sent and answered one by one: these cost less')
   }
   if (readFrom === 'follower')
-    lines.push('groups read from followers: what they get leaves from there')
+    lines.push(
+      'groups read from followers: what they get leaves from there, in equal parts from each, on machines like that of the leader',
+    )
   if (cores !== null) {
     lines.push(
       `CPU of a broker: ${cpu.sendUs} µs a message, ${cpu.deliveryUs} µs for each group, ${cpu.replicaUs} µs for each follower, on ${Math.min(cores, coresOfBroker)} of ${cores} cores`,

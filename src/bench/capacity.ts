@@ -126,7 +126,11 @@ export interface CpuCost {
 /** Of mqctl's broker on the machine of docs/performance.md; others cost more (Apache's 23 µs a send there). */
 export const ourCpuCost: CpuCost = { sendUs: 5, deliveryUs: 1.5, replicaUs: 1.5 }
 
-export type CapacityResource = 'nic-tx' | 'nic-rx' | 'disk-bandwidth' | 'disk-flush' | 'cpu-broker'
+export type CapacityResource =
+  'nic-tx' | 'nic-rx' | 'disk-bandwidth' | 'disk-flush' | 'cpu-broker' | FollowerResource
+
+/** Of each follower's machine, which is like that of its leader. */
+export type FollowerResource = 'follower-nic-tx' | 'follower-nic-rx' | 'follower-cpu'
 
 /** The rate at which one resource is full, all brokers together. */
 export interface CapacityLimit {
@@ -170,4 +174,40 @@ export function limitsOf(
     add('cpu-broker', us, usable * 1e6, 'core-us')
   }
   return limits.sort((a, b) => a.perSecond - b.perSecond)
+}
+
+/**
+ * Limits of the followers when groups read from them: each copies every record of its leader and
+ * gives every group an equal part. Its disk takes what the leader's takes.
+ *
+ * @param groups that read from the followers
+ * @param followers of each leader, at least one
+ */
+export function followerLimitsOf(
+  cost: MessageCost,
+  { groups, followers }: Pick<Flow, 'groups' | 'followers'>,
+  { linkBitsPerSecond, cores, coresOfBroker, cpu }: Hardware,
+  brokers: number,
+): CapacityLimit[] {
+  const delivered = groups / followers
+  const { framing, replica, delivery } = cost
+  // What leaves the leader comes in here, and the other way round.
+  const inBytes = linkBytes(replica.out, framing) + delivered * linkBytes(delivery.in, framing)
+  const outBytes = linkBytes(replica.in, framing) + delivered * linkBytes(delivery.out, framing)
+  const limit = (
+    resource: FollowerResource,
+    perMessage: number,
+    capacity: number,
+    unit: CapacityLimit['unit'],
+  ) => ({ resource, perMessage, capacity, unit, perSecond: (capacity / perMessage) * brokers })
+  const limits: CapacityLimit[] = []
+  if (linkBitsPerSecond !== null) {
+    limits.push(limit('follower-nic-tx', outBytes, linkBitsPerSecond / 8, 'B'))
+    limits.push(limit('follower-nic-rx', inBytes, linkBitsPerSecond / 8, 'B'))
+  }
+  if (cores !== null) {
+    const us = cpu.replicaUs + delivered * cpu.deliveryUs
+    limits.push(limit('follower-cpu', us, Math.min(cores, coresOfBroker) * 1e6, 'core-us'))
+  }
+  return limits
 }

@@ -173,6 +173,34 @@ describe('capacity', () => {
     expect([flush(1), flush(4)]).toEqual([80_000, 80_000])
   })
 
+  it('asks for senders, not for brokers, where a flush is shared', () => {
+    const { limits } = capacity({
+      linkBitsPerSecond: null,
+      flushMs: 2,
+      ratePerSecond: 40_000,
+      times: 10,
+    })
+    expect(limits).toMatchObject([
+      { resource: 'disk-flush', brokersGrown: null, sendersGrown: 160 * 5 },
+    ])
+  })
+
+  it('judges the followers from which groups read: what comes in once goes out to every group', () => {
+    const shared = capacity({ readFrom: 'follower', followers: 2, groups: 12, cores: 4 })
+    const of = (name: string, { limits } = shared) =>
+      limits.find(({ resource }) => resource === name)?.perSecond ?? 0
+    expect(shared.first).toBe('follower-nic-tx')
+    // Twelve groups over two followers: each sends six times what it copies.
+    expect(of('follower-nic-rx') / of('follower-nic-tx')).toBeGreaterThan(3)
+    const twice = capacity({ readFrom: 'follower', followers: 4, groups: 12, cores: 4 })
+    expect(of('follower-nic-tx', twice)).toBeGreaterThan(of('follower-nic-tx') * 1.9)
+    expect(of('follower-cpu')).toBeCloseTo(1e6 / (ourCpuCost.replicaUs + 6 * ourCpuCost.deliveryUs))
+  })
+
+  it('lets no group read from followers that do not exist', () => {
+    expect(() => capacity({ readFrom: 'follower', followers: 0 })).toThrow('there are none')
+  })
+
   it('knows when the disk is full', () => {
     const { diskFullHours, perMessage } = capacity({ ratePerSecond: 1000, diskSizeBytes: 360e9 })
     expect(diskFullHours).toBeCloseTo(360e9 / (perMessage.storedBytes * 1000 * 3600))
