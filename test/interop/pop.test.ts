@@ -12,7 +12,7 @@ import { readPopAnswer } from '../../src/protocol/pop-header.ts'
 import { decodeRecords, type StoredMessage } from '../../src/protocol/record.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { startMqctl } from './embedded.ts'
+import { mqctl, startMqctl } from './embedded.ts'
 import { withJavaTarget } from './java-target.ts'
 import {
   apacheClassPath,
@@ -147,6 +147,19 @@ describe.skipIf(skipBecause('POP with official Java clients', peers.missing))(
         [topic, sent?.messageId, 0],
         [topic, sent?.messageId, 1],
       ])
+    })
+
+    it('dead letters that are sent again come to a member that takes by POP', async () => {
+      const topic = await aPopTopic('Pop_dead')
+      const at = ['--namesrv', cluster.namesrv]
+      const group = `CG_${topic}`
+      await send(topic, ['was dead'])
+      const failing = ['--mode', 'pop', '--fail-rate', '1', '--retries', '0', '--count', '1']
+      await mqctl(['consume', topic, '-g', group, '--from', 'start', ...failing, ...at])
+      await consume(topic, 'dead', { invisibleMs: LONG_MS })
+      await mqctl(['dlq', 'resend', group, '--execute', ...at])
+      expect(textsOf(await received('dead', 1))).toEqual(['was dead'])
+      await java.call('push.stop', { name: 'dead' })
     })
 
     it('what a member that vanished had comes to another, not before its time', async () => {
