@@ -11,6 +11,7 @@ Max locked memory         65536                65536                bytes
 
 describe('files that a broker keeps open', () => {
   it.each([
+    ['120', 60],
     ['1024', 512],
     ['4096', 1024],
     ['20000', 8976],
