@@ -246,8 +246,10 @@ export class Assignment {
 
   async #takeQueue(topic: string, queue: MessageQueue): Promise<boolean> {
     try {
-      this.#startQueue(topic, queue, await this.#startOffset(queue))
-      return true
+      if (this.#startQueue(topic, queue, await this.#startOffset(queue))) return true
+      // Closed meanwhile: nobody else gives the lock back.
+      await this.#options.locks?.release([queue])
+      return false
     } catch (error) {
       this.#client.logger.warn('queue cannot be taken', {
         topic,
@@ -259,9 +261,10 @@ export class Assignment {
     }
   }
 
-  #startQueue(topic: string, queue: MessageQueue, offset: number): void {
+  /** False when it is not to be started any more. */
+  #startQueue(topic: string, queue: MessageQueue, offset: number): boolean {
     const subscription = this.#options.subscriptions.get(topic)
-    if (subscription === undefined || this.#closed) return
+    if (subscription === undefined || this.#closed) return false
     const assigned = new AssignedQueue(
       {
         group: this.#options.group,
@@ -283,6 +286,7 @@ export class Assignment {
     )
     this.#assigned.set(messageQueueKey(queue), assigned)
     void assigned.run()
+    return true
   }
 
   /** A queue whose offset was changed by the broker goes on from there. */

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest'
+import { silentLogger } from '../../src/base/logger.ts'
+import { Assignment } from '../../src/client/assignment.ts'
+import type { MqClient } from '../../src/client/client.ts'
+import type { OrderLocks } from '../../src/client/order-locks.ts'
+import type { ProgressStore } from '../../src/client/progress-store.ts'
+import type { QueueAccess } from '../../src/client/queue-access.ts'
+import type { MessageQueue } from '../../src/protocol/bodies/message-queue.ts'
+import { tagSubscription } from '../../src/protocol/bodies/subscription-data.ts'
+import { ManualClock } from '../world/manual-clock.ts'
+
+it('gives back the locks of queues that it was taking when it was closed', async () => {
+  const queue = { topic: 'T', brokerName: 'b', queueId: 0 }
+  const held = new Set<MessageQueue>()
+  let tellOffset: (offset: number) => void = () => undefined
+  const offset = new Promise<number>((resolve) => {
+    tellOffset = resolve
+  })
+  const client = {
+    world: { clock: new ManualClock() },
+    clientId: 'c',
+    logger: silentLogger,
+    routes: { get: () => Promise.resolve({ subscribeQueues: [queue], brokers: new Map() }) },
+  } as unknown as MqClient
+  const locks = {
+    take: (queues: readonly MessageQueue[]) => {
+      for (const one of queues) held.add(one)
+      return Promise.resolve(queues)
+    },
+    release: (queues: readonly MessageQueue[]) => {
+      for (const one of queues) held.delete(one)
+      return Promise.resolve()
+    },
+  } as unknown as OrderLocks
+  const progress = { read: () => offset } as unknown as ProgressStore
+  const assignment = new Assignment(client, {} as QueueAccess, progress, {
+    group: 'G',
+    broadcast: true,
+    from: 'first',
+    subscriptions: new Map([['T', tagSubscription('T', '*', 1)]]),
+    pullBatch: 32,
+    limits: { messagesMax: 1, bytesMax: 1, spanMax: 1 },
+    locks,
+    onMessages: () => undefined,
+  })
+  const rebalancing = assignment.rebalance()
+  await expect.poll(() => held.size).toBe(1)
+  const closing = assignment.close()
+  tellOffset(0)
+  await closing
+  await assignment.unlock()
+  await rebalancing
+  expect(held.size).toBe(0)
+})
