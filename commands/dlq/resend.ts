@@ -6,7 +6,7 @@ import { deadLetterFlags, isMeant, spanOfFlags } from '../../src/cli/dead-letter
 import { argument, wholeFlag } from '../../src/cli/flags.ts'
 import { sendAll, type SendOutcome } from '../../src/cli/send-all.ts'
 import type { Admin } from '../../src/client/admin.ts'
-import { deadLetters, resurrected } from '../../src/client/dead-letters.ts'
+import { deadLetters, deadLettersSoFar, resurrected } from '../../src/client/dead-letters.ts'
 import { GroupReturn } from '../../src/client/group-return.ts'
 import type { OutgoingMessage } from '../../src/client/outgoing-message.ts'
 import { Producer } from '../../src/client/producer.ts'
@@ -81,9 +81,14 @@ letters themselves stay where they are until they expire: sending them twice del
         if (found === limit) return
       }
     }
-    const outcome = await this.connect(flags, (admin) =>
-      execute ? this.#send(admin, chosen(admin), flags.timeout) : count(chosen(admin)),
-    )
+    let grown = 0
+    const outcome = await this.connect(flags, async (admin) => {
+      if (!execute) return count(chosen(admin))
+      const before = await deadLettersSoFar(admin, group)
+      const sending = await this.#send(admin, chosen(admin), flags.timeout)
+      grown = (await deadLettersSoFar(admin, group)) - before
+      return sending
+    })
     const result: DlqResendResult = {
       group,
       to: flags['to-original'] ? 'original' : (flags['to-topic'] ?? 'group'),
@@ -96,6 +101,11 @@ letters themselves stay where they are until they expire: sending them twice del
     if (result.failed > 0) {
       this.warn(`${result.failed} failed, the first one: ${messageOf(outcome?.error)}`)
       this.exitWith(ExitCode.failed)
+    }
+    if (result.to === 'group' && result.sent > 0 && grown >= result.sent / 2) {
+      this.warn(
+        `the dead letters of ${group} grew by ${grown} meanwhile; a broker of Apache's sends all straight back while the group consumes in order: then use --to-original, or stop its members first`,
+      )
     }
     if (found === 0) this.remark(`no such dead letters of ${group}`)
     else if (!execute) this.remark('this is a plan; add --execute to do it')

@@ -83,3 +83,14 @@ export function resurrected(message: ReceivedMessage, retryTopic: string): Outgo
     properties: { ...copy.properties, [PropertyName.retryTopic]: originalTopicOf(message) },
   }
 }
+
+/** How many dead letters a group has had: the ends of its queues of them, added up. */
+export async function deadLettersSoFar(admin: Admin, group: string): Promise<number> {
+  try {
+    const rows = await admin.topics.offsets(dlqTopicOf(group))
+    return rows.reduce((sum, { maxOffset }) => sum + maxOffset, 0)
+  } catch (error) {
+    if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return 0
+    throw error
+  }
+}

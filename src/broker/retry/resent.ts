@@ -3,7 +3,9 @@
  * and what an orderly consumer does after its last try. The same rules hold for it as for a message
  * that is given back: the group must be known, and after the last try it is a dead letter. While
  * somebody consumes in order for the group, what comes here had its tries already: such a consumer
- * tries a message in its place, and sends it here to be rid of it.
+ * tries a message in its place, and sends it here to be rid of it. It says then how many tries there may
+ * be. Who does not is no consumer and wants the message to come again, as after `dlq resend`; with
+ * Apache that is a dead letter once more.
  * Source: apache/rocketmq broker/…/processor/SendMessageProcessor.java (handleRetryAndDLQ).
  */
 import { dlqTopicOf, RETRY_PREFIX } from '../../protocol/names.ts'
@@ -18,7 +20,7 @@ export function topicOfResent(context: BrokerContext, retry: Topic, send: SendRe
   const { retryMaxTimes } = context.groups.findOrCreate(group)
   const says = send.version >= KNOWS_MAX_RECONSUME_TIMES && send.maxReconsumeTimes >= 0
   const triesMax = says ? send.maxReconsumeTimes : retryMaxTimes
-  const isDead = send.reconsumeTimes > triesMax || context.locks.isHeldBy(group)
+  const isDead = send.reconsumeTimes > triesMax || (says && context.locks.isHeldBy(group))
   return isDead ? topicOf(context, dlqTopicOf(group), 1, 0) : retry
 }
 

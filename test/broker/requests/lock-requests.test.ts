@@ -85,6 +85,9 @@ describe('what an orderly consumer sends to its retry topic after its last try',
     await client.ask(RequestCode.SEND_MESSAGE_V2, toRetry(2), Buffer.from('may come again'))
     expect(store.queue('%DLQ%G', 0).nextOffset).toBe(0)
     await lock('c')
+    const unsaid = { ...toRetry(0), l: undefined }
+    await client.ask(RequestCode.SEND_MESSAGE_V2, unsaid, Buffer.from('sent again by hand'))
+    expect(store.queue('%DLQ%G', 0).nextOffset).toBe(0)
     await client.ask(RequestCode.SEND_MESSAGE_V2, toRetry(2), Buffer.from('had its tries'))
     expect(store.queue('%DLQ%G', 0).nextOffset).toBe(1)
     await unlock('c')
