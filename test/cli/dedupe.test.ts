@@ -70,6 +70,21 @@ describe('messages that were seen', () => {
     expect((await readFile(file, 'latin1')).split('\n')[0]).toBe('mqctl-seen-1')
   })
 
+  it('do not make their file grow without end, and survive that it is written anew', async () => {
+    const file = path.join(directory, 'long')
+    const seen = await SeenMessages.open(3, file, 10)
+    const all = Array.from({ length: 55 }, (_, n) => seen.once(`m${n}`, good))
+    await Promise.all(all)
+    await seen.close()
+    // The name of the format, what is known, and what came since the file was written anew.
+    expect((await readFile(file, 'latin1')).trimEnd().split('\n').length).toBeLessThan(1 + 3 + 10)
+    const again = await SeenMessages.open(3, file)
+    expect(again.size).toBe(3)
+    expect(await again.once('m54', good)).toBe(false)
+    expect(await again.once('m51', good)).toBe(true)
+    await again.close()
+  })
+
   it('do not overwrite a file that is something else', async () => {
     const file = path.join(directory, 'mine')
     await writeFile(file, 'something else\n')
