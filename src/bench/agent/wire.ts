@@ -54,7 +54,7 @@ export class FrameReader {
         throw new FrameFault(`a frame of ${length} bytes; at most ${this.limitBytes} are taken`)
       }
       if (this.#heldBytes < LENGTH_BYTES + length) return
-      const held = Buffer.concat(this.#chunks)
+      const held = this.#joined()
       const rest = held.subarray(LENGTH_BYTES + length)
       this.#chunks = rest.length === 0 ? [] : [rest]
       this.#heldBytes = rest.length
@@ -66,9 +66,15 @@ export class FrameReader {
   #head(): Buffer {
     const [first] = this.#chunks
     if (first !== undefined && first.length >= LENGTH_BYTES) return first
-    const joined = Buffer.concat(this.#chunks)
+    const joined = this.#joined()
     this.#chunks = [joined]
     return joined
+  }
+
+  /** Everything that is held; many frames of one chunk are found in it without a copy for each. */
+  #joined(): Buffer {
+    const [only] = this.#chunks
+    return only !== undefined && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks)
   }
 }
 
