@@ -260,6 +260,13 @@ export const brokerOptions = optionTable({
     mutable: true,
     summary: 'of 100 takes by POP, how many look at the retry topic first',
   }),
+  popFromRetryProbabilityForPriority: whole({
+    default: 0,
+    max: 100,
+    rocketmq: 'popFromRetryProbabilityForPriority',
+    mutable: true,
+    summary: 'the same in topics of type PRIORITY; otherwise what comes again comes last there',
+  }),
   priorityOrderAsc: toggle({
     default: true,
     rocketmq: 'priorityOrderAsc',

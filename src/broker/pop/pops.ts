@@ -153,10 +153,10 @@ export class Pops {
     )
     const chosen = withNews[random.below(Math.max(1, withNews.length))]
     const retry = chosen === undefined ? [] : sourcesOf(chosen, 0, true)
-    // Where priorities count, what comes again comes last.
-    return !byPriority && random.below(100) < settings.popFromRetryProbability
-      ? [...retry, ...own]
-      : [...own, ...retry]
+    const retriesFirst = byPriority
+      ? settings.popFromRetryProbabilityForPriority
+      : settings.popFromRetryProbability
+    return random.below(100) < retriesFirst ? [...retry, ...own] : [...own, ...retry]
   }
 
   /**

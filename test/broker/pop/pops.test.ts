@@ -623,6 +623,18 @@ describe('priorities', () => {
     expect(taken).toEqual(['3', '3', '2', '1', '0'])
   })
 
+  it.each([
+    [0, ['3', 'again']],
+    [100, ['again', '3']],
+  ])('what comes again has its place by popFromRetryProbabilityForPriority: %i', async (n, all) => {
+    const given = { popFromRetryProbabilityForPriority: n }
+    const popper = await withPriorities(await aPopper(given))
+    await sendWith(popper, '3', priority('3'))
+    await popper.client.send(`%RETRY%${popper.group}_${popper.topic}`, 'again')
+    const taken = [await pop(popper, { maxMsgNums: 1 }), await pop(popper, { maxMsgNums: 1 })]
+    expect(taken.flat().map(({ body }) => body)).toEqual(all)
+  })
+
   it('the smallest number comes first where the broker is set so', async () => {
     const popper = await withPriorities(await aPopper({ priorityOrderAsc: false }))
     for (const value of ['1', '3', '0']) await sendWith(popper, value, priority(value))
