@@ -1,6 +1,7 @@
 /**
  * Clients that are not Java on a broker: the official Go client, the C++ client of the 4.x line
- * through its Python binding, and Alibaba Cloud's for Node.js. Each is fetched by its language's own tool and skipped, with the reason
+ * through its Python binding, Alibaba Cloud's for Node.js, and, with MQCTL_INTEROP_RUST=1, the one for
+ * Rust, whose build takes a quarter of an hour. Each is fetched by its language's own tool and skipped, with the reason
  * printed, where tool or registry is not reachable.
  */
 import { execFile } from 'node:child_process'
@@ -77,6 +78,21 @@ async function installNode(): Promise<Outcome> {
   }
 }
 
+/** rust/, with its dependencies from crates.io. */
+async function buildRust(): Promise<Outcome> {
+  if (process.env['MQCTL_INTEROP_RUST'] !== '1') {
+    return { missing: 'MQCTL_INTEROP_RUST=1 builds it, in a quarter of an hour' }
+  }
+  const folder = join(peerCache, 'rust')
+  try {
+    fs.cpSync(join(here, 'rust'), folder, { recursive: true })
+    await run('cargo', ['build', '--quiet'], { cwd: folder, timeout: 3_600_000 })
+    return { path: join(folder, 'target', 'debug', 'peer'), missing: null }
+  } catch (error) {
+    return { missing: reasonOf(error) }
+  }
+}
+
 interface Line {
   readonly kind: string
   readonly how?: string
@@ -115,11 +131,12 @@ function range(count: number, name: string): string[] {
   return Array.from({ length: count }, (_, i) => `${name} ${i}`)
 }
 
-const [peers, go, python, node] = await Promise.all([
+const [peers, go, python, node, rust] = await Promise.all([
   apacheClassPath(),
   buildGo(),
   installPython(),
   installNode(),
+  buildRust(),
 ])
 // Our broker needs no Java; Apache's, to prove these tests, does.
 const noTarget = targetKind === 'apache' ? peers.missing : null
@@ -138,10 +155,17 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
     ofNode.catch(() => undefined)
   })
 
-  async function linesOfNode(program: string): Promise<Line[]> {
+  /** For clients that make none themselves. */
+  async function createTopics(...topics: string[]): Promise<void> {
     const admin = Admin.open(nodeWorld, { nameServers: cluster.namesrv })
-    await admin.topics.create({ topic: 'NodeTopic', readQueues: 4, writeQueues: 4 })
+    for (const topic of topics) {
+      await admin.topics.create({ topic, readQueues: 4, writeQueues: 4 })
+    }
     admin.close()
+  }
+
+  async function linesOfNode(program: string): Promise<Line[]> {
+    await createTopics('NodeTopic')
     return linesOf(process.execPath, [program, cluster.namesrv, 'NodeTopic'])
   }
 
@@ -306,6 +330,37 @@ describe.skipIf(noTarget !== null)(`clients in other languages on ${targetKind}`
       const again = gotBy('Again').filter(({ times }) => times === 1)
       expect(bodiesOf(first)).toEqual([long, ...numbers(1, 3, 7, 9, 11)].sort())
       expect(bodiesOf(again)).toEqual(numbers(1, 3))
+    },
+  )
+
+  it.skipIf(skipBecause('Rust client', rust.missing))(
+    'serves the Rust client: sends, timers, transactions, tags, SQL, order, POP, retry',
+    async () => {
+      if (rust.missing !== null) return
+      await createTopics('RustMany', 'RustOrder', 'RustTransaction')
+      const lines = await linesOf(rust.path, [cluster.namesrv])
+      expect(lines.at(-1)?.kind).toBe('done')
+      const gotBy = (who: string) =>
+        lines.filter((line) => line.kind === 'got' && line.who === who && line.times === 0)
+      const numbers = [0, 1, 2, 3, 5, 6, 7, 8, 9].map((i) => `many ${i}`)
+      const others = ['fail 4', 'level 1', 'long '.repeat(5).slice(0, 24), 'oneway', 'timer']
+      const all = [...numbers, ...others, ...range(5, 'batch')].sort()
+      for (const who of ['many', 'pop']) expect(bodiesOf(gotBy(who))).toEqual(all)
+      const again = lines.filter((line) => line.kind === 'got' && line.times === 1)
+      expect(again.map(({ who, body }) => [who, body]).sort()).toEqual([
+        ['many', 'fail 4'],
+        ['order', '1 3'],
+        ['pop', 'fail 4'],
+      ])
+      expect(lines.filter(({ kind }) => kind === 'recalled')).toHaveLength(1)
+      expect(bodiesOf(gotBy('sql'))).toEqual(['many 7', 'many 8', 'many 9'])
+      for (const key of ['0', '1', '2']) {
+        const ofKey = lines.filter(({ who, body }) => who === 'order' && body?.startsWith(key))
+        expect(ofKey.map(({ body }) => body)).toEqual(range(6, key))
+      }
+      expect(bodiesOf(gotBy('transaction'))).toEqual(['commit now', 'open commit'])
+      const asked = lines.filter(({ kind }) => kind === 'asked')
+      expect([...new Set(bodiesOf(asked))]).toEqual(['open commit', 'open rollback'])
     },
   )
 })
