@@ -1,5 +1,4 @@
 /** From what a run has gathered to its result: sums, judgements, and one document. */
-import { exitCodePrecedence, ExitCode } from '../base/exit-codes.ts'
 import { type HostWarning, checkDuring } from '../host/checks.ts'
 import { usageBetween } from '../host/usage.ts'
 import {
@@ -10,47 +9,30 @@ import {
   hostResultOf,
   judgedHost,
 } from './agent-hosts.ts'
+import type { AgentRecord } from './agent/agents.ts'
 import { findBottleneck } from './bottleneck.ts'
+import { groupLags } from './group-lags.ts'
 import { type Integrity, judgeGroups } from './integrity.ts'
+import { type FiguresInput, latenciesOf, pacingOf, totalsOf } from './phase-figures.ts'
+import { judgePrediction, type PredictionMeasured } from './prediction.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
-import type { Load } from './load-program.ts'
-import {
-  type FiguresInput,
-  lagAt,
-  lagOf,
-  lagSlope,
-  latenciesOf,
-  pacingOf,
-  rowsBetween,
-  totalsOf,
-} from './phase-figures.ts'
 import {
   type BenchResult,
   type Bottleneck,
   type HostResult,
-  type PhaseFigures,
   type ProcessResult,
   RESULT_SCHEMA_VERSION,
-  type SeriesRow,
-  type ValidityCheck,
 } from './result.ts'
-import { type PredictionMeasured, judgePrediction } from './prediction.ts'
-import { peakHz } from './rate-shape.ts'
-import type { PhaseSums } from './phase-sums.ts'
-import type { PhaseOfRun, RunRecord } from './run.ts'
+import { figuresOf, pendingOf, rowsOf, secondsOf, worstPacing } from './run-phases.ts'
+import type { RunRecord } from './run-record.ts'
+import { isValid, verdictOf, withThresholds } from './run-verdict.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
-import type { LaneLag } from './lag-book.ts'
-import { type Threshold, judgeThresholds, thresholdText, thresholdsOf } from './threshold.ts'
-import type { AgentRecord } from './agent/agents.ts'
 import type { WatchedBroker } from './target-watch.ts'
-import { type PacingSeen, checkValidity } from './validity.ts'
+import { thresholdsOf } from './threshold.ts'
+import { checkValidity } from './validity.ts'
 
 /** Less than this between the phases of a window is no gap. */
 const GAP_MS = 50
-/** The last tick of a window may come a little before its end. */
-const ROW_EARLY_MS = 10
-/** Rows of queues in a result; with thousands of topics they would be most of it. */
-const QUEUE_ROWS_MAX = 1_024
 
 export function assembleResult(run: RunRecord): BenchResult {
   const { options, series, windowMs } = run
@@ -298,62 +280,6 @@ function withPrediction(found: Bottleneck, prediction: BenchResult['prediction']
   }
 }
 
-/** A result that is otherwise good is judged by its thresholds; one that is not keeps its verdict. */
-function withThresholds(result: BenchResult, thresholds: readonly Threshold[]): BenchResult {
-  const judged = judgeThresholds(result, thresholds)
-  const reasons = judged.filter(({ pass }) => !pass).map(thresholdText)
-  // A search whose promise no rate kept has failed, as a threshold would have.
-  if (result.search !== null && result.search.sustainablePerSecond === null) {
-    reasons.push(result.search.text)
-  }
-  if (result.balance !== null && result.balance.balancedPerSecond === null) {
-    reasons.push(result.balance.text)
-  }
-  if (reasons.length === 0 || result.verdict !== 'ok') return { ...result, thresholds: judged }
-  return {
-    ...result,
-    thresholds: judged,
-    verdict: 'threshold',
-    exitCode: ExitCode.threshold,
-    reasons,
-  }
-}
-
-function verdictOf(run: RunRecord, integrity: Integrity, validity: readonly ValidityCheck[]) {
-  const reasons: string[] = []
-  const codes: ExitCode[] = []
-  if (integrity.violations.length > 0) {
-    codes.push(ExitCode.integrity)
-    reasons.push(...integrity.violations)
-  }
-  if (run.lost.length > 0) {
-    codes.push(ExitCode.unreachable)
-    reasons.push(...run.lost)
-  }
-  if (run.interrupted) reasons.push('interrupted: the window is shorter than asked for')
-  if (!run.interrupted && run.lost.length === 0 && !isValid(validity)) {
-    codes.push(ExitCode.invalid)
-    for (const { ok, severity, text } of validity)
-      if (!ok && severity === 'error') reasons.push(text)
-  }
-  const exitCode = exitCodePrecedence.find((code) => codes.includes(code)) ?? ExitCode.ok
-  const verdict =
-    exitCode === ExitCode.integrity
-      ? ('integrity' as const)
-      : run.interrupted
-        ? ('interrupted' as const)
-        : exitCode === ExitCode.invalid
-          ? ('invalid' as const)
-          : exitCode === ExitCode.unreachable
-            ? ('unreachable' as const)
-            : ('ok' as const)
-  return { verdict, exitCode: verdict === 'interrupted' ? ExitCode.interrupted : exitCode, reasons }
-}
-
-function isValid(validity: readonly ValidityCheck[]): boolean {
-  return validity.every(({ ok, severity }) => ok || severity !== 'error')
-}
-
 function integrityOf(run: RunRecord): Integrity {
   const { scenario } = run.options.loaded
   const sum = (field: 'acked' | 'failed' | 'unanswered' | 'pending') =>
@@ -403,40 +329,6 @@ function durabilityOf({ durability, options }: RunRecord): BenchResult['durabili
     ...durability,
     acknowledged: `nothing: one-way messages have no acknowledgement; with one it would be: ${durability.acknowledged}`,
   }
-}
-
-/** How far each group was behind. */
-function groupLags(run: RunRecord, rows: readonly SeriesRow[]): BenchResult['lag']['groups'] {
-  const { groups } = run.plan
-  const ofWindow = lagOf(
-    rows.filter(({ t }) => t * 1000 <= run.windowMs + ROW_EARLY_MS),
-    run.series.lagAtStart,
-  )
-  // While nothing is sent any more, it shrinks: that is no trend of the load.
-  const slope = lagSlope(rows.filter(({ phase }) => phase !== null))
-  return groups.map((name, group) => {
-    const lanes = run.laneLags[group] ?? []
-    const isOnly = groups.length === 1
-    const slopes = lanes.map(({ slopePerSecond }) => slopePerSecond)
-    return {
-      name,
-      atEnd: run.lagAtEnd[group] ?? 0,
-      // Rows follow the group that is furthest behind; of several, each has the sum of its queues.
-      max: isOnly ? ofWindow.max : lanes.reduce((sum, { max }) => sum + max, 0),
-      drainMs: run.drainMs,
-      maxSeconds: isOnly
-        ? ofWindow.maxSeconds
-        : Math.max(0, ...lanes.map(({ maxMs }) => maxMs / 1000)),
-      slopePerSecond: isOnly
-        ? slope
-        : slopes.includes(null)
-          ? null
-          : slopes.reduce<number>((sum, one) => sum + (one ?? 0), 0),
-      queues: queueLags(run, lanes),
-      queueCount: lanes.length,
-      skew: skewOf(run),
-    }
-  })
 }
 
 function processResults(
@@ -525,136 +417,6 @@ function agentWarnings({ agents }: RunRecord): HostWarning[] {
         ],
   )
 }
-
-/** The figures of one phase. */
-function figuresOf(
-  run: RunRecord,
-  whole: FiguresInput,
-  phase: PhaseOfRun,
-  index: number,
-): PhaseFigures {
-  const seconds = phase.durationMs / 1000
-  const sums = run.series.phase(index)
-  const all = run.series.rows()
-  const rows = rowsOf(run, all, phase)
-  const input: FiguresInput = {
-    ...whole,
-    sums,
-    loads: [phase.load],
-    seconds,
-    scheduledSeconds: seconds,
-    rows,
-    pending: pendingOf(run, index),
-    wireBytesSent: 0,
-    consumerTroubles: {},
-  }
-  return {
-    index,
-    load: loadText(phase.load, seconds),
-    totals: totalsOf(input),
-    latency: latenciesOf(input),
-    pacing: pacingOf(input),
-    lag: lagOf(rows, lagAt(all, startSeconds(run, phase), run.series.lagAtStart)),
-    drain:
-      phase.drain === null ? null : { ...phase.drain, backlog: backlogOf(run, phase.drain, sums) },
-  }
-}
-
-/** What lay there when a drain began, from what was counted of it: looks at queues are some moments old. */
-function backlogOf(
-  { plan }: RunRecord,
-  { remaining }: NonNullable<PhaseOfRun['drain']>,
-  { received, acked, unanswered }: PhaseSums,
-): number {
-  const each = received / Math.max(1, plan.groups.length)
-  return Math.max(0, Math.round(each + remaining - acked - unanswered))
-}
-
-function secondsOf(phases: readonly PhaseOfRun[]): number {
-  return phases.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
-}
-
-/** Start of a phase, in seconds from the start of the window. */
-function startSeconds({ series }: RunRecord, phase: PhaseOfRun): number {
-  return series.secondsOf(phase.startNs)
-}
-
-/** The whole seconds of a phase. */
-function rowsOf(run: RunRecord, rows: readonly SeriesRow[], phase: PhaseOfRun): SeriesRow[] {
-  const from = startSeconds(run, phase)
-  return rowsBetween(rows, from, from + phase.durationMs / 1000)
-}
-
-/** Messages without an outcome, of one phase or of all that count. */
-function pendingOf(run: RunRecord, phase: number | null): number {
-  let sum = 0
-  for (const report of run.producerReports) {
-    for (const [of, count] of report?.pendingByPhase ?? []) {
-      if (phase === null || of === phase) sum += count
-    }
-  }
-  return sum
-}
-
-/** The phase whose pacing error is the largest, against the interval between its messages. */
-function worstPacing(run: RunRecord): PacingSeen | null {
-  let worst: PacingSeen | null = null
-  for (const { index, load, name } of run.phases) {
-    if (index === null || load.model !== 'open') continue
-    const histogram = run.series.phase(index).latency('pacing')
-    if (histogram === null) continue
-    const p99Ms = histogram.atMs(99)
-    if (worst === null || p99Ms > worst.p99Ms) {
-      worst = { phase: name, p99Ms, intervalMs: 1000 / peakHz(load.shape) }
-    }
-  }
-  return worst
-}
-
-/** In the order of lanes; of very many, those that were furthest behind. */
-function queueLags({ lanes, growth, plan }: RunRecord, laneLags: readonly LaneLag[]) {
-  const shown =
-    laneLags.length <= QUEUE_ROWS_MAX
-      ? laneLags
-      : [...laneLags].sort((a, b) => b.max - a.max || a.lane - b.lane).slice(0, QUEUE_ROWS_MAX)
-  return [...shown]
-    .sort((a, b) => a.lane - b.lane)
-    .map(({ lane, atEnd, max, maxMs, slopePerSecond }) => ({
-      topic: plan.topics.length === 1 ? '' : (lanes[lane]?.topic ?? ''),
-      broker: lanes[lane]?.broker ?? '',
-      queueId: lanes[lane]?.queueId ?? lane,
-      stored: growth?.[lane] ?? null,
-      atEnd,
-      max,
-      maxSeconds: maxMs / 1000,
-      slopePerSecond,
-    }))
-}
-
-/** By what the broker's queues grew. */
-function skewOf({ growth, lanes }: RunRecord): { maxToMean: number; fullest: string } | null {
-  if (growth === null || growth.length === 0) return null
-  const mean = growth.reduce((sum, messages) => sum + messages, 0) / growth.length
-  if (!(mean > 0)) return null
-  const most = Math.max(...growth)
-  const fullest = lanes[growth.indexOf(most)]
-  const topic = lanes[0]?.topic === lanes.at(-1)?.topic ? '' : `${fullest?.topic ?? ''} `
-  const queue = `${topic}${fullest?.broker ?? ''}/${fullest?.queueId ?? ''}`
-  return { maxToMean: most / mean, fullest: queue }
-}
-
-function loadText(load: Load, seconds: number): string {
-  const length = `${Number(seconds.toFixed(3))} s`
-  if (load.model !== 'open') return `${load.model}, ${length}`
-  const { shape } = load
-  const rates =
-    shape.kind === 'hold'
-      ? `${hertz(shape.rateHz)}/s`
-      : `${shape.kind} ${hertz(shape.fromHz)}/s to ${hertz(shape.toHz)}/s`
-  return `open, ${rates}, ${length}`
-}
-
-const hertz = (rate: number) => Number(rate.toPrecision(4))
 
 function sendersText(scenario: Scenario): string {
   const { instances, threads, mode, inFlight, batch } = scenario.producers
