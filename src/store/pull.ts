@@ -36,9 +36,18 @@ export interface PullOutcome {
 /** Says by its tag code whether a message is wanted; null wants all. */
 export type Accept = ((tagsCode: number) => boolean) | null
 
-/** Says by its record, bytes [start, end), whether a message is wanted; null wants all. */
-export type Select = ((bytes: Buffer, start: number, end: number) => boolean) | null
+/** Says by its record, bytes [start, end), whether a message is wanted. */
+export interface RecordTest {
+  (bytes: Buffer, start: number, end: number): boolean
+  /** How much there is to do for a record, in steps like one comparison; 1 when it is not said. */
+  readonly steps?: number
+}
 
+/** Null wants all. */
+export type Select = RecordTest | null
+
+/** Steps that one scan takes for a `Select`, counted once more for each KiB of a record: some ms to some tens. */
+const SELECT_STEPS_MAX = 100_000
 /** Bytes of records that one scan looks into for a `Select`, so that a turn stays short. */
 const SELECT_BYTES_MAX = 2 * 1024 * 1024
 
@@ -117,6 +126,7 @@ export class PullScan {
     let count = 0
     let bytes = 0
     let lookedInto = 0
+    let steps = 0
     let removed = false
     let unitsLeft = 0
     this.missingUnit = this.missingRecord = this.suspectUnit = this.#log.coldOffset = -1
@@ -158,12 +168,13 @@ export class PullScan {
           }
           if (select !== null) {
             lookedInto += size
+            steps += (select.steps ?? 1) * (1 + (size >>> 10))
             if (!select(target.bytes, target.length - size, target.length)) {
               target.length -= size
               next++
               cursor.at += UNIT_BYTES
               unitsLeft--
-              if (lookedInto >= SELECT_BYTES_MAX) break
+              if (lookedInto >= SELECT_BYTES_MAX || steps >= SELECT_STEPS_MAX) break
               continue
             }
           }
@@ -171,6 +182,7 @@ export class PullScan {
           bytes += size
         }
         next++
+        if (steps >= SELECT_STEPS_MAX) break
       }
       cursor.at += UNIT_BYTES
       unitsLeft--

@@ -1,7 +1,7 @@
 /** A pull that wants few of many records reads those, and not all that lies between them. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { javaHash } from '../../src/protocol/java-hash.ts'
-import { Subject, tempDir } from './a-store.ts'
+import { PlainReply, Subject, tempDir } from './a-store.ts'
 import { FailingDisk, worldWith } from './failing-disk.ts'
 
 const cleanups: (() => Promise<void>)[] = []
@@ -83,4 +83,19 @@ describe('a pull by a tag that few messages have', () => {
     const { outcome } = await subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)
     expect(outcome.count).toBe(8)
   })
+})
+
+it('a pull whose filter has much to do for a record looks into few, and goes on there', async () => {
+  const { subject } = await stored()
+  const queue = subject.store.queue('T', 0)
+  const target = new PlainReply()
+  let calls = 0
+  const test = () => {
+    calls++
+    return false
+  }
+  const select = Object.assign(test, { steps: 10_000 })
+  const outcome = await subject.store.pull(queue, 0, 32, 1e6, null, target, select)
+  // Three times its steps each: a record has between 2 and 3 KiB.
+  expect([calls, outcome]).toMatchObject([4, { status: 'NO_MATCHED_MESSAGE', nextBeginOffset: 4 }])
 })

@@ -47,12 +47,15 @@ type Valuer = (texts: PropertyTexts) => Value
 export class SqlEvaluator {
   /** Names of the properties that the expression looks at, without repetition. */
   readonly names: readonly string[]
+  /** Nodes that are looked at for a message, at most. */
+  readonly steps: number
   readonly #test: Test
 
   constructor(root: SqlNode) {
     const builder = new Builder()
     this.#test = builder.test(root)
-    this.names = builder.names
+    this.names = [...builder.slots.keys()]
+    this.steps = builder.steps
   }
 
   matches(texts: PropertyTexts): boolean {
@@ -65,14 +68,20 @@ export class SqlEvaluator {
 }
 
 class Builder {
-  readonly names: string[] = []
+  /** In the order in which the names were met. */
+  readonly slots = new Map<string, number>()
+  steps = 0
 
   #slotOf(name: string): number {
-    const known = this.names.indexOf(name)
-    return known >= 0 ? known : this.names.push(name) - 1
+    const known = this.slots.get(name)
+    if (known !== undefined) return known
+    const slot = this.slots.size
+    this.slots.set(name, slot)
+    return slot
   }
 
   test(node: SqlNode): Test {
+    this.steps++
     switch (node.kind) {
       case 'and':
         return every(node.all.map((child) => this.test(child)))

@@ -11,9 +11,14 @@ import {
 import { parseSql } from './sql-parser.ts'
 import { SqlEvaluator, type SqlOutcome } from './sql-evaluator.ts'
 
+/** Beyond so many names the one of a property is looked up instead of being compared with each. */
+const NAMES_COMPARED_MAX = 16
+
 export class SqlFilter {
   readonly #evaluator: SqlEvaluator
   readonly #names: readonly Buffer[]
+  /** Slot by name, one character a byte; null where names are few. */
+  readonly #slots: ReadonlyMap<string, number> | null
   readonly #texts: (string | null)[]
 
   /** Throws SqlError. */
@@ -21,6 +26,15 @@ export class SqlFilter {
     this.#evaluator = new SqlEvaluator(parseSql(expression).root)
     this.#names = this.#evaluator.names.map((name) => Buffer.from(name, 'latin1'))
     this.#texts = this.#names.map(() => null)
+    this.#slots =
+      this.#names.length > NAMES_COMPARED_MAX
+        ? new Map(this.#names.map((name, slot) => [name.toString('latin1'), slot]))
+        : null
+  }
+
+  /** How much there is to do for a message: nodes of the expression that are looked at. */
+  get steps(): number {
+    return this.#evaluator.steps
   }
 
   /** Judges the message whose encoded properties are bytes [start, end). */
@@ -46,6 +60,11 @@ export class SqlFilter {
   }
 
   #note(bytes: Buffer, start: number, separator: number, end: number): void {
+    if (this.#slots !== null) {
+      const slot = this.#slots.get(bytes.toString('latin1', start, separator))
+      if (slot !== undefined) this.#texts[slot] = bytes.toString('utf8', separator + 1, end)
+      return
+    }
     const length = separator - start
     for (let slot = 0; slot < this.#names.length; slot += 1) {
       const name = this.#names[slot]

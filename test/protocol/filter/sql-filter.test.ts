@@ -77,3 +77,12 @@ describe('an expression says of a message', () => {
     expect(filter.matchesEncoded(one, 0, 0)).toBe(false)
   })
 })
+
+test('an expression with many names finds each of them, and says how much it has to do', () => {
+  const names = Array.from({ length: 40 }, (_, n) => `p${n}`)
+  const expression = names.map((name, n) => `${name} = ${n}`).join(' AND ')
+  const properties = Object.fromEntries(names.map((name, n) => [name, String(n)]))
+  expect(outcome(expression, properties)).toBe('true')
+  expect(outcome(expression, { ...properties, p39: '0' })).toBe('false')
+  expect(new SqlFilter(expression).steps).toBe(41)
+})
