@@ -68,9 +68,9 @@ const guarded: readonly {
     found: (use: Uses) => use.calls.has(name),
   })),
   {
-    what: 'node:net',
+    what: 'node:net and node:tls',
     rooms: ['world'],
-    found: (use: Uses) => use.modules.has('node:net'),
+    found: (use: Uses) => use.modules.has('node:net') || use.modules.has('node:tls'),
   },
   {
     what: 'node:fs',
