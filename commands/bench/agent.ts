@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core'
 import { MqError } from '../../src/base/errors.ts'
+import { plainLine } from '../../src/base/plain-line.ts'
 import type { Logger } from '../../src/base/logger.ts'
 import { readIdentity } from '../../src/bench/agent/pem.ts'
 import { AgentServer } from '../../src/bench/agent/server.ts'
@@ -92,7 +93,9 @@ Who has the token may use the agent; the token itself never travels. It runs unt
   /** A line for each run and for each stranger. */
   #remarks(): Logger {
     const line = (text: string, fields: Readonly<Record<string, unknown>> = {}) => {
-      const pairs = Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`)
+      const pairs = Object.entries(fields).map(
+        ([key, value]) => `${key}=${plainLine(String(value))}`,
+      )
       this.remark([new Date(this.world.clock.wallMs()).toISOString(), text, ...pairs].join(' '))
     }
     const logger: Logger = { info: line, warn: line, error: line, scope: () => logger }

@@ -67,6 +67,8 @@ const STORED_WAIT_MS = 2_000
 /** Topics that are made or removed at once. */
 const TOPICS_AT_ONCE = 32
 const INTERRUPTED_DRAIN_MS = 1_000
+/** How long topics and groups of a run that lost somebody are tried to be removed; the target may be gone. */
+const CLEAN_MS_MAX = 5_000
 /** A stored message is its body and about this much, for the estimate of the disk that is needed. */
 const RECORD_EXTRA_BYTES = 250
 const RATE_ESTIMATE_PER_SECOND = 250_000
@@ -143,13 +145,20 @@ class BenchRun {
 
   /** What was made for this run is removed from brokers that go on without it; what the user named stays. */
   async #clean(): Promise<void> {
-    if (this.#options.known.length > 0 || this.#plan === null || this.#lost.length > 0) return
+    if (this.#options.known.length > 0 || this.#plan === null) return
+    const removed = this.#remove(this.#plan)
+    // Something went away: perhaps an agent or a process of the load, perhaps the target.
+    if (this.#lost.length === 0) await removed
+    else await Promise.race([removed, sleep(this.#world.clock, CLEAN_MS_MAX)])
+  }
+
+  async #remove(plan: Plan): Promise<void> {
     if (this.#options.loaded.scenario.topics.name === null) {
       await forEach(this.#created, (topic) =>
         this.#driver.deleteTopic(topic).catch(() => undefined),
       )
     }
-    for (const group of this.#plan.groups) {
+    for (const group of plan.groups) {
       await this.#driver.deleteGroup(group).catch(() => undefined)
     }
   }

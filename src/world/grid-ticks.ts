@@ -9,7 +9,7 @@ const EARLY_MS = 10
  * of a timer that repeats, the lateness adds up, and after minutes a second has no tick and the next
  * one two. Moments that pass while nothing can run are left out.
  *
- * @param originMs on the monotonic clock, before now or behind it
+ * @param originMs on the clock of `monotonicNs`, before now or behind it
  */
 export function everyOnGrid(
   clock: Clock,
@@ -19,7 +19,8 @@ export function everyOnGrid(
 ): Stop {
   let stop: Stop = () => undefined
   const aim = () => {
-    const nowMs = clock.monotonicMs()
+    // Not `monotonicMs`: that counts from another moment, the start of the process.
+    const nowMs = Number(clock.monotonicNs()) / 1e6
     const next = Math.floor((nowMs - originMs + Math.min(EARLY_MS, periodMs / 2)) / periodMs) + 1
     stop = clock.after(originMs + next * periodMs - nowMs, () => {
       aim()

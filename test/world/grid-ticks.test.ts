@@ -17,8 +17,9 @@ class LateClock implements Clock {
     return this.nowMs
   }
 
+  /** From another moment than `monotonicNs`, as Node's: one counts from the start of the process. */
   monotonicMs(): number {
-    return this.nowMs
+    return this.nowMs + 333.3
   }
 
   monotonicNs(): bigint {
@@ -59,6 +60,14 @@ class LateClock implements Clock {
     }
   }
 }
+
+it('ticks at the grid of monotonicNs, whatever monotonicMs counts from', () => {
+  const clock = new LateClock(() => 0)
+  const at: number[] = []
+  everyOnGrid(clock, 400, 1000, () => at.push(clock.nowMs))
+  clock.runUntil(3_000)
+  expect(at).toEqual([400, 1_400, 2_400])
+})
 
 function secondsWithTicks(lateMs: (nth: number) => number, seconds: number): number[] {
   const clock = new LateClock(lateMs)

@@ -7,6 +7,7 @@ import { MqError, messageOf } from '../../base/errors.ts'
 import type { HostUsage } from '../../host/usage.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
 import { isLoopback } from '../../base/loopback.ts'
+import { plainLine } from '../../base/plain-line.ts'
 import type { ByteStream, Net } from '../../world/net.ts'
 import type { SecureNet } from '../../world/secure-net.ts'
 import { type LoadPlace, type LoadRole, type RoleKind } from '../role-process.ts'
@@ -18,6 +19,7 @@ import {
   PROTOCOL_VERSION,
   REPORT_BYTES_MAX,
   STRANGER_BYTES_MAX,
+  WELCOME_BYTES_MAX,
   answerSchema,
   challengeSchema,
   refusedSchema,
@@ -213,13 +215,14 @@ export class AgentLink implements LoadPlace {
       this.#send({ kind: 'hello', version: PROTOCOL_VERSION, nonce })
     }, challengeSchema)
     const nonces = [nonce, challenge.nonce] as const
-    this.#reader.limitBytes = REPORT_BYTES_MAX
+    this.#reader.limitBytes = WELCOME_BYTES_MAX
     const welcome = await this.#hear(() => {
       this.#send({ kind: 'proof', proof: proofOf(token, 'controller', nonces) })
     }, welcomeSchema)
     if (!isProof(welcome.proof, token, 'agent', nonces)) {
       throw refused(address, 'it does not have the token itself', 'is this the right agent?')
     }
+    this.#reader.limitBytes = REPORT_BYTES_MAX
     this.facts = welcome.facts
     this.#heardMs = this.#options.clock.monotonicMs()
     this.#stopPings = this.#options.clock.every(PING_MS, () => {
@@ -251,7 +254,8 @@ export class AgentLink implements LoadPlace {
           const heard = schema.safeParse(value)
           const no = refusedSchema.safeParse(value)
           if (heard.success && heard.data !== undefined) resolve(heard.data)
-          else if (no.success) reject(refused(address, no.data.why, no.data.hint))
+          else if (no.success)
+            reject(refused(address, plainLine(no.data.why), plainLine(no.data.hint)))
           else reject(unreachable(address, this.#lost ?? 'this is no agent', TLS_HINT))
         })
       }
@@ -261,6 +265,8 @@ export class AgentLink implements LoadPlace {
 
   #onData(chunk: Buffer): void {
     if (this.#lost !== null) return
+    // A long report over a slow link is no silence.
+    if (this.#stranger === null) this.#heardMs = this.#options.clock.monotonicMs()
     try {
       this.#reader.push(chunk)
     } catch (error) {

@@ -22,13 +22,15 @@ import type { HostUsage } from '../../host/usage.ts'
 import { hostSchema } from '../result.ts'
 import type { FromRole } from '../role-messages.ts'
 import { producerLatencies } from '../tally.ts'
-import { endpointSchema, orderSchema } from './order-schema.ts'
+import { endpointSchema, momentNs, orderSchema } from './order-schema.ts'
 
 /** Agents and controllers of different versions do not work together. */
 export const PROTOCOL_VERSION = 1
 
 /** Longest message before the other side has proved itself, bytes. */
 export const STRANGER_BYTES_MAX = 4_096
+/** Longest word of an agent that may still have to prove itself: what its host is. */
+export const WELCOME_BYTES_MAX = 64 * 1024
 /** Longest order: a setup with ten thousand topics. */
 export const ORDER_BYTES_MAX = 32 * 1024 * 1024
 /** Longest report: a ledger of four million exceptions, or what a consumer saw of a thousand million messages. */
@@ -64,7 +66,7 @@ export const requestSchema = z.discriminatedUnion('kind', [
     kind: z.literal('sample'),
     id,
     periodMs: z.number().min(100).max(86_400_000),
-    gridNs: z.number().min(0).max(Number.MAX_SAFE_INTEGER),
+    gridNs: momentNs,
     linkBitsPerSecond: z.number().min(1).max(1e15).nullable(),
     /** Brokers of the run: those of the agent's host are looked at. */
     brokers: z.array(endpointSchema).max(1_000),

@@ -17,15 +17,18 @@ const forever = (max: number) =>
       (value <= max || value === Number.POSITIVE_INFINITY),
   )
 const share = z.number().min(0).max(1)
-/** A moment on a monotonic clock: below 2^53. */
-const momentNs = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
+/**
+ * A moment on a monotonic clock, which counts from the host's boot: up to 31 years of it. Beyond
+ * 104 days it is no safe integer any more, and is some 100 ns off: nothing here.
+ */
+export const momentNs = z.number().min(0).max(1e18)
 const name = z.string().regex(/^[%|a-zA-Z0-9_-]{1,255}$/)
 /** HOST:PORT. */
 export const endpointSchema = z
   .string()
   .max(300)
   .regex(/^(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$/)
-const weights = z.array(z.number().min(0).max(1e6)).min(1).max(65_536)
+const weights = z.array(z.number().min(0).max(1e12)).min(1).max(65_536)
 
 const TOPICS_MAX = 10_000
 const LANES_MAX = 1_000_000
@@ -174,7 +177,7 @@ const segments = z
     z.strictObject({
       phase: whole(1_000_000).nullable(),
       startNs: momentNs,
-      endNs: forever(Number.MAX_SAFE_INTEGER),
+      endNs: forever(1e18),
       load,
       consumersPaused: z.boolean().optional(),
     }),

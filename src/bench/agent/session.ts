@@ -126,6 +126,8 @@ export class AgentSession {
 
   #onData(chunk: Buffer): void {
     if (this.#ended) return
+    // A long order over a slow link is no silence.
+    if (this.#isProved) this.#heardMs = this.#world.clock.monotonicMs()
     try {
       this.#reader.push(chunk)
     } catch (error) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { orderSchema } from '../../../src/bench/agent/order-schema.ts'
 import { FrameFault, FrameReader, encodeFrame } from '../../../src/bench/agent/wire.ts'
 
 const LIMIT = 1_000
@@ -28,6 +29,12 @@ describe('frames between a bench and its agents', () => {
     for (const head of ['000003e9', '7fffffff', 'ffffffff', '16030100', '47455420']) {
       expect(() => read(Buffer.from(head, 'hex'), 4), head).toThrow(FrameFault)
     }
+  })
+
+  it('may carry moments of a host that has been up for years', () => {
+    const gridNs = 3 * 365 * 86_400e9 + 0.5
+    const order = { kind: 'start', gridNs, segments: [] }
+    expect(orderSchema.safeParse(order)).toMatchObject({ success: true })
   })
 
   it('are refused when they hold no JSON', () => {
