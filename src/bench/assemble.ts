@@ -10,10 +10,11 @@ import {
   judgedHost,
 } from './agent-hosts.ts'
 import type { AgentRecord } from './agent/agents.ts'
-import { findBottleneck } from './bottleneck.ts'
+import { type BottleneckInput, findBottleneck } from './bottleneck.ts'
 import { groupLags } from './group-lags.ts'
 import { type Integrity, judgeGroups } from './integrity.ts'
 import { type FiguresInput, latenciesOf, pacingOf, totalsOf } from './phase-figures.ts'
+import { type JudgedPhase, limitOf } from './phase-limit.ts'
 import { judgePrediction, type PredictionMeasured } from './prediction.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
 import {
@@ -24,7 +25,7 @@ import {
   RESULT_SCHEMA_VERSION,
 } from './result.ts'
 import { figuresOf, pendingOf, rowsOf, secondsOf, worstPacing } from './run-phases.ts'
-import type { RunRecord } from './run-record.ts'
+import type { PhaseOfRun, RunRecord } from './run-record.ts'
 import { isValid, verdictOf, withThresholds } from './run-verdict.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
 import type { WatchedBroker } from './target-watch.ts'
@@ -117,7 +118,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     wireBytesSent,
     windowMs,
   })
-  const found = findBottleneck({
+  const judged: BottleneckInput = {
     host,
     hosts,
     processes,
@@ -132,7 +133,12 @@ export function assembleResult(run: RunRecord): BenchResult {
     brokersAreLocal: host.roles.includes('broker'),
     syncFlush: run.durability.profile === 'fsync',
     ceilingShare,
-  })
+  }
+  const overall = findBottleneck(judged)
+  const found = limitOf(
+    overall,
+    counted.flatMap((phase) => judgedPhase(run, judged, phase) ?? []),
+  )
   const reports = run.producerReports.filter((report) => report !== null)
   const result: BenchResult = {
     schemaVersion: RESULT_SCHEMA_VERSION,
@@ -234,7 +240,7 @@ export function assembleResult(run: RunRecord): BenchResult {
       strayAnswers: reports.reduce((sum, report) => sum + report.strayAnswers, 0),
       senders: sendersText(scenario),
     },
-    bottleneck: withPrediction(found, prediction),
+    bottleneck: withPrediction(found, prediction, found === overall),
     prediction,
     efficiency: {
       brokerCpuUsPerMessage: cpuPerMessage(processes, 'broker', usage.spanMs, handedPerSecond),
@@ -268,11 +274,15 @@ function predictionOf(
   return prediction === null ? null : judgePrediction(prediction, measured)
 }
 
-/** The ceiling that was predicted; its error only where that very resource was the limit. */
-function withPrediction(found: Bottleneck, prediction: BenchResult['prediction']): Bottleneck {
+/** The ceiling that was predicted; its error only where that very resource was the limit of the whole window. */
+function withPrediction(
+  found: Bottleneck,
+  prediction: BenchResult['prediction'],
+  isOfWhole: boolean,
+): Bottleneck {
   if (prediction === null || prediction.ceilingPerSecond === null) return found
   const { ceilingPerSecond, carriedPerSecond, first } = prediction
-  const isTested = found.resource === first && (carriedPerSecond ?? 0) > 0
+  const isTested = isOfWhole && found.resource === first && (carriedPerSecond ?? 0) > 0
   return {
     ...found,
     predictedCeiling: ceilingPerSecond,
@@ -416,6 +426,42 @@ function agentWarnings({ agents }: RunRecord): HostWarning[] {
           },
         ],
   )
+}
+
+/**
+ * One phase by itself, where all of the run is on this host. What brokers and runtimes tell of their
+ * inside is known of the whole window only, and left out.
+ */
+function judgedPhase(
+  run: RunRecord,
+  whole: BottleneckInput,
+  { name, index, usage, durationMs }: PhaseOfRun,
+): JudgedPhase | null {
+  if (index === null || usage === null || durationMs === 0 || run.agents.length > 0) return null
+  const sums = run.series.phase(index)
+  const perSecond = (count: number) => (count * 1000) / durationMs
+  const acked = sums.acked + sums.unanswered
+  const ackedPerSecond = perSecond(acked)
+  const place = { name: run.hostFacts.name, roles: rolesHere(run), samplerCores: run.samplerCores }
+  const seen = { usage, windowMs: usage.spanMs }
+  const tried = [run.search?.trials, run.balance?.steps, run.curve?.steps].flatMap(
+    (trials) => trials ?? [],
+  )
+  const found = findBottleneck({
+    ...whole,
+    host: hostResultOf(usage, place),
+    processes: processResults(run, seen).map((one) => ({ ...one, gc: null, fsync: null })),
+    windowMs: usage.spanMs,
+    sent: sums.sent,
+    acked,
+    ackedPerSecond,
+    receivedPerSecond: perSecond(sums.received),
+    errors: named(run, sums.errors),
+    meanServiceMs: sums.latency('service')?.summary()?.meanMs ?? null,
+    ceilingShare: run.ceiling === null ? null : ackedPerSecond / run.ceiling.perSecond,
+  })
+  const failed = tried.some(({ phase, pass }) => phase === name && !pass)
+  return { name, failed, ackedPerSecond, found }
 }
 
 function sendersText(scenario: Scenario): string {

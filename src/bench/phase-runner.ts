@@ -3,6 +3,7 @@
  * are known beforehand follow each other without a gap. All moments lie on the host's monotonic
  * clock; a phase begins at a whole second of the run's grid.
  */
+import type { HostUsage } from '../host/usage.ts'
 import type { Clock } from '../world/clock.ts'
 import type { Crew } from './crew.ts'
 import type { Load, LoadProgram, Segment } from './load-program.ts'
@@ -25,6 +26,8 @@ export interface PhaseRecord {
   readonly excluded: string | null
   /** How a phase ended that lasts until everything is read. */
   drain: { readonly done: boolean; readonly remaining: number } | null
+  /** What this host did meanwhile; null when nobody looked at its edges. */
+  usage: HostUsage | null
 }
 
 export class PhaseRunner {
@@ -178,8 +181,8 @@ export class PhaseRunner {
     endNs: number,
     excluded: string | null,
   ): PhaseRecord {
-    const drain = null
-    const record = { name, repetition, index, load, startNs, endNs, excluded, drain }
+    const [drain, usage] = [null, null]
+    const record = { name, repetition, index, load, startNs, endNs, excluded, drain, usage }
     this.phases.push(record)
     return record
   }

@@ -112,6 +112,7 @@ export class RateTrials {
     const before = await this.#tools.look()
     await this.#runner.until(endNs)
     const usage = usageBetween(before, await this.#tools.look())
+    if (record !== undefined) record.usage = usage
     this.#runner.cut()
     await this.#runner.until(endNs + COLLECT_NS)
     const index = record?.index ?? 0

@@ -119,4 +119,5 @@ export interface PhaseOfRun {
   readonly durationMs: number
   readonly excluded: string | null
   readonly drain: PhaseRecord['drain']
+  readonly usage: PhaseRecord['usage']
 }

@@ -19,6 +19,8 @@ import { openDriver } from '../drivers/open-driver.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openHostProbe } from '../host/host.ts'
 import { HostSampler } from '../host/sampler.ts'
+import type { HostSnapshot } from '../host/snapshot.ts'
+import { usageBetween } from '../host/usage.ts'
 import { checkBefore } from '../host/checks.ts'
 import { hostComplaints } from '../host/tuning/tuning.ts'
 import { sleep } from '../world/node-clock.ts'
@@ -279,6 +281,7 @@ class BenchRun {
       durationMs: drainMs,
       excluded: 'nothing is sent; consumers read to the end',
       drain: null,
+      usage: null,
     })
     const growth = await this.#growth(lanes, before, acked)
     const consumerReports = await crew.consumerReports()
@@ -396,7 +399,8 @@ class BenchRun {
       } else {
         while (next < stages.length && isTimed(stages[next] ?? one)) next += 1
         const isLast = next === stages.length
-        runner.schedule(startNs, stages.slice(at, next).map(timed), isLast)
+        const records = runner.schedule(startNs, stages.slice(at, next).map(timed), isLast)
+        if (stages.length > 1) await this.#lookAtEdges(runner, records)
         await runner.until(runner.program.endNs)
         if (isLast) return
       }
@@ -410,6 +414,22 @@ class BenchRun {
         runner.cut()
         startNs = runner.nextStartNs()
       }
+    }
+  }
+
+  /** What the host does in each of several phases, of which one may be full and the others not. */
+  async #lookAtEdges(runner: PhaseRunner, records: readonly PhaseRecord[]): Promise<void> {
+    const sampler = this.#sampler
+    if (sampler === null) return
+    let before: HostSnapshot | null = null
+    for (const record of records) {
+      await runner.until(record.startNs)
+      before ??= await sampler.mark()
+      await runner.until(record.endNs)
+      if (this.#early.signal.aborted) return
+      const after = await sampler.mark()
+      record.usage = usageBetween(before, after)
+      before = after
     }
   }
 
