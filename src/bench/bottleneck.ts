@@ -6,7 +6,13 @@
  * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
  */
 import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
-import { HOST_BUSY_MAX, generatorsAreIdle, isOnFullHost, otherCores } from './validity.ts'
+import {
+  HOST_BUSY_MAX,
+  generatorsAreIdle,
+  isForLoadAlone,
+  isOnFullHost,
+  otherCores,
+} from './validity.ts'
 
 export interface BottleneckInput {
   /** The one that is looked at: that of the brokers when somebody samples it, otherwise one of the load. */
@@ -92,14 +98,23 @@ function flowControl(input: BottleneckInput): Bottleneck | null {
   ])
 }
 
-function network({ host }: BottleneckInput): Bottleneck | null {
+function network(input: BottleneckInput): Bottleneck | null {
+  const others = (input.hosts ?? []).filter((host) => host !== input.host && host.roles.length > 0)
+  for (const host of [input.host, ...others]) {
+    const found = networkOf(host, host === input.host ? '' : ` at ${host.agent ?? host.name}`)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function networkOf(host: HostResult, where: string): Bottleneck | null {
   for (const nic of host.nics) {
     for (const [direction, share, bytes] of [
       ['nic-tx', nic.txShare, nic.txBytesPerSecond],
       ['nic-rx', nic.rxShare, nic.rxBytesPerSecond],
     ] as const) {
       if (share === null || share < LINK_SHARE) continue
-      return verdict(direction, 'high', `the link of ${nic.name} is full`, [
+      return verdict(direction, 'high', `the link of ${nic.name}${where} is full`, [
         `${nic.name} carried ${(bytes / 1e6).toFixed(1)} MB/s, ${percent(share)} of its ${((nic.linkBitsPerSecond ?? 0) / 1e6).toFixed(0)} Mbit/s`,
       ])
     }
@@ -221,6 +236,14 @@ function client(input: BottleneckInput): Bottleneck | null {
     if (busiestThread === null || busiestThread.cores < ONE_CORE_FULL) continue
     return verdict('client', 'high', `${name} needs more than its core`, [
       `its busiest thread used ${busiestThread.cores.toFixed(2)} of a core, while the host had room`,
+    ])
+  }
+  for (const host of input.hosts ?? []) {
+    if (!isForLoadAlone(host, input.hosts ?? [])) continue
+    if (host.cpu === null || host.cpu.busy < HOST_BUSY_MAX) continue
+    const where = host.agent ?? host.name
+    return verdict('client', 'high', `all cores of ${where}, which carries load alone, are busy`, [
+      `CPU ${percent(host.cpu.busy)} busy; the brokers are on another host`,
     ])
   }
   return null

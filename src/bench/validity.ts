@@ -159,12 +159,26 @@ function hostOf(
   return hosts.find(({ agent }) => agent === where) ?? host
 }
 
-/** Whether the CPUs of a process's host are all busy: then it waits for them like everybody there. */
+/**
+ * Whether a host carries load beside one that is known to carry the brokers: what it lacks is a limit
+ * of the load, not of what is measured.
+ */
+export function isForLoadAlone(host: HostResult, hosts: readonly HostResult[]): boolean {
+  if (!host.roles.includes('load') || host.roles.includes('broker')) return false
+  return hosts.some(({ roles }) => roles.includes('broker'))
+}
+
+/**
+ * Whether the CPUs of a process's host are all busy: then it waits for them like everybody there,
+ * the broker too. Where the broker is elsewhere, that is no excuse.
+ */
 export function isOnFullHost(
   input: Pick<ValidityInput, 'host' | 'hosts'>,
   where: string | undefined,
 ): boolean {
-  return (hostOf(input, where).cpu?.busy ?? 0) >= HOST_BUSY_MAX
+  const host = hostOf(input, where)
+  if (isForLoadAlone(host, input.hosts ?? [])) return false
+  return (host.cpu?.busy ?? 0) >= HOST_BUSY_MAX
 }
 
 /** The limit is the scenario's, or a tenth of the interval between two messages when that is more. */
@@ -230,7 +244,11 @@ function busiest(processes: readonly ProcessResult[]): Busiest | null {
 function generatorCpu(input: ValidityInput): ValidityCheck {
   const best = busiest(generatorsOf(input.processes))
   const hostFull = isOnFullHost(input, best?.where)
-  const busy = best !== null && best.cores >= GENERATOR_CORES_MAX
+  const hosts = input.hosts ?? []
+  const full = hosts.find(
+    (host) => isForLoadAlone(host, hosts) && (host.cpu?.busy ?? 0) >= HOST_BUSY_MAX,
+  )
+  const busy = (best !== null && best.cores >= GENERATOR_CORES_MAX) || full !== undefined
   return {
     check: 'generator-cpu',
     value: best?.cores ?? null,
@@ -241,7 +259,9 @@ function generatorCpu(input: ValidityInput): ValidityCheck {
     text:
       best === null
         ? 'the CPU of the generators is not known'
-        : `the busiest producer thread (${best.name}) used ${best.cores.toFixed(2)} of a core`,
+        : full !== undefined
+          ? `all cores of ${full.agent ?? full.name}, which carries load alone, were busy`
+          : `the busiest producer thread (${best.name}) used ${best.cores.toFixed(2)} of a core`,
   }
 }
 

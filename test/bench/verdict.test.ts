@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type BottleneckInput, findBottleneck } from '../../src/bench/bottleneck.ts'
 import { readScenario } from '../../src/bench/scenario.ts'
+import type { HostResult } from '../../src/bench/result.ts'
 import { type ValidityInput, checkValidity } from '../../src/bench/validity.ts'
 import { aHost, aNic, aProcess, aProducer } from './a-result.ts'
 
@@ -212,6 +213,22 @@ describe('validity', () => {
     const processes = [aProducer({ cores: 1.97, busiestThread: { name: 'node', cores: 0.99 } })]
     const host = aHost({ cpuCount: 2, cpu: fullCpu })
     expect(checked({ processes, host })).toEqual(['generator-cpu warning'])
+  })
+
+  it('does not excuse a full host that carries load alone, and finds its link', () => {
+    const agent = '198.51.100.2:9890'
+    const broker = aHost({ roles: ['broker'] })
+    const load = (changes: Partial<HostResult>) => {
+      const hosts = [broker, aHost({ roles: ['load'], agent, ...changes })]
+      const processes = [aProcess({}), aProducer({ host: agent, cores: 0.9 })]
+      return { host: broker, hosts, processes, brokersAreLocal: false }
+    }
+    const busy = load({ cpuCount: 2, cpu: fullCpu })
+    expect(checked(busy)).toContain('generator-cpu error')
+    expect(found(busy)).toMatchObject({ resource: 'client', confidence: 'high' })
+    const link = found(load({ nics: [aNic({ txShare: 0.97 })] }))
+    expect(link.resource).toBe('nic-tx')
+    expect(link.text).toContain(`at ${agent} is full`)
   })
 
   it('does not believe a run whose generator was often late', () => {
