@@ -51,12 +51,16 @@ export const exitCodeTable: readonly { code: ExitCode; name: string; meaning: st
 /** Where several codes apply, the first of this order wins. */
 export const exitCodePrecedence: readonly ExitCode[] = [12, 13, 3, 11, 10, 14]
 
-/** A code that says more about the result first; behind the table's order, what ended the command, and what merely went wrong. */
+/**
+ * A code that says more about the result first; behind the table's order, what ended the command, and
+ * what merely went wrong. A result that nobody can judge because of Ctrl-C is told as Ctrl-C.
+ */
 const strength: readonly number[] = [
-  ...exitCodePrecedence,
+  ...exitCodePrecedence.filter((code) => code !== ExitCode.inconclusive),
   ExitCode.bug,
   ExitCode.interrupted,
   ExitCode.terminated,
+  ExitCode.inconclusive,
   ExitCode.usage,
   ExitCode.failed,
 ]

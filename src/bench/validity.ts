@@ -160,12 +160,13 @@ function hostOf(
 }
 
 /**
- * Whether a host carries load beside one that is known to carry the brokers: what it lacks is a limit
- * of the load, not of what is measured.
+ * Whether a host carries load beside another that is known to carry the brokers: what it lacks is a
+ * limit of the load, not of what is measured. Agents may share a machine: then they tell one name.
  */
 export function isForLoadAlone(host: HostResult, hosts: readonly HostResult[]): boolean {
   if (!host.roles.includes('load') || host.roles.includes('broker')) return false
-  return hosts.some(({ roles }) => roles.includes('broker'))
+  const brokers = hosts.filter(({ roles }) => roles.includes('broker'))
+  return brokers.length > 0 && brokers.every(({ name }) => name !== host.name)
 }
 
 /**

@@ -28,6 +28,8 @@ const FORGET_MS = 24 * 3_600_000
 const AWAY_AT_START_MS = 30_000
 /** Pairs of topic and group that are kept; those beyond it are filtered, and not remembered. */
 const FILTERS_MAX = 100_000
+/** Characters of all their expressions together. */
+const EXPRESSION_CHARS_MAX = 16 * 1024 * 1024
 
 interface Row {
   filter: ConsumerFilter
@@ -41,6 +43,7 @@ export class ConsumerFilters {
   readonly #groups = new Map<string, Map<string, Row>>()
   readonly #kept: FlushedTable
   #count = 0
+  #chars = 0
 
   private constructor(parts: FlushedTableParts) {
     this.#parts = parts
@@ -105,14 +108,25 @@ export class ConsumerFilters {
     if (!this.#groups.has(group)) return filter
     const view = new RecordView()
     const { accept, select } = filter
-    return new MessageFilter(accept, (bytes, start, end) => {
+    const test = (bytes: Buffer, start: number, end: number): boolean => {
       if (select !== null && !select(bytes, start, end)) return false
       if (view.check(bytes, start, end, false) !== RecordVerdict.ok) return true
       const text = bytes.toString('utf8', view.propertiesStart, view.propertiesEnd)
       const origin = parseProperties(text)[PropertyName.retryTopic]
       const wanted = origin === undefined ? null : this.#selectOf(origin, group)
       return wanted === null || wanted(bytes, start, end)
-    })
+    }
+    const steps = (select?.steps ?? 1) + this.#stepsOf(group)
+    return new MessageFilter(accept, Object.assign(test, { steps }))
+  }
+
+  /** What the longest filter of the group takes for a record. */
+  #stepsOf(group: string): number {
+    let most = 1
+    for (const topic of this.#groups.get(group)?.keys() ?? []) {
+      most = Math.max(most, this.#selectOf(topic, group)?.steps ?? 1)
+    }
+    return most
   }
 
   #selectOf(topic: string, group: string): Select {
@@ -143,7 +157,7 @@ export class ConsumerFilters {
     }
     const bornMs = Math.floor(this.#parts.clock.wallMs())
     const fresh = { topic, group, expression, expressionType, bornMs, deadMs: 0, clientVersion }
-    this.#put(fresh, select)
+    this.#put(fresh)
     this.#kept.changed()
   }
 
@@ -170,19 +184,23 @@ export class ConsumerFilters {
 
   #drop(group: string, topic: string): boolean {
     const topics = this.#groups.get(group)
-    if (topics?.delete(topic) !== true) return false
+    const row = topics?.get(topic)
+    if (topics === undefined || row === undefined) return false
+    topics.delete(topic)
     this.#count--
+    this.#chars -= row.filter.expression.length
     if (topics.size === 0) this.#groups.delete(group)
     return true
   }
 
-  #put(filter: ConsumerFilter, select?: Select): void {
+  #put(filter: ConsumerFilter): void {
+    this.#drop(filter.group, filter.topic)
+    const chars = this.#chars + filter.expression.length
+    if (this.#count >= FILTERS_MAX || chars > EXPRESSION_CHARS_MAX) return
     const topics = this.#groups.get(filter.group) ?? new Map<string, Row>()
-    if (!topics.has(filter.topic)) {
-      if (this.#count >= FILTERS_MAX) return
-      this.#count++
-    }
-    topics.set(filter.topic, { filter, select })
+    this.#count++
+    this.#chars = chars
+    topics.set(filter.topic, { filter, select: undefined })
     this.#groups.set(filter.group, topics)
   }
 

@@ -271,7 +271,14 @@ export class ReadPath {
     bytesMax: number,
     mayHold: boolean,
   ): Promise<void> {
-    if (pull.connection.isClosed) return
+    const { connection } = pull
+    if (connection.isClosed) return
+    if (connection.isClogged) {
+      connection.whenRoom(() => {
+        this.#serve(pull, mayHold)
+      })
+      return
+    }
     const { queue, offset, header } = pull
     const { accept, select } = pull.filter
     const body = new OutBuffer()

@@ -110,6 +110,11 @@ export class Connection {
     return this.#closing || this.#closed
   }
 
+  /** Bytes that are collected, or that the socket has not taken yet. */
+  get unsentBytes(): number {
+    return this.out.length + this.#stream.pendingBytes()
+  }
+
   /** Whether the peer is so far behind with reading that a large answer should wait. */
   get isClogged(): boolean {
     return this.#peerIsSlow && this.#stream.pendingBytes() > CLOGGED_BYTES

@@ -374,7 +374,8 @@ export class ConsumeQueues {
   async flushAll(): Promise<boolean> {
     const targets: { queue: Queue; offset: number }[] = []
     for (const queue of this.all()) {
-      if (queue.writtenOffset < queue.maxOffset || queue.unsynced.size > 0) {
+      const isWritten = queue.writtenOffset >= queue.maxOffset
+      if (!isWritten || queue.unsynced.size > 0 || queue.unsyncedNames) {
         targets.push({ queue, offset: queue.maxOffset })
       }
     }
@@ -556,6 +557,8 @@ export class ConsumeQueues {
     queue.deleted = true
     await this.#letGo(queue)
     this.#dirty = this.#dirty.filter((other) => other !== queue)
+    // A queue that nothing was written of yet has no directory, nor perhaps its topic.
+    if (queue.firstFileOffset < 0) return
     await this.#disk.removeTree(this.dirOf(queue))
     await this.#disk.syncDirectory(path.join(this.dir, queue.topic))
   }

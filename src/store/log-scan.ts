@@ -23,7 +23,7 @@ import { keyHashOf } from './index-file.ts'
 import { KeyBatch } from './key-batch.ts'
 import type { KeyIndex } from './key-index.ts'
 import type { OpenFiles } from './open-files.ts'
-import type { StoreSettings } from './options.ts'
+import { MESSAGE_BYTES_MAX, type StoreSettings } from './options.ts'
 import type { Queue } from './queue.ts'
 import type { BadRegion } from './recovery.ts'
 import type { Segment, Segments } from './segments.ts'
@@ -97,10 +97,9 @@ export class LogScan {
 
   constructor(parts: LogScanParts) {
     this.#parts = parts
-    this.#carryBytes = Math.min(
-      parts.settings.segmentBytes,
-      Math.max(parts.settings.messageBytesMax, 4 * 1024 * 1024) + 128 * 1024,
-    )
+    // Not by the limit of now: there may be larger ones from a time with another. Pages that nobody
+    // writes to cost no memory.
+    this.#carryBytes = Math.min(parts.settings.segmentBytes, MESSAGE_BYTES_MAX + 128 * 1024)
   }
 
   /**
@@ -432,7 +431,7 @@ export class LogScan {
   /** The first place in the segment, at `from` or behind it, where a valid record stands; −1 when there is none. */
   async #huntIn(segment: Segment, from: number): Promise<number> {
     const { files } = this.#parts
-    const zerosMax = Math.max(HUNT_ZEROS_BYTES, 2 * this.#carryBytes)
+    const zerosMax = Math.max(HUNT_ZEROS_BYTES, 2 * this.#parts.settings.messageBytesMax)
     const file = await files.acquire(segment.path)
     try {
       let zeros = 0

@@ -7,6 +7,8 @@ import type { OptionValues } from '../base/options.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
+/** Longest body that any limit allows; a log may hold such ones from a time with another limit. */
+export const MESSAGE_BYTES_MAX = 64 * MIB
 
 export const storeOptions = optionTable({
   flush: choice({
@@ -53,7 +55,7 @@ export const storeOptions = optionTable({
   messageBytesMax: size({
     default: 4 * MIB,
     min: 1,
-    max: 64 * MIB,
+    max: MESSAGE_BYTES_MAX,
     rocketmq: 'maxMessageSize',
     summary: 'longest body; a whole record may have 64 KiB more',
   }),

@@ -97,10 +97,19 @@ export function syncFile(file: DiskFile): Promise<void> {
   })
 }
 
+/** Whether an error says that the machine, not the disk, is short of something: it passes. */
+export function isShortage(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM' || code === 'EAGAIN'
+}
+
 /** Whether an error of the disk says that a file could not even be opened, so that nothing was lost. */
 export function isUnopened(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : null
-  return code === 'ENOENT' || code === 'EMFILE' || code === 'ENFILE'
+  return codeOf(error) === 'ENOENT' || isShortage(error)
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : null
 }
 
 /** Promise form of `read`: the bytes that are there, at most `lengthBytes`. */

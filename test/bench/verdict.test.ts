@@ -217,15 +217,18 @@ describe('validity', () => {
 
   it('does not excuse a full host that carries load alone, and finds its link', () => {
     const agent = '198.51.100.2:9890'
-    const broker = aHost({ roles: ['broker'] })
+    const broker = aHost({ name: 'one', roles: ['broker'] })
     const load = (changes: Partial<HostResult>) => {
-      const hosts = [broker, aHost({ roles: ['load'], agent, ...changes })]
+      const hosts = [broker, aHost({ name: 'other', roles: ['load'], agent, ...changes })]
       const processes = [aProcess({}), aProducer({ host: agent, cores: 0.9 })]
       return { host: broker, hosts, processes, brokersAreLocal: false }
     }
     const busy = load({ cpuCount: 2, cpu: fullCpu })
     expect(checked(busy)).toContain('generator-cpu error')
     expect(found(busy)).toMatchObject({ resource: 'client', confidence: 'high' })
+    expect(checked(load({ name: 'one', cpuCount: 2, cpu: fullCpu }))).not.toContain(
+      'generator-cpu error',
+    )
     const link = found(load({ nics: [aNic({ txShare: 0.97 })] }))
     expect(link.resource).toBe('nic-tx')
     expect(link.text).toContain(`at ${agent} is full`)

@@ -1,5 +1,5 @@
 /** `mqctl verify`: a broker of its own, one kill -9, a verdict, a history, an exit code. All features: test/faults. */
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Home, outcomeOf } from './mqctl.ts'
@@ -40,6 +40,7 @@ describe('mqctl verify', () => {
 
   it('ends at Ctrl-C while it sends, and does not judge what it did not finish', async () => {
     const out = path.join(home.directory, 'interrupted')
+    await rm(out, { recursive: true, force: true })
     const child = home.spawn([
       'verify',
       '--feature',

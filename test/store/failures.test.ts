@@ -340,7 +340,10 @@ describe('a checkpoint', () => {
     const lift = disk.fail(operation, path.join(dir, part), code)
     expect(await subject.store.checkpointNow()).toBe(false)
     lift()
+    const skip = disk.calls.length
     expect(await subject.store.checkpointNow()).toBe(true)
+    const names = disk.callsOf('syncDirectory', path.join('consumequeue', 'T', '0'), skip)
+    if (operation === 'syncDirectory') expect(names.length).toBe(1)
   })
 })
 

@@ -270,22 +270,25 @@ describe('recovery', () => {
     },
   )
 
-  it('builds consume queues again of a topic that was deleted and made anew: with the new messages', async () => {
-    const dir = await tempDir(cleanups)
-    const first = await Subject.open(dir)
-    await first.sendMany('T', 60, 2)
-    await first.sendMany('U', 20, 1)
-    await first.store.deleteTopic('T')
-    const sent = await first.sendMany('T', 9, 2)
-    await first.store.close()
-    await rm(path.join(dir, 'consumequeue', 'U'), { recursive: true })
-    const subject = await reopened(dir)
-    expect(subject.store.facts().recovery.rebuilt).toContain('consume queues')
-    expect(await bodiesOf(subject)).toEqual(bodies(sent))
-    expect((await subject.readAll('U', 0)).length).toBe(20)
-    const next = await subject.send('T', 0)
-    expect(next.queueOffset).toBe(5)
-  })
+  it.each(['U', ''])(
+    'builds consume queues (%s) again of a topic that was deleted and made anew: with the new messages',
+    async (lost) => {
+      const dir = await tempDir(cleanups)
+      const first = await Subject.open(dir)
+      await first.sendMany('T', 60, 2)
+      await first.sendMany('U', 20, 1)
+      await first.store.deleteTopic('T')
+      const sent = await first.sendMany('T', 9, 2)
+      await first.store.close()
+      await rm(path.join(dir, 'consumequeue', lost), { recursive: true })
+      const subject = await reopened(dir)
+      expect(subject.store.facts().recovery.rebuilt).toContain('consume queues')
+      expect(await bodiesOf(subject)).toEqual(bodies(sent))
+      expect((await subject.readAll('U', 0)).length).toBe(20)
+      const next = await subject.send('T', 0)
+      expect(next.queueOffset).toBe(5)
+    },
+  )
 
   it.each(['gone', 'emptied', 'cut', 'header'])(
     'builds the index again when it is damaged: %s',

@@ -75,10 +75,12 @@ export function withoutProperties(parts: RecordParts, names: ReadonlySet<string>
   // What is kept is taken in runs: most often that is one, or all of it.
   let runStart = 0
   let at = 0
+  let separator = text.indexOf('\u0001')
   while (at < text.length) {
     const closed = text.indexOf('\u0002', at)
     const end = closed < 0 ? text.length : closed
-    const separator = text.indexOf('\u0001', at)
+    // Looked for on only when passed: pairs without one must not each search the rest.
+    if (separator >= 0 && separator < at) separator = text.indexOf('\u0001', at)
     const isNamed = separator >= at && separator < end
     if (end === at || (isNamed && names.has(text.slice(at, separator)))) {
       kept += text.slice(runStart, at)

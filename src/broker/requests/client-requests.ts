@@ -39,7 +39,9 @@ export const heartBeat: RequestHandler = (context, connection, command) => {
     const group = context.groups.findOrCreate(consumer.groupName)
     makeRetryTopic(context, consumer, group.retryQueueNums)
     context.clients.registerConsumer(connection, client, consumer, data.withoutSub)
-    if (!data.withoutSub) context.filters.register(consumer.groupName, consumer.subscriptions)
+    // Of a client that has gone meanwhile nobody would say that it left.
+    if (!data.withoutSub && !connection.isClosed)
+      context.filters.register(consumer.groupName, consumer.subscriptions)
   }
   for (const group of producerGroups) context.clients.registerProducer(connection, client, group)
   return respond(command, ResponseCode.SUCCESS)

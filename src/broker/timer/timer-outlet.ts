@@ -20,6 +20,7 @@ import type { Store } from '../../store/store.ts'
 import { TimerKind, type TimerLog, type TimerUnit } from '../../store/timer-log.ts'
 import type { TimerWheel } from '../../store/timer-wheel.ts'
 import { type Clock, type Stop } from '../../world/clock.ts'
+import { isShortage } from '../../world/disk.ts'
 import { sleep } from '../../world/node-clock.ts'
 import { fillFromRecord, withoutProperties } from '../delay/delayed-message.ts'
 import { TurnBudget } from '../turn-budget.ts'
@@ -243,7 +244,8 @@ export class TimerOutlet {
 
   /**
    * Reads, again and again while the disk fails: what of the second is delivered already must not come
-   * again for that. In the end it gives up, with an error line and null. Rejects when it is to stop.
+   * again for that. In the end it gives up, with an error line and null, unless the machine is short of
+   * files or memory, which passes. Rejects when it is to stop.
    */
   async #surely<T>(position: number, read: (position: number) => Promise<T | null>) {
     const { clock, logger } = this.#parts
@@ -253,7 +255,7 @@ export class TimerOutlet {
       } catch (error) {
         if (this.#isStopped()) throw error
         const fields = { position, tries, why: messageOf(error) }
-        if (tries === READ_TRIES) {
+        if (tries >= READ_TRIES && !isShortage(error)) {
           logger.error('timer messages cannot be read; others are delivered without them', fields)
           return null
         }

@@ -229,7 +229,7 @@ export class Checker {
   async #ask({ half, queueOffset, physicalOffset }: Renewed): Promise<void> {
     const { world } = this.#parts
     let connection = this.#producerOf(half.producerGroup)
-    while (connection !== null && connection.out.length > QUEUED_BYTES_MAX && !this.#stopped) {
+    while (connection !== null && connection.unsentBytes > QUEUED_BYTES_MAX && !this.#stopped) {
       await new Promise<void>((resolve) => world.clock.after(QUEUED_WAIT_MS, resolve))
       connection = this.#producerOf(half.producerGroup)
     }
