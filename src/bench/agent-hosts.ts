@@ -67,9 +67,21 @@ export function judgedHost(
   return busiest ?? own
 }
 
+/** What the clocks of any two hosts of the load may have moved against each other since the run began, milliseconds. */
+export function clockMovedMs(
+  agents: readonly AgentRecord[],
+  processes: readonly CrewProcess[],
+): number {
+  const [first = 0, second = 0] = agents
+    .filter(({ address }) => processes.some(({ host }) => host === address))
+    .map(({ clock }) => clock.movedNs)
+    .sort((a, b) => b - a)
+  return (first + second) / 1e6
+}
+
 /**
  * How far the clocks of any producer and any consumer may have been apart from what was reckoned
- * with, milliseconds: 0 when all the load ran on one host, null when nobody knows any more.
+ * with, up to now, milliseconds: 0 when all the load ran on one host, null when nobody knows any more.
  */
 export function clockErrorMs(
   agents: readonly AgentRecord[],
@@ -103,7 +115,7 @@ export function clockOf(
   const errorMs = clockErrorMs(agents, processes)
   const offsets = used.map(({ clock }) => clock.offsetNs)
   const way =
-    'round trips at the beginning and at the end of the run, of each the shortest; the offset is off by half of it at most'
+    'round trips from the beginning of the run to its end; what each allows, and clocks can drift meanwhile, bounds the offset'
   return {
     layout: used.length > 1 ? 'multi' : 'single',
     offsetMs: used.length > 1 ? (Math.max(...offsets) - Math.min(...offsets)) / 1e6 : 0,
@@ -118,11 +130,12 @@ export function clockOf(
 }
 
 function agentClock({ address, clock }: AgentRecord) {
-  const { offsetNs, uncertaintyNs, errorNs } = clock
+  const { offsetNs, uncertaintyNs, errorNs, movedNs } = clock
   return {
     address,
     offsetMs: offsetNs / 1e6,
     uncertaintyMs: uncertaintyNs / 1e6,
     errorMs: errorNs === null ? null : errorNs / 1e6,
+    movedMs: movedNs / 1e6,
   }
 }

@@ -5,6 +5,7 @@ import {
   agentHosts,
   agentOfBroker,
   clockErrorMs,
+  clockMovedMs,
   clockOf,
   hostResultOf,
   judgedHost,
@@ -76,6 +77,7 @@ export function assembleResult(run: RunRecord): BenchResult {
   const pacing = pacingOf(whole)
   const { service } = latency
   const { errors } = totals
+  const arrived = sums.latency('endToEnd')
   // One-way messages have done all they ever will when the network has taken them.
   const handed = scenario.producers.mode === 'one-way' ? sums.unanswered : sums.acked
   // The machine worked for everything in the window, also for what counts in no phase.
@@ -98,14 +100,17 @@ export function assembleResult(run: RunRecord): BenchResult {
     hosts,
     processes,
     ceilingPerSecond: run.ceiling?.perSecond ?? null,
-    negativeEndToEnd: latency.endToEnd?.negative ?? 0,
-    endToEndCount: latency.endToEnd?.count ?? 0,
+    negativeEndToEnd: arrived?.negative ?? 0,
+    earlyEndToEndMs: (arrived?.earlyNs ?? 0) / 1e6,
+    endToEndCount: arrived?.count ?? 0,
     pacing: worstPacing(run),
     scheduled: sums.scheduled,
     unsent: sums.unsent,
     windowMs,
     seenMs: usage.spanMs,
-    ...(errorMs === 0 ? {} : { clockErrorMs: errorMs }),
+    ...(errorMs === 0
+      ? {}
+      : { clocks: { errorMs, movedMs: clockMovedMs(run.agents, run.processes) } }),
   })
   const senders = scenario.producers.instances * slotsOf(scenario)
   const prediction = predictionOf(run, {

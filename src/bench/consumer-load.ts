@@ -16,7 +16,7 @@ export interface ConsumerLoadOptions extends ReceiptCheckOptions {
   /** Share of messages that cannot be worked on; none, unless said otherwise. */
   readonly failRate?: number
   readonly seed?: number
-  /** Of producers on other hosts. */
+  /** Of producers on other hosts, as they stand at first. */
   readonly clocks?: ProducerClocks | null
 }
 
@@ -32,6 +32,8 @@ export class ConsumerLoad {
   /** By outcome: requests that failed and were repeated. */
   readonly troubles = new Map<number, number>()
   broken: string | null = null
+  /** Of producers on other hosts, as they stand now; null when all are on this one. */
+  clocks: ProducerClocks | null
   readonly #options: ConsumerLoadOptions
   readonly #check: ReceiptCheck
   /** Lanes that this consumer reads. */
@@ -50,6 +52,7 @@ export class ConsumerLoad {
     mine: readonly { readonly lane: number; readonly offset: number }[],
   ) {
     this.#options = options
+    this.clocks = options.clocks ?? null
     this.#check = new ReceiptCheck(options)
     this.#random = xorshift(options.seed ?? 1)
     this.#mine = mine.map(({ lane }) => lane)
@@ -82,7 +85,7 @@ export class ConsumerLoad {
     this.#check.onMessage(lane, bytes, start, end)
     const { sentNs: saidNs, producer } = this.#check
     if (saidNs === 0) return
-    const clocks = this.#options.clocks ?? null
+    const { clocks } = this
     const sentNs = clocks === null ? saidNs : saidNs + (clocks.aheadNs[producer] ?? 0)
     this.#lastSentNs[lane] = sentNs
     const due = this.program.phaseAt(sentNs)

@@ -10,6 +10,7 @@ import type {
   ConsumerSetup,
   ConsumerTick,
   FromRole,
+  ProducerClocks,
   ProducerReport,
   ProducerSetup,
   ProducerTick,
@@ -120,6 +121,12 @@ export class Crew {
   /** More to do for everybody; nothing comes after the final segments. */
   extend(segments: readonly Segment[], final: boolean): void {
     for (const { process } of this.#members) process.order({ kind: 'extend', segments, final })
+  }
+
+  /** Tells a consumer how the clocks of its producers stand now. */
+  tellClocks(consumer: string, clocks: ProducerClocks): void {
+    const member = this.#members.find(({ process }) => process.name === consumer)
+    member?.process.order({ kind: 'clocks', clocks })
   }
 
   halt(): void {

@@ -47,6 +47,8 @@ export const percentiles = [50, 90, 95, 99, 99.9, 99.99] as const
 export class LatencyHistogram {
   readonly #histogram: Hdr
   negative = 0
+  /** How far below 0 the least value was, nanoseconds. */
+  earlyNs = 0
   clamped = 0
   #maxNs = 0
   #minNs = Number.POSITIVE_INFINITY
@@ -59,6 +61,7 @@ export class LatencyHistogram {
   static decode(packed: PackedHistogram): LatencyHistogram {
     const decoded = new LatencyHistogram(hdr.decodeFromCompressedBase64(packed.histogram, 64, true))
     decoded.negative = packed.negative
+    decoded.earlyNs = packed.earlyNs
     decoded.clamped = packed.clamped
     decoded.#minNs = packed.minNs ?? Number.POSITIVE_INFINITY
     decoded.#maxNs = packed.maxNs
@@ -74,6 +77,7 @@ export class LatencyHistogram {
     let value = ns
     if (value < 0) {
       this.negative += count
+      this.earlyNs = Math.max(this.earlyNs, -value)
       value = 0
     } else if (value > HIGHEST_NS) {
       this.clamped += count
@@ -88,6 +92,7 @@ export class LatencyHistogram {
   add(other: LatencyHistogram): void {
     this.#histogram.add(other.#histogram)
     this.negative += other.negative
+    this.earlyNs = Math.max(this.earlyNs, other.earlyNs)
     this.clamped += other.clamped
     this.#maxNs = Math.max(this.#maxNs, other.#maxNs)
     this.#minNs = Math.min(this.#minNs, other.#minNs)
@@ -96,6 +101,7 @@ export class LatencyHistogram {
   reset(): void {
     this.#histogram.reset()
     this.negative = 0
+    this.earlyNs = 0
     this.clamped = 0
     this.#maxNs = 0
     this.#minNs = Number.POSITIVE_INFINITY
@@ -121,6 +127,7 @@ export class LatencyHistogram {
     return {
       histogram: hdr.encodeIntoCompressedBase64(this.#histogram),
       negative: this.negative,
+      earlyNs: this.earlyNs,
       clamped: this.clamped,
       minNs: Number.isFinite(this.#minNs) ? this.#minNs : null,
       maxNs: this.#maxNs,
@@ -159,6 +166,7 @@ export class LatencyHistogram {
 export interface PackedHistogram {
   readonly histogram: string
   readonly negative: number
+  readonly earlyNs: number
   readonly clamped: number
   readonly minNs: number | null
   readonly maxNs: number

@@ -50,6 +50,8 @@ export interface TrialTools {
   readonly scenario: Scenario
   /** Looks at the host now. */
   readonly look: () => Promise<HostSnapshot>
+  /** How far apart the clocks of producers and consumers may be, up to now, milliseconds; null when nobody knows. */
+  readonly clockErrorMs: () => number | null
   /** Processes of the brokers on this host. */
   readonly brokers: readonly number[]
 }
@@ -157,7 +159,7 @@ export class RateTrials {
       consumerTroubles: {},
       nameOf: String,
       endToEndWhy: '',
-      clockErrorMs: 0,
+      clockErrorMs: this.#tools.clockErrorMs(),
     }
     const totals = totalsOf(input)
     const latency = latenciesOf(input)

@@ -461,8 +461,10 @@ export const resultSchema = z.object({
           offsetMs: number,
           /** When the run began: half of the shortest round trip. */
           uncertaintyMs: number,
-          /** How far off it may have been at any moment of the run, drift included; null when it could not be read again. */
+          /** How far off what was reckoned with may have been at any moment of the run; null when it could not be read again. */
           errorMs: nullable(number),
+          /** How far it was, at most, from `offsetMs` in the course of the run: drift, and the error of that. */
+          movedMs: number.optional(),
         }),
       )
       .optional(),

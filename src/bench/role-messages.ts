@@ -76,6 +76,8 @@ export type ToRole =
   | { readonly kind: 'start'; readonly gridNs: number; readonly segments: readonly Segment[] }
   /** More to do; after the final ones there is no more. */
   | { readonly kind: 'extend'; readonly segments: readonly Segment[]; readonly final: boolean }
+  /** How the clocks of a consumer's producers stand now. */
+  | { readonly kind: 'clocks'; readonly clocks: ProducerClocks }
   /** Send nothing more; the window ends now. */
   | { readonly kind: 'halt' }
   /** Report progress now. */

@@ -26,6 +26,7 @@ import { hostComplaints } from '../host/tuning/tuning.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import { Agents } from './agent/agents.ts'
+import { clockErrorMs } from './agent-hosts.ts'
 import { assembleResult } from './assemble.ts'
 import { AGENT_START_DELAY_MS, type Ceiling, measureCeiling } from './ceiling.ts'
 import { Crew } from './crew.ts'
@@ -219,6 +220,9 @@ class BenchRun {
       },
     })
     this.#crew = crew
+    agents?.followClocks((consumer, clocks) => {
+      crew.tellClocks(consumer, clocks)
+    })
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
     const stopLooking = this.#watchEnds(lanes, () => series)
 
@@ -447,6 +451,7 @@ class BenchRun {
       early: this.#early.signal,
       scenario: this.#options.loaded.scenario,
       look: () => sampler.mark(),
+      clockErrorMs: () => clockErrorMs(this.#agents?.records ?? [], this.#crew?.processes ?? []),
       brokers: this.#brokerPids,
     }
     const trials = new RateTrials(tools, startNs)

@@ -274,8 +274,11 @@ export function broken(
     const { expression, limit, operator } = threshold
     const metric = metrics.get(threshold.metric)
     const actual = metric?.read({ result: null, ...figures }) ?? null
-    if (actual === null)
-      return [`${expression}: not measured, ${samplesNeeded(threshold)} messages are needed`]
+    if (actual === null) {
+      const why = figures.latency.unavailable[threshold.metric.split('.')[0] ?? '']
+      const needed = `not measured, ${samplesNeeded(threshold)} messages are needed`
+      return [`${expression}: ${why === undefined || why === '' ? needed : why}`]
+    }
     return holds(actual, operator, limit)
       ? []
       : [`${expression}: was ${valueText(actual, metric?.unit ?? 'count')}`]

@@ -21,7 +21,9 @@ export interface ValidityInput {
   readonly hosts?: readonly HostResult[]
   readonly processes: readonly ProcessResult[]
   readonly ceilingPerSecond: number | null
+  /** Messages that arrived before they were sent, by how much the earliest of them, and all. */
   readonly negativeEndToEnd: number
+  readonly earlyEndToEndMs: number
   readonly endToEndCount: number
   /** Null in a closed load. */
   readonly pacing: PacingSeen | null
@@ -30,8 +32,11 @@ export interface ValidityInput {
   /** Length of the window, and of the time over which the host and its processes were looked at. */
   readonly windowMs: number
   readonly seenMs: number
-  /** How far apart two clocks of the load may have been, milliseconds; absent when it ran on one host. */
-  readonly clockErrorMs?: number | null
+  /**
+   * How far two clocks of the load may have been from what was reckoned with, and what they moved
+   * against each other meanwhile, milliseconds; absent when it ran on one host.
+   */
+  readonly clocks?: { readonly errorMs: number | null; readonly movedMs: number }
 }
 
 /** A generator that is this busy, in cores, while the host has room, is what limits the rate. */
@@ -47,6 +52,8 @@ const OFFERED_UNSENT_MAX = 0.001
 const SEEN_WARN = { share: 0.1, differenceMs: 250 }
 /** Beyond this, what the host did in the window is not known. */
 const SEEN_MAX = { share: 0.5, differenceMs: 3_000 }
+/** Rows are seconds: phases that begin so far apart are still told apart. */
+const CLOCKS_MOVED_MS_MAX = 250
 /** Other programs on this host that take more than this share of it disturb the measurement. */
 const OTHER_SHARE_MAX = 0.1
 
@@ -80,9 +87,7 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
   for (const host of input.hosts ?? [input.host]) {
     checks.push(...stealChecks(host, limits.maxSteal))
   }
-  if (input.clockErrorMs !== undefined) {
-    checks.push(clockCheck(input.clockErrorMs, limits.maxClockSkew))
-  }
+  if (input.clocks !== undefined) checks.push(...clockChecks(input.clocks, limits.maxClockSkew))
   checks.push(resourcesCheck(input))
   checks.push(generatorCpu(input), loopLag(input, limits.maxLoopLag))
   if (input.pacing !== null) checks.push(pacingCheck(input.pacing, limits.maxPacingError))
@@ -103,19 +108,27 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
   if (input.ceilingPerSecond !== null) {
     checks.push(ceilingCheck(input, input.ceilingPerSecond, limits.maxCeiling))
   }
-  if (input.endToEndCount > 0) {
-    const share = input.negativeEndToEnd / input.endToEndCount
-    checks.push({
-      check: 'negative-end-to-end',
-      value: share,
-      limit: 0,
-      unit: 'share',
-      ok: input.negativeEndToEnd === 0,
-      severity: 'error',
-      text: `${input.negativeEndToEnd} messages seem to have arrived before they were sent`,
-    })
-  }
+  if (input.endToEndCount > 0) checks.push(negativeCheck(input))
   return checks
+}
+
+/** No message arrives before it was sent: what seems so by more than the clocks allow is a fault. */
+function negativeCheck(input: ValidityInput): ValidityCheck {
+  const { negativeEndToEnd, earlyEndToEndMs, endToEndCount, clocks } = input
+  const errorMs = clocks === undefined ? 0 : (clocks.errorMs ?? 0)
+  const by =
+    negativeEndToEnd === 0
+      ? ''
+      : `, by up to ${earlyEndToEndMs.toFixed(3)} ms; the clocks explain ${errorMs.toFixed(3)} ms`
+  return {
+    check: 'negative-end-to-end',
+    value: negativeEndToEnd / endToEndCount,
+    limit: 0,
+    unit: 'share',
+    ok: negativeEndToEnd === 0 || earlyEndToEndMs <= errorMs,
+    severity: 'error',
+    text: `${negativeEndToEnd} messages seem to have arrived before they were sent${by}`,
+  }
 }
 
 /** A machine so busy that we were late ourselves has shown another time than the one that counts. */
@@ -136,8 +149,11 @@ function resourcesCheck({ windowMs, seenMs }: ValidityInput): ValidityCheck {
 }
 
 /** With the load on several hosts, phases begin and messages arrive by clocks that only agree so well. */
-function clockCheck(errorMs: number | null, maxMs: number): ValidityCheck {
-  return {
+function clockChecks(
+  { errorMs, movedMs }: NonNullable<ValidityInput['clocks']>,
+  maxMs: number,
+): ValidityCheck[] {
+  const skew: ValidityCheck = {
     check: 'clock-skew',
     value: errorMs,
     limit: maxMs,
@@ -147,8 +163,18 @@ function clockCheck(errorMs: number | null, maxMs: number): ValidityCheck {
     text:
       errorMs === null
         ? 'the clocks of the load could not be compared again at the end'
-        : `the clocks of the load may have been ${errorMs.toFixed(3)} ms apart from what was measured when the run began`,
+        : `the clocks of the load may have been ${errorMs.toFixed(3)} ms apart from what was reckoned with`,
   }
+  const drift: ValidityCheck = {
+    check: 'clock-drift',
+    value: movedMs,
+    limit: CLOCKS_MOVED_MS_MAX,
+    unit: 'ms',
+    ok: movedMs <= CLOCKS_MOVED_MS_MAX,
+    severity: 'error',
+    text: `the clocks of the load have moved ${movedMs.toFixed(3)} ms against each other since the run began, and so have its phases`,
+  }
+  return [skew, drift]
 }
 
 /** The host on which a process runs. */

@@ -506,11 +506,12 @@ function clockLines({ clock }: BenchResult): [label: string, text: string][] {
   if (agents.length === 0) return []
   return [
     ['clocks', clock.method],
-    ...agents.map(({ address, offsetMs, uncertaintyMs, errorMs }): [string, string] => {
+    ...agents.map(({ address, offsetMs, uncertaintyMs, errorMs, movedMs }): [string, string] => {
+      const drift = movedMs === undefined ? '' : `, moved by ${movedMs.toFixed(3)} ms at most`
       const moved =
         errorMs === null
           ? 'not read again'
-          : `within ${errorMs.toFixed(3)} ms of that to the end of the run`
+          : `known to ${errorMs.toFixed(3)} ms all through the run${drift}`
       const ahead = `${offsetMs.toFixed(3)} ms ± ${uncertaintyMs.toFixed(3)} ahead of this host`
       return ['', `agent ${address}: ${ahead}, ${moved}`]
     }),

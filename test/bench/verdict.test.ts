@@ -156,6 +156,7 @@ describe('validity', () => {
       processes: [aProcess({}), aProducer()],
       ceilingPerSecond: 500_000,
       negativeEndToEnd: 0,
+      earlyEndToEndMs: 0,
       endToEndCount: 1000,
       pacing: null,
       scheduled: 0,
@@ -262,6 +263,22 @@ describe('validity', () => {
   })
 
   it('does not believe messages that arrived before they were sent', () => {
-    expect(checked({ negativeEndToEnd: 1 })).toEqual(['negative-end-to-end error'])
+    const early = { negativeEndToEnd: 1, earlyEndToEndMs: 0.001 }
+    expect(checked(early)).toEqual(['negative-end-to-end error'])
+  })
+
+  it('lets messages arrive as early as the clocks may have been apart, and no earlier', () => {
+    const clocks = { errorMs: 1.5, movedMs: 4 }
+    const early = { negativeEndToEnd: 7, earlyEndToEndMs: 1.4, clocks }
+    expect(checked(early)).toEqual([])
+    expect(checked({ ...early, earlyEndToEndMs: 1.6 })).toEqual(['negative-end-to-end error'])
+  })
+
+  it('does not believe clocks that nobody knows, or that have moved far apart', () => {
+    expect(checked({ clocks: { errorMs: 11, movedMs: 11 } })).toEqual(['clock-skew error'])
+    expect(checked({ clocks: { errorMs: null, movedMs: 0 } })).toEqual(['clock-skew error'])
+    // What is known of a drift does no harm, as long as phases begin in the same second.
+    expect(checked({ clocks: { errorMs: 1, movedMs: 200 } })).toEqual([])
+    expect(checked({ clocks: { errorMs: 1, movedMs: 300 } })).toEqual(['clock-drift error'])
   })
 })

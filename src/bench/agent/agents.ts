@@ -5,9 +5,10 @@
 import type { HostUsage } from '../../host/usage.ts'
 import type { SecureNet } from '../../world/secure-net.ts'
 import type { World } from '../../world/world.ts'
+import type { Clock, Stop } from '../../world/clock.ts'
 import type { CrewMember } from '../crew.ts'
-import type { ConsumerSetup, ProducerClocks } from '../role-messages.ts'
-import { type ClockReading, errorOver } from './clock-gauge.ts'
+import type { ProducerClocks } from '../role-messages.ts'
+import type { ClockReading } from './clock-gauge.ts'
 import { type AgentBroker, AgentLink, type AgentMark, type SampleRequest } from './link.ts'
 
 export interface AgentsOptions {
@@ -39,10 +40,12 @@ export interface AgentRecord {
 }
 
 export interface AgentClock {
-  /** What it was ahead of the clock of the host that runs the bench, nanoseconds. */
+  /** What it was ahead of the clock of the host that runs the bench when the run began, nanoseconds. */
   readonly offsetNs: number
-  /** The offset was not farther away than this, from the beginning to the end of the run; null when it could not be read again. */
+  /** What was reckoned with was not farther off than this, up to now; null when it cannot be read any more. */
   readonly errorNs: number | null
+  /** It was not farther than this from how it stood at first, up to now. */
+  readonly movedNs: number
   /** Of the first reading. */
   readonly uncertaintyNs: number
 }
@@ -50,16 +53,22 @@ export interface AgentClock {
 interface Agent {
   readonly link: AgentLink
   readonly carriesLoad: boolean
-  readonly firstClock: ClockReading
-  lastClock: ClockReading | null
   brokers: readonly AgentBroker[]
   firstMark: AgentMark | null
   lastMark: AgentMark | null
 }
 
+/** How often consumers learn how the clocks of their producers stand. */
+const CLOCKS_MS = 1_000
+
 export class Agents {
+  readonly #clock: Clock
   readonly #agents: readonly Agent[]
   readonly #load: readonly Agent[]
+  /** Consumers that were placed, with the number of their producers. */
+  readonly #consumers: { readonly name: string; readonly at: Agent; readonly producers: number }[] =
+    []
+  #stopFollowing: Stop = () => undefined
 
   /**
    * Reaches all of them, or none. Rejects with MqError AGENT_UNREACHABLE or AGENT_REFUSED.
@@ -90,8 +99,6 @@ export class Agents {
         opened.push({
           link,
           carriesLoad,
-          firstClock: link.clock,
-          lastClock: null,
           brokers: [],
           firstMark: null,
           lastMark: null,
@@ -101,10 +108,11 @@ export class Agents {
       for (const { link } of opened) link.close()
       throw error
     }
-    return new Agents(opened)
+    return new Agents(world.clock, opened)
   }
 
-  private constructor(agents: readonly Agent[]) {
+  private constructor(clock: Clock, agents: readonly Agent[]) {
+    this.#clock = clock
     this.#agents = agents
     this.#load = agents.filter(({ carriesLoad }) => carriesLoad)
   }
@@ -128,9 +136,20 @@ export class Agents {
       const agent = this.#at(index)
       if (agent === undefined) return member
       const placed = { ...member, place: agent.link }
-      return setup.kind === 'producer'
-        ? placed
-        : { ...placed, setup: { ...setup, producerClocks: this.#clocksFor(agent, setup) } }
+      if (setup.kind === 'producer') return placed
+      this.#consumers.push({ name: member.name, at: agent, producers: setup.producers })
+      const producerClocks = this.#clocksFor(agent, setup.producers)
+      return { ...placed, setup: { ...setup, producerClocks } }
+    })
+  }
+
+  /** Tells consumers from now on how the clocks of their producers drift. */
+  followClocks(tell: (consumer: string, clocks: ProducerClocks) => void): void {
+    this.#stopFollowing = this.#clock.every(CLOCKS_MS, () => {
+      for (const { name, at, producers } of this.#consumers) {
+        const clocks = this.#clocksFor(at, producers)
+        if (clocks !== null) tell(name, clocks)
+      }
     })
   }
 
@@ -161,35 +180,34 @@ export class Agents {
     })
   }
 
-  /** Reads the clocks again: how far they have moved is known then. */
+  /** Reads the clocks once more: how far they have moved is known then. */
   async readClocks(): Promise<void> {
     await this.#all(async (agent) => {
-      agent.lastClock = await agent.link.readClock()
+      await agent.link.readClock()
     })
   }
 
   get records(): AgentRecord[] {
-    return this.#agents.map(
-      ({ link, carriesLoad, firstClock, lastClock, brokers, firstMark, lastMark }) => ({
-        address: link.host,
-        facts: link.facts,
-        carriesLoad,
-        brokers,
-        usage: firstMark === null ? null : (lastMark?.usage ?? null),
-        samplerCores: lastMark?.samplerCores ?? 0,
-        firstMark,
-        lastMark,
-        clock: {
-          offsetNs: firstClock.offsetNs,
-          uncertaintyNs: firstClock.uncertaintyNs,
-          errorNs: lastClock === null ? null : errorOver(firstClock, lastClock),
-        },
-        lost: link.lost,
-      }),
-    )
+    return this.#agents.map(({ link, carriesLoad, brokers, firstMark, lastMark }) => ({
+      address: link.host,
+      facts: link.facts,
+      carriesLoad,
+      brokers,
+      usage: firstMark === null ? null : (lastMark?.usage ?? null),
+      samplerCores: lastMark?.samplerCores ?? 0,
+      firstMark,
+      lastMark,
+      clock: {
+        ...link.clock,
+        errorNs: link.clockErrorNs,
+        movedNs: link.clockMovedNs,
+      },
+      lost: link.lost,
+    }))
   }
 
   close(): void {
+    this.#stopFollowing()
     for (const { link } of this.#agents) link.close()
   }
 
@@ -198,16 +216,16 @@ export class Agents {
   }
 
   /** Null when all producers are beside the consumer. */
-  #clocksFor(consumer: Agent, { producers }: ConsumerSetup): ProducerClocks | null {
+  #clocksFor(consumer: Agent, producers: number): ProducerClocks | null {
+    const here = readingOf(consumer)
     const aheadNs: number[] = []
     const toleranceNs: number[] = []
     for (let index = 0; index < producers; index += 1) {
       const producer = this.#at(index) ?? consumer
       const isBeside = producer === consumer
-      aheadNs.push(isBeside ? 0 : consumer.firstClock.offsetNs - producer.firstClock.offsetNs)
-      toleranceNs.push(
-        isBeside ? 0 : consumer.firstClock.uncertaintyNs + producer.firstClock.uncertaintyNs,
-      )
+      const there = readingOf(producer)
+      aheadNs.push(isBeside ? 0 : here.offsetNs - there.offsetNs)
+      toleranceNs.push(isBeside ? 0 : here.uncertaintyNs + there.uncertaintyNs)
     }
     return toleranceNs.every((one) => one === 0) ? null : { aheadNs, toleranceNs }
   }
@@ -215,4 +233,9 @@ export class Agents {
   async #all(work: (agent: Agent) => Promise<void>): Promise<void> {
     await Promise.all(this.#agents.map(work))
   }
+}
+
+/** Of one that is lost, how it stood at first: the run is over. */
+function readingOf({ link }: Agent): ClockReading {
+  return link.tellClock() ?? link.clock
 }

@@ -67,9 +67,12 @@ export interface AgentBroker {
 
 const CONNECT_TIMEOUT_MS = 5_000
 const ANSWER_TIMEOUT_MS = 10_000
-const PING_MS = 1_000
+/** The questions for its clock, which follow how it drifts; so late a silence is noticed. */
+const PING_MS = 250
 /** Round trips of one reading of the clock. */
 const CLOCK_ROUNDS = 24
+/** What it tells of has happened: a moment that is later than this from now is none. */
+const AHEAD_NS_MAX = 1e9
 
 export class AgentLink implements LoadPlace {
   readonly host: string
@@ -115,7 +118,8 @@ export class AgentLink implements LoadPlace {
     const link = new AgentLink(options, stream)
     try {
       await link.#prove()
-      const clock = await link.readClock()
+      await link.readClock()
+      const clock = link.tellClock()
       if (clock === null) throw unreachable(address, link.lost ?? '', START_HINT)
       link.#clock = clock
       return link
@@ -151,9 +155,23 @@ export class AgentLink implements LoadPlace {
     return this.#lost
   }
 
-  /** Some round trips, for the best reading of its clock; null when it is lost. */
+  /** How its clock stands now, for others to reckon with until they are told again; null when it is lost. */
+  tellClock(): ClockReading | null {
+    return this.#lost === null ? this.#gauge.tell() : null
+  }
+
+  /** What was told of its clock was never farther off than this; null when it is lost. */
+  get clockErrorNs(): number | null {
+    return this.#lost === null ? this.#gauge.errorNs : null
+  }
+
+  /** Its clock was never farther than this from how it stood when the link was made. */
+  get clockMovedNs(): number {
+    return this.#gauge.movedNs
+  }
+
+  /** Some round trips at once, for a good reading of its clock; null when it is lost. */
   async readClock(): Promise<ClockReading | null> {
-    this.#gauge.restart()
     for (let round = 0; round < CLOCK_ROUNDS; round += 1) {
       const answer = await this.#ping()
       if (answer === null) return null
@@ -304,19 +322,32 @@ export class AgentLink implements LoadPlace {
         if (role !== undefined) role.pid = answer.pid
         return
       }
-      case 'report':
-        this.#roles.get(answer.role)?.onReport(reportAhead(answer.report, -this.#clock.offsetNs))
+      case 'report': {
+        const report = reportAhead(answer.report, -this.#clock.offsetNs)
+        if ('atNs' in report && this.#isToCome(report.atNs)) return
+        this.#roles.get(answer.role)?.onReport(report)
         return
+      }
       case 'ended':
         this.#roles.get(answer.role)?.gone(answer.why)
         this.#roles.delete(answer.role)
         return
-      case 'usage':
-        this.onUsage(answer.atNs - this.#clock.offsetNs, answer.usage)
+      case 'usage': {
+        const atNs = answer.atNs - this.#clock.offsetNs
+        if (!this.#isToCome(atNs)) this.onUsage(atNs, answer.usage)
         return
+      }
       case 'refused':
         this.#lose(answer.why)
     }
+  }
+
+  /** Whether a moment on this host's clock is still to come: then the agent's clock has jumped, and it is lost. */
+  #isToCome(atNs: number): boolean {
+    const aheadNs = atNs - this.#nowNs()
+    if (aheadNs <= AHEAD_NS_MAX) return false
+    this.#lose(`its clock has jumped: it tells of a moment that is ${seconds(aheadNs)} s away`)
+    return true
   }
 
   #ping(): Promise<AgentAnswer | null> {
@@ -394,6 +425,10 @@ class RemoteRole implements LoadRole {
     this.#over = true
     this.onEnd(why)
   }
+}
+
+function seconds(ns: number): string {
+  return String(Number((ns / 1e9).toPrecision(3)))
 }
 
 const START_HINT = 'is it running? start it there: mqctl bench agent --token-file FILE'

@@ -25,7 +25,7 @@ import { producerLatencies } from '../tally.ts'
 import { endpointSchema, momentNs, orderSchema } from './order-schema.ts'
 
 /** Agents and controllers of different versions do not work together. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** Longest message before the other side has proved itself, bytes. */
 export const STRANGER_BYTES_MAX = 4_096
@@ -77,6 +77,7 @@ export const requestSchema = z.discriminatedUnion('kind', [
 const histogram = z.object({
   histogram: z.string(),
   negative: count,
+  earlyNs: count,
   clamped: count,
   minNs: count.nullable(),
   maxNs: count,

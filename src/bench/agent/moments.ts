@@ -14,6 +14,7 @@ export function orderAhead(order: ToRole, aheadNs: number): ToRole {
     case 'extend':
       return { ...order, segments: segmentsAhead(order.segments, aheadNs) }
     case 'setup':
+    case 'clocks':
     case 'halt':
     case 'poll':
     case 'finish':

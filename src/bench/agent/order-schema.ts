@@ -108,6 +108,11 @@ const producerSetup: z.ZodType<ProducerSetup> = z
   })
   .refine(({ pool, sizes }) => pool * largest(sizes) <= POOL_BYTES_MAX, 'its bodies take too much')
 
+const producerClocks = z.strictObject({
+  aheadNs: z.array(z.number()).max(PRODUCERS_MAX),
+  toleranceNs: z.array(z.number().min(0)).max(PRODUCERS_MAX),
+})
+
 const consumerSetup: z.ZodType<ConsumerSetup> = z
   .strictObject({
     ...target,
@@ -129,12 +134,7 @@ const consumerSetup: z.ZodType<ConsumerSetup> = z
     failRate: share,
     retryMs: z.number().min(0).max(DAY_MS),
     seed: whole(Number.MAX_SAFE_INTEGER),
-    producerClocks: z
-      .strictObject({
-        aheadNs: z.array(z.number()).max(PRODUCERS_MAX),
-        toleranceNs: z.array(z.number().min(0)).max(PRODUCERS_MAX),
-      })
-      .nullable(),
+    producerClocks: producerClocks.nullable(),
   })
   .refine(
     ({ producers, sendersOfEach, laneCount }) =>
@@ -189,6 +189,7 @@ export const orderSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('setup'), setup: z.union([producerSetup, consumerSetup]) }),
   z.strictObject({ kind: z.literal('start'), gridNs: momentNs, segments }),
   z.strictObject({ kind: z.literal('extend'), segments, final: z.boolean() }),
+  z.strictObject({ kind: z.literal('clocks'), clocks: producerClocks }),
   z.strictObject({ kind: z.literal('halt') }),
   z.strictObject({ kind: z.literal('poll') }),
   z.strictObject({ kind: z.literal('finish') }),

@@ -7,7 +7,7 @@ import { nodeWorld } from '../../world/node-world.ts'
 import { ConsumerLoad } from '../consumer-load.ts'
 import { loadHistograms } from '../histogram.ts'
 import type { Segment } from '../load-program.ts'
-import type { ConsumerSetup } from '../role-messages.ts'
+import type { ConsumerSetup, ProducerClocks } from '../role-messages.ts'
 import { WindowClock } from '../window-clock.ts'
 import { takeOrders, tell, worldWithin } from './role.ts'
 
@@ -93,6 +93,10 @@ class ConsumerRole {
     if (final) this.#windowClock.endAt(program.endNs)
   }
 
+  reckonWith(clocks: ProducerClocks): void {
+    this.#load.clocks = clocks
+  }
+
   halt(): void {
     this.#windowClock.end()
   }
@@ -145,6 +149,9 @@ takeOrders(async (order) => {
       return
     case 'extend':
       role?.extend(order.segments, order.final)
+      return
+    case 'clocks':
+      role?.reckonWith(order.clocks)
       return
     case 'halt':
       role?.halt()

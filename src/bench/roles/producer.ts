@@ -190,6 +190,7 @@ takeOrders(async (order) => {
     case 'halt':
       role?.halt()
       return
+    case 'clocks':
     case 'poll':
     case 'finish':
   }

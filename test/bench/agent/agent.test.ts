@@ -87,6 +87,48 @@ async function aStranger(agent: AgentServer) {
   return stranger
 }
 
+/** What an idle host does. */
+const usage = {
+  ...{ cpuCount: 1, cpu: null, load1: null, pressure: null, memory: null, disk: null, nics: [] },
+  ...{ unavailable: {}, spanMs: 1_000, processes: [] },
+}
+
+/** Someone who plays an agent that has the token: its address. */
+async function anActor(
+  part: {
+    readonly proof?: () => string
+    /** Said when it is asked to sample. */
+    readonly says?: (now: { readonly atNs: number }) => unknown
+  } = {},
+): Promise<string> {
+  const nowNs = () => Number(nodeWorld.clock.monotonicNs())
+  const listener = await nodeWorld.net.listen('127.0.0.1', 0, (stream) => {
+    const say = (value: unknown) => stream.write(encodeFrame(value, 1e6))
+    const nonce = drawNonce()
+    let theirs = ''
+    const reader = new FrameReader(1e6, (value) => {
+      const { kind, id, ...rest } = value as { kind: string; id?: number; nonce?: string }
+      if (kind === 'hello') {
+        theirs = rest.nonce ?? ''
+        say({ kind: 'challenge', nonce })
+      } else if (kind === 'proof') {
+        const proof = part.proof?.() ?? proofOf(token, 'agent', [theirs, nonce])
+        say({ kind: 'welcome', proof, tool: '0', facts: { name: 'x' } })
+      } else if (kind === 'ping') {
+        say({ kind: 'pong', id, atNs: nowNs() })
+      } else if (kind === 'sample') {
+        say({ kind: 'sampling', id, brokers: [] })
+        say(part.says?.({ atNs: nowNs() }))
+      }
+    })
+    stream.onData = (chunk) => {
+      reader.push(chunk)
+    }
+  })
+  ended.push(() => listener.close())
+  return `127.0.0.1:${listener.port}`
+}
+
 /** One that has the token. */
 async function aKnown(agent: AgentServer) {
   const known = await aStranger(agent)
@@ -221,21 +263,22 @@ describe('a link', () => {
   })
 
   it('does not trust an agent that cannot prove the token', async () => {
-    const listener = await nodeWorld.net.listen('127.0.0.1', 0, (stream) => {
-      const reader = new FrameReader(1e6, (value) => {
-        const isHello = (value as { kind: string }).kind === 'hello'
-        const welcome = { kind: 'welcome', proof: 'x'.repeat(44), tool: '0', facts: { name: 'x' } }
-        const answer = isHello ? { kind: 'challenge', nonce: drawNonce() } : welcome
-        stream.write(encodeFrame(answer, 1e6))
-      })
-      stream.onData = (chunk) => {
-        reader.push(chunk)
-      }
-    })
-    ended.push(() => listener.close())
-    const address = `127.0.0.1:${listener.port}`
+    const address = await anActor({ proof: () => 'x'.repeat(44) })
     const opening = aLink(await anAgent(), { address })
     expect(await refusalOf(opening)).toMatch(/^1 AGENT_REFUSED .*does not have the token itself/)
+  })
+
+  it('loses an agent that tells of what is still to come', async () => {
+    const lost: string[] = []
+    const link = await aLink(await anAgent(), {
+      address: await anActor({ says: ({ atNs }) => ({ kind: 'usage', atNs: atNs + 60e9, usage }) }),
+      onLost: (why) => lost.push(why),
+    })
+    let usages = 0
+    link.onUsage = () => (usages += 1)
+    await link.sample(asked)
+    await expect.poll(() => lost).toEqual([expect.stringMatching(/clock has jumped.* 60 s away/)])
+    expect(usages).toBe(0)
   })
 })
 

@@ -1,7 +1,7 @@
 /** What agents tell is put together as if it had been counted on one host, on one clock. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { AgentRecord } from '../../../src/bench/agent/agents.ts'
-import { clockErrorMs, clockOf } from '../../../src/bench/agent-hosts.ts'
+import { clockErrorMs, clockMovedMs, clockOf } from '../../../src/bench/agent-hosts.ts'
 import { reportSchema } from '../../../src/bench/agent/messages.ts'
 import { orderAhead, reportAhead } from '../../../src/bench/agent/moments.ts'
 import { FrameReader, encodeFrame } from '../../../src/bench/agent/wire.ts'
@@ -94,28 +94,40 @@ describe('moments of another clock', () => {
 })
 
 describe('a consumer whose producers are on other hosts', () => {
+  /** A consumer of one producer, whose clock stands so to its own. */
+  function aConsumer(aheadNs: number, toleranceNs: number) {
+    const clocks = { aheadNs: [aheadNs], toleranceNs: [toleranceNs] }
+    const ids = { runId: 7, producers: 1, sendersOfEach: 1, lanes: 1 }
+    const load = new ConsumerLoad({ ...ids, checksum: false, sequence: true, clocks }, [
+      { lane: 0, offset: 0 },
+    ])
+    load.program.append([{ phase: 0, startNs: 0, endNs: 1e15, load: { model: 'closed' } }])
+    const still = () => undefined
+    const line = { receivedBytes: 0, batches: 0, start: still, pause: still, resume: still }
+    let count = 0
+    return {
+      take(sentNs: number, nowNs: number) {
+        load.start({ ...line, nowNs, close: still })
+        const body = Buffer.alloc(HEADER_BYTES)
+        writeHeader(body, 0, 7, 0, 0, count, sentNs, 0)
+        load.onMessage(0, count, body, 0, body.length)
+        count += 1
+      },
+      reckon(ahead: number, tolerance: number) {
+        load.clocks = { aheadNs: [ahead], toleranceNs: [tolerance] }
+      },
+      histogram() {
+        const packed = load.takeReceipts()[0]?.endToEnd ?? null
+        return packed === null ? null : LatencyHistogram.decode(packed)
+      },
+    }
+  }
+
   /** End-to-end latencies of messages that were sent and received at these moments. */
   function received(aheadNs: number, toleranceNs: number, moments: readonly [number, number][]) {
-    const load = new ConsumerLoad(
-      {
-        ...{ runId: 7, producers: 1, sendersOfEach: 1, lanes: 1, checksum: false, sequence: true },
-        clocks: { aheadNs: [aheadNs], toleranceNs: [toleranceNs] },
-      },
-      [{ lane: 0, offset: 0 }],
-    )
-    load.program.append([{ phase: 0, startNs: 0, endNs: 1e15, load: { model: 'closed' } }])
-    const line = { nowNs: 0, receivedBytes: 0, batches: 0 }
-    const still = () => undefined
-    load.start({ ...line, start: still, pause: still, resume: still, close: still })
-    for (const [index, [sentNs, nowNs]] of moments.entries()) {
-      load.start({ ...line, nowNs, start: still, pause: still, resume: still, close: still })
-      const body = Buffer.alloc(HEADER_BYTES)
-      writeHeader(body, 0, 7, 0, 0, index, sentNs, 0)
-      load.onMessage(0, index, body, 0, body.length)
-    }
-    const [receipts] = load.takeReceipts()
-    const packed = receipts?.endToEnd ?? null
-    return packed === null ? null : LatencyHistogram.decode(packed)
+    const load = aConsumer(aheadNs, toleranceNs)
+    for (const [sentNs, nowNs] of moments) load.take(sentNs, nowNs)
+    return load.histogram()
   }
 
   it('counts from their time on its own clock', () => {
@@ -130,12 +142,24 @@ describe('a consumer whose producers are on other hosts', () => {
       [1e9, 6e9 - 1.1e5],
     ])
     expect([histogram?.count, histogram?.negative]).toEqual([2, 1])
+    // How early it was is kept: in the end more may be known of the clocks.
+    expect(histogram?.earlyNs).toBeCloseTo(1.1e5, 0)
+  })
+
+  it('reckons with what it is told of their drift', () => {
+    const load = aConsumer(5e9, 1e5)
+    load.take(1e9, 6e9 + 1e6)
+    // Two milliseconds further behind now.
+    load.reckon(5.002e9, 1e5)
+    load.take(1e9, 6e9 + 3e6)
+    const histogram = load.histogram()
+    expect([histogram?.count, histogram?.negative, histogram?.maxMs]).toEqual([2, 0, 1])
   })
 })
 
 describe('the clocks of a run', () => {
   const anAgent = (address: string, offsetNs: number, errorNs: number | null) =>
-    ({ address, clock: { offsetNs, uncertaintyNs: 1e5, errorNs } }) as AgentRecord
+    ({ address, clock: { offsetNs, uncertaintyNs: 1e5, errorNs, movedNs: 2e6 } }) as AgentRecord
   const at = (host: string | null) => ({ name: 'x', role: 'producer', pid: 1, host }) as const
 
   it('are one when all of the load is on one host, here or there', () => {
@@ -150,7 +174,7 @@ describe('the clocks of a run', () => {
   it('are as far apart as the two worst of those that carry load', () => {
     const agents = [anAgent('a:1', 7e9, 2e5), anAgent('b:1', -1e9, 3e5), anAgent('c:1', 0, 1e5)]
     const used = [at('a:1'), at('b:1'), at('c:1')]
-    expect(clockErrorMs(agents, used)).toBe(0.5)
+    expect([clockErrorMs(agents, used), clockMovedMs(agents, used)]).toEqual([0.5, 4])
     expect(clockOf(agents, used)).toMatchObject({ layout: 'multi', uncertaintyMs: 0.5 })
   })
 
