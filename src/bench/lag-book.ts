@@ -4,7 +4,11 @@
  * consumer with its last answer, or what it told us when it was asked in between (a consumer that
  * stands still asks nothing and would not know).
  */
+import type { LaneOffsets } from '../drivers/driver.ts'
 import type { LanePosition } from './role-messages.ts'
+
+/** What a broker says of a queue. */
+export type LaneEnd = Pick<LaneOffsets, 'lane' | 'endOffset'>
 
 interface LaneState {
   position: number
@@ -66,13 +70,8 @@ export class LagBook {
    * a consumer at work, which would seem to be behind: they count with its next news, or when it
    * has been silent.
    */
-  noteEnds(
-    ends: readonly { readonly lane: number; readonly endOffset: number }[],
-    atNs: number,
-  ): void {
-    for (const { lane, endOffset } of ends) {
-      const state = this.#lanes.get(lane)
-      if (state === undefined) continue
+  noteEnds(ends: readonly LaneEnd[], atNs: number): void {
+    for (const [state, endOffset] of this.#begun(ends)) {
       state.notedEnd = Math.max(state.notedEnd, endOffset)
       if (state.notedEnd > state.position && state.notedSinceNs === 0) state.notedSinceNs = atNs
       if (atNs - state.toldNs > SILENT_NS) takeNoted(state, atNs)
@@ -80,14 +79,8 @@ export class LagBook {
   }
 
   /** Ends that the broker told us while nothing is sent: they count at once. */
-  onEnds(
-    ends: readonly { readonly lane: number; readonly endOffset: number }[],
-    atNs: number,
-  ): void {
-    for (const { lane, endOffset } of ends) {
-      const state = this.#lanes.get(lane)
-      // Nobody reads it, or nobody has begun to.
-      if (state === undefined) continue
+  onEnds(ends: readonly LaneEnd[], atNs: number): void {
+    for (const [state, endOffset] of this.#begun(ends)) {
       state.endOffset = Math.max(state.endOffset, endOffset)
       updateSince(state, atNs)
     }
@@ -115,6 +108,14 @@ export class LagBook {
       maxMs: state.maxMs,
       slopePerSecond: slopeOf(state),
     }))
+  }
+
+  /** Of the lanes those that somebody has begun to read, each with its end. */
+  *#begun(ends: readonly LaneEnd[]): Iterable<[LaneState, number]> {
+    for (const { lane, endOffset } of ends) {
+      const state = this.#lanes.get(lane)
+      if (state !== undefined) yield [state, endOffset]
+    }
   }
 
   #of(lane: number): LaneState {

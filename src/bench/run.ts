@@ -13,17 +13,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../base/errors.ts'
-import type { BrokerFacts, Driver, Durability, Lane, LaneOffsets } from '../drivers/driver.ts'
-import { frameSizesOf } from '../drivers/frame-sizes.ts'
+import type { Driver, Lane, LaneOffsets } from '../drivers/driver.ts'
 import { openDriver } from '../drivers/open-driver.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openHostProbe } from '../host/host.ts'
 import { HostSampler } from '../host/sampler.ts'
-import type { HostSnapshot } from '../host/snapshot.ts'
-import { usageBetween } from '../host/usage.ts'
 import { checkBefore } from '../host/checks.ts'
 import { hostComplaints } from '../host/tuning/tuning.ts'
-import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import { Agents } from './agent/agents.ts'
 import { clockErrorMs } from './agent-hosts.ts'
@@ -34,48 +30,25 @@ import { drain } from './drain.ts'
 import { loadHistograms } from './histogram.ts'
 import { LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
-import { type PhaseRecord, PhaseRunner } from './phase-runner.ts'
-import { type Plan, planOf } from './plan.ts'
-import { frameInputOf, predict, type Prediction, predictionText } from './prediction.ts'
-import { type BalanceRecord, runBalance } from './rate-balance.ts'
-import { type CurveRecord, runCurve } from './rate-curve.ts'
-import { RateSearch, type SearchRecord } from './rate-search.ts'
-import { RateTrials } from './rate-trial.ts'
+import { diskPathOf, durabilityOf, needsOf, predictionOf } from './outlook.ts'
+import { PhaseRunner } from './phase-runner.ts'
+import { planOf } from './plan.ts'
+import { predictionText } from './prediction.ts'
+import { QueueEnds } from './queue-ends.ts'
 import type { BenchResult } from './result.ts'
 import type { ProducerReport } from './role-messages.ts'
 import type { BenchOptions, PhaseName, PhaseOfRun } from './run-record.ts'
-import { meanSizeBytes } from './scenario-schema.ts'
+import { RunStages } from './run-stages.ts'
+import { RunTopics } from './run-topics.ts'
 import { Series } from './series.ts'
-import {
-  isTimed,
-  isTried,
-  plannedMs,
-  plannedPeakHz,
-  type PlannedStage,
-  stagesOf,
-  warmupLoad,
-} from './stages.ts'
+import { plannedMs } from './stages.ts'
 import { TargetWatch } from './target-watch.ts'
 
 const START_DELAY_MS = 60
 const PROGRESS_MS = 250
 /** Seconds that a live view shows as bars. */
 const RECENT_ROWS = 10
-const DRAIN_POLL_MS = 50
-/** How often the ends of queues are asked for, with so many lanes less often. */
-const ENDS_MS = 1_000
-const ENDS_PAUSED_MS = 200
-const ENDS_LANE_MS = 10
-const STORED_WAIT_MS = 2_000
-/** Topics that are made or removed at once. */
-const TOPICS_AT_ONCE = 32
 const INTERRUPTED_DRAIN_MS = 1_000
-/** How long topics and groups of a run that lost somebody are tried to be removed; the target may be gone. */
-const CLEAN_MS_MAX = 5_000
-/** A stored message is its body and about this much, for the estimate of the disk that is needed. */
-const RECORD_EXTRA_BYTES = 250
-const RATE_ESTIMATE_PER_SECOND = 250_000
-const BYTES_ESTIMATE_PER_SECOND = 500e6
 
 /** Runs it. Rejects with MqError when it could not begin: target unreachable, topic refused … */
 export async function runBench(world: World, options: BenchOptions): Promise<BenchResult> {
@@ -110,14 +83,7 @@ class BenchRun {
   #crew: Crew | null = null
   #agents: Agents | null = null
   #sampler: HostSampler | null = null
-  #brokerPids: readonly number[] = []
-  #plan: Plan | null = null
-  /** Of the topics of this run, those that it has made. */
-  readonly #created: string[] = []
-  #steadyText: string | null = null
-  #search: SearchRecord | null = null
-  #curve: CurveRecord | null = null
-  #balance: BalanceRecord | null = null
+  #topics: RunTopics | null = null
   #stopProgress: () => void = () => undefined
   #stopLooking: () => void = () => undefined
   /** Aborted when the window must end early. */
@@ -142,28 +108,12 @@ class BenchRun {
     this.#crew?.end()
     this.#agents?.close()
     await this.#sampler?.stop()
-    await this.#clean()
+    // Brokers that were started for this run go away with all they have.
+    if (this.#options.known.length === 0) {
+      // Something went away: perhaps an agent or a process of the load, perhaps the target.
+      await this.#topics?.remove(this.#world.clock, this.#lost.length > 0)
+    }
     this.#driver.close()
-  }
-
-  /** What was made for this run is removed from brokers that go on without it; what the user named stays. */
-  async #clean(): Promise<void> {
-    if (this.#options.known.length > 0 || this.#plan === null) return
-    const removed = this.#remove(this.#plan)
-    // Something went away: perhaps an agent or a process of the load, perhaps the target.
-    if (this.#lost.length === 0) await removed
-    else await Promise.race([removed, sleep(this.#world.clock, CLEAN_MS_MAX)])
-  }
-
-  async #remove(plan: Plan): Promise<void> {
-    if (this.#options.loaded.scenario.topics.name === null) {
-      await forEach(this.#created, (topic) =>
-        this.#driver.deleteTopic(topic).catch(() => undefined),
-      )
-    }
-    for (const group of plan.groups) {
-      await this.#driver.deleteGroup(group).catch(() => undefined)
-    }
   }
 
   async run(): Promise<BenchResult> {
@@ -175,28 +125,24 @@ class BenchRun {
     const agents = await this.#openAgents()
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
-    this.#plan = plan
-    await forEach(plan.topics, async (topic) => {
-      const isNew = await this.#driver.createTopic(topic, scenario.topics.queues)
-      if (isNew) this.#created.push(topic)
-    })
-    const isNew = this.#created.length === plan.topics.length
-    if (scenario.consumers.instances > 0) {
-      // A target that lets nobody make groups may make them itself; if not, the result says what was refused.
-      await forEach(plan.groups, (group) => this.#driver.createGroup(group).catch(() => undefined))
-    }
+    const topics = new RunTopics(this.#driver, scenario, plan)
+    this.#topics = topics
+    await topics.make()
     const lanes = await this.#driver.lanes(plan.topics)
-    const before = await this.#driver.offsets(lanes)
+    const ends = new QueueEnds(clock, this.#driver, lanes)
+    const before = await ends.now()
     const startAt = await this.#startAt(lanes, before)
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)
-    const hostFacts = readHostFacts(this.#diskPath(facts, watch))
-    const durability = this.#durability(facts, hostFacts, watch)
+    const hostFacts = readHostFacts(this.#options.dataDir ?? diskPathOf(facts, watch))
+    const durability = durabilityOf(this.#driver, facts, hostFacts, watch)
+    const loadHere = agents?.carryLoad !== true
     const warnings = [
-      ...checkBefore(hostFacts, this.#needs(watch)),
+      ...checkBefore(hostFacts, needsOf(scenario, watch, loadHere)),
       ...(await hostComplaints(clock, watch.brokers, hostFacts.disk?.path ?? null)),
     ]
 
-    const prediction = this.#predict(plan, lanes, watch)
+    const prediction = predictionOf(scenario, plan, lanes.length, watch)
+    if (prediction !== null) this.#options.onPrediction?.(predictionText(prediction))
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {
       this.#progress('ceiling', null, null)
@@ -224,9 +170,9 @@ class BenchRun {
       crew.tellClocks(consumer, clocks)
     })
     const sampler = this.#openSampler(hostFacts, watch, crew, () => series)
-    const stopLooking = this.#watchEnds(lanes, () => series)
+    this.#watchEnds(ends, () => series)
 
-    const startDelayMs = agents?.carryLoad === true ? AGENT_START_DELAY_MS : START_DELAY_MS
+    const startDelayMs = loadHere ? START_DELAY_MS : AGENT_START_DELAY_MS
     const beginNs = Number(clock.monotonicNs()) + startDelayMs * 1e6
     const gridNs = beginNs + scenario.warmup.min * 1e6
     sampler.start(scenario.metrics.interval, gridNs / 1e6)
@@ -237,7 +183,20 @@ class BenchRun {
     for (const { setup } of members) {
       if (setup.kind === 'consumer') series.expect(setup.groupIndex, setup.lanes, beginNs)
     }
-    const startNs = await this.#warmUp(runner, series, beginNs, gridNs)
+    const stages = new RunStages({
+      clock,
+      scenario,
+      crew,
+      runner,
+      series,
+      sampler,
+      brokers: pidsOf(watch.brokers),
+      clockErrorMs: () => clockErrorMs(agents?.records ?? [], crew.processes),
+      early: this.#early.signal,
+    })
+    const { min, steady } = scenario.warmup
+    this.#progress('warmup', steady === null ? min : null, series)
+    const startNs = await stages.warmUp(beginNs, gridNs)
     series.begin(startNs)
     const begin = async () => {
       await agentsAreSampled
@@ -246,10 +205,7 @@ class BenchRun {
       this.#progress('measure', plannedMs(scenario), series)
       return marks
     }
-    const [[firstSnapshot, firstMarks]] = await Promise.all([
-      begin(),
-      this.#runPhases(runner, crew, series, startNs),
-    ])
+    const [[firstSnapshot, firstMarks]] = await Promise.all([begin(), stages.run(startNs)])
     const endNs = Math.max(startNs, Math.min(runner.nowNs, program.endNs))
     runner.finish()
     const [lastSnapshot, lastMarks] = await Promise.all([
@@ -264,7 +220,7 @@ class BenchRun {
       this.#phases.push({ ...phase, startedMs: wallMsOf(fromNs), durationMs, startNs: fromNs })
     }
 
-    stopLooking()
+    this.#stopLooking()
     const lagAtEnd = plan.groups.map((_, group) => series.lagOf(group))
     const { windowReceived } = series
     const laneLags = plan.groups.map((_, group) => series.laneLags(group))
@@ -273,7 +229,7 @@ class BenchRun {
     const producerReports = await crew.producerReports(scenario.producers.timeout + 10_000)
     const acked = sumAcked(producerReports, series)
     const { windowAcked } = series
-    const drained = await this.#drain(crew, series, lanes, acked)
+    const drained = await this.#drain(crew, series, ends, acked)
     const drainMs = clock.monotonicMs() - drainFromMs
     this.#phases.push({
       name: 'drain',
@@ -287,7 +243,7 @@ class BenchRun {
       drain: null,
       usage: null,
     })
-    const growth = await this.#growth(lanes, before, acked)
+    const growth = await this.#growth(ends, before, acked)
     const consumerReports = await crew.consumerReports()
     await agents?.readClocks()
     await sampler.stop()
@@ -302,7 +258,7 @@ class BenchRun {
       hostFacts,
       durability,
       watch,
-      exclusive: isNew,
+      exclusive: topics.areNew,
       ceiling,
       prediction,
       series,
@@ -329,10 +285,10 @@ class BenchRun {
       interrupted: interrupted.aborted,
       lost: this.#lost,
       warnings,
-      steadyText: this.#steadyText,
-      search: this.#search,
-      curve: this.#curve,
-      balance: this.#balance,
+      steadyText: stages.steadyText,
+      search: stages.search,
+      curve: stages.curve,
+      balance: stages.balance,
     })
   }
 
@@ -359,128 +315,6 @@ class BenchRun {
     )
   }
 
-  /** Load that counts nowhere; resolves a moment before it is over, with the moment. */
-  async #warmUp(
-    runner: PhaseRunner,
-    series: Series,
-    beginNs: number,
-    gridNs: number,
-  ): Promise<number> {
-    const { scenario } = this.#options.loaded
-    const { min, max, steady } = scenario.warmup
-    runner.warmUp(beginNs, warmupLoad(scenario), 'it counts nowhere')
-    this.#progress('warmup', steady === null ? min : null, series)
-    if (steady === null) return gridNs
-    await runner.until(gridNs)
-    this.#steadyText = await runner.untilSteady(
-      () => series,
-      steady.slope,
-      beginNs + Math.max(min, max) * 1e6,
-    )
-    return runner.nextStartNs()
-  }
-
-  /** All stages in order: those of known length without a gap, the others as long as they take. */
-  async #runPhases(
-    runner: PhaseRunner,
-    crew: Crew,
-    series: Series,
-    firstNs: number,
-  ): Promise<void> {
-    const { scenario } = this.#options.loaded
-    const stages = stagesOf(scenario)
-    let startNs = firstNs
-    for (let at = 0; at < stages.length && !this.#early.signal.aborted;) {
-      const one = stages[at]
-      if (one === undefined) return
-      let next = at + 1
-      if (isTried(one.stage)) {
-        await this.#tryRates(one, runner, series, startNs)
-      } else if (one.stage.until === 'drained') {
-        const [record] = runner.schedule(startNs, [timed(one)], false)
-        const drain = await this.#untilDrained(crew, series, startNs, record?.endNs ?? startNs)
-        if (record !== undefined) record.drain = drain
-      } else {
-        while (next < stages.length && isTimed(stages[next] ?? one)) next += 1
-        const isLast = next === stages.length
-        const records = runner.schedule(startNs, stages.slice(at, next).map(timed), isLast)
-        if (stages.length > 1) await this.#lookAtEdges(runner, records)
-        await runner.until(runner.program.endNs)
-        if (isLast) return
-      }
-      at = next
-      if (at === stages.length) return
-      const following = stages[at]
-      // A drain follows what it drains at once; behind a stage of unknown length comes a short gap.
-      if (one.stage.until === undefined && !isTried(one.stage) && following !== undefined) {
-        startNs = runner.program.endNs
-      } else {
-        runner.cut()
-        startNs = runner.nextStartNs()
-      }
-    }
-  }
-
-  /** What the host does in each of several phases, of which one may be full and the others not. */
-  async #lookAtEdges(runner: PhaseRunner, records: readonly PhaseRecord[]): Promise<void> {
-    const sampler = this.#sampler
-    if (sampler === null) return
-    let before: HostSnapshot | null = null
-    for (const record of records) {
-      await runner.until(record.startNs)
-      before ??= await sampler.mark()
-      await runner.until(record.endNs)
-      if (this.#early.signal.aborted) return
-      const after = await sampler.mark()
-      record.usage = usageBetween(before, after)
-      before = after
-    }
-  }
-
-  async #tryRates(
-    one: PlannedStage,
-    runner: PhaseRunner,
-    series: Series,
-    startNs: number,
-  ): Promise<void> {
-    const sampler = this.#sampler
-    if (sampler === null) return
-    const tools = {
-      runner,
-      series,
-      early: this.#early.signal,
-      scenario: this.#options.loaded.scenario,
-      look: () => sampler.mark(),
-      clockErrorMs: () => clockErrorMs(this.#agents?.records ?? [], this.#crew?.processes ?? []),
-      brokers: this.#brokerPids,
-    }
-    const trials = new RateTrials(tools, startNs)
-    if (one.stage.shape === 'curve') this.#curve = await runCurve(trials, one)
-    else if (one.stage.shape === 'balance') this.#balance = await runBalance(trials, one)
-    else this.#search = await new RateSearch(trials).run(one)
-  }
-
-  /** Resolves when the consumers have everything, or at the end of the time. */
-  async #untilDrained(
-    crew: Crew,
-    series: Series,
-    startNs: number,
-    endNs: number,
-  ): Promise<NonNullable<PhaseRecord['drain']>> {
-    const { clock } = this.#world
-    const nowNs = () => Number(clock.monotonicNs())
-    while (nowNs() < startNs) await sleep(clock, DRAIN_POLL_MS)
-    while (nowNs() < endNs && !this.#early.signal.aborted) {
-      crew.poll()
-      await sleep(clock, DRAIN_POLL_MS)
-      if (series.leastReceived >= series.totalAcked && series.lag === 0) {
-        return { done: true, remaining: 0 }
-      }
-    }
-    const remaining = Math.max(series.lag, series.totalAcked - series.leastReceived)
-    return { done: false, remaining }
-  }
-
   /** By lane: the queue offset at which consumers begin. */
   async #startAt(lanes: readonly Lane[], before: readonly LaneOffsets[]): Promise<number[]> {
     const { startAt, instances } = this.#options.loaded.scenario.consumers
@@ -505,74 +339,16 @@ class BenchRun {
       series().onHostUsage(Number(clock.monotonicNs()), usage)
     })
     this.#sampler = sampler
-    this.#brokerPids = watch.brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
     const ours = crew.processes.filter(({ host }) => host === null)
-    for (const { pid } of [...ours, ...watch.brokers, ...this.#options.known]) {
-      if (pid !== null) sampler.watch(pid)
+    for (const pid of pidsOf([...ours, ...watch.brokers, ...this.#options.known])) {
+      sampler.watch(pid)
     }
     sampler.watch(process.pid)
     return sampler
   }
 
-  /** Before anything is sent; null for a target that keeps nothing. */
-  #predict(plan: Plan, lanes: readonly Lane[], watch: TargetWatch): Prediction | null {
-    const { scenario } = this.#options.loaded
-    const [broker] = watch.brokers
-    if (scenario.target.driver === 'null' || broker === undefined) return null
-    const [[topic = ''], [group = '']] = [plan.topics, plan.groups]
-    const prediction = predict({
-      scenario,
-      sizes: frameSizesOf(frameInputOf(scenario, { topic, group, broker: broker.name })),
-      lanes: lanes.length,
-      brokers: watch.brokers.length,
-      machines: watch.machineCount,
-      link: watch.link(scenario.metrics.linkSpeed),
-    })
-    this.#options.onPrediction?.(predictionText(prediction))
-    return prediction
-  }
-
-  /** Where the brokers' data is on this host; null when it is elsewhere or unknown. */
-  #diskPath(facts: readonly BrokerFacts[], watch: TargetWatch): string | null {
-    if (this.#options.dataDir !== null) return this.#options.dataDir
-    const local = watch.brokers.find((broker) => broker.isLocal)
-    const settings = facts.find(({ address }) => address === local?.address)?.settings
-    return settings?.['storePathCommitLog'] ?? settings?.['storePathRootDir'] ?? null
-  }
-
-  #durability(facts: readonly BrokerFacts[], host: HostFacts, watch: TargetWatch): Durability {
-    const said = this.#driver.durability(facts)
-    if (!watch.allLocal || host.disk?.fileSystem.isMemory !== true) return said
-    return {
-      profile: 'memory',
-      acknowledged: `the message is in memory only: ${host.disk.path} is on ${host.disk.fileSystem.type ?? 'a memory file system'}, where an fsync protects nothing`,
-      verifiedBy: 'broker',
-    }
-  }
-
-  #needs(watch: TargetWatch) {
-    const { scenario } = this.#options.loaded
-    const seconds = (scenario.warmup.min + plannedMs(scenario)) / 1000
-    const bytes = meanSizeBytes(scenario) + RECORD_EXTRA_BYTES
-    const peakHz = plannedPeakHz(scenario) ?? RATE_ESTIMATE_PER_SECOND
-    const perSecond = Math.min(peakHz, RATE_ESTIMATE_PER_SECOND, BYTES_ESTIMATE_PER_SECOND / bytes)
-    const local = watch.allLocal
-    const loadHere = this.#agents?.carryLoad !== true
-    return {
-      busyProcessCount:
-        (loadHere ? scenario.producers.instances + scenario.consumers.instances : 0) +
-        (local ? watch.brokers.length : 0),
-      diskBytes: local ? seconds * perSecond * bytes : 0,
-    }
-  }
-
   /** Lets the consumers read on; true when they have reached the end of every lane. */
-  async #drain(
-    crew: Crew,
-    series: Series,
-    lanes: readonly Lane[],
-    acked: number,
-  ): Promise<boolean> {
+  async #drain(crew: Crew, series: Series, ends: QueueEnds, acked: number): Promise<boolean> {
     const { scenario } = this.#options.loaded
     if (scenario.consumers.instances === 0) return true
     if (this.#lost.length > 0) return false
@@ -585,71 +361,35 @@ class BenchRun {
       poll: () => {
         crew.poll()
       },
-      ends: () => this.#driver.offsets(lanes),
+      ends: () => ends.now(),
       isCut: () => this.#lost.length > 0,
     })
   }
 
-  /**
-   * Consumers that stand still, or whose requests are not answered, do not learn how their queues
-   * grow: so the broker is asked, more often when they are to stand still.
-   */
-  #watchEnds(lanes: readonly Lane[], series: () => Series): () => void {
+  #watchEnds(ends: QueueEnds, series: () => Series): void {
     const { load, consumers } = this.#options.loaded.scenario
-    if (consumers.instances === 0) return () => undefined
+    if (consumers.instances === 0) return
     const isPaused = load.some((stage) => stage.consumers === 'paused')
-    const { clock } = this.#world
-    let asking = false
-    const stop = clock.every(
-      Math.max(isPaused ? ENDS_PAUSED_MS : ENDS_MS, lanes.length * ENDS_LANE_MS),
-      () => {
-        if (asking) return
-        asking = true
-        this.#driver
-          .offsets(lanes)
-          .then((ends) => {
-            series().noteEnds(ends, Number(clock.monotonicNs()))
-          })
-          // It may be gone; the load processes say so.
-          .catch(() => undefined)
-          .finally(() => {
-            asking = false
-          })
-      },
-    )
-    this.#stopLooking = stop
-    return stop
+    this.#stopLooking = ends.watch(isPaused, (seen, atNs) => {
+      series().noteEnds(seen, atNs)
+    })
   }
 
   /** How much each of the target's queues grew; null when it does not say. */
   async #growth(
-    lanes: readonly Lane[],
+    ends: QueueEnds,
     before: readonly LaneOffsets[],
     acked: number,
   ): Promise<number[] | null> {
     if (before.length === 0) return null
-    const { clock } = this.#world
-    const endMs = clock.monotonicMs() + STORED_WAIT_MS
-    for (;;) {
-      try {
-        const after = await this.#driver.offsets(lanes)
-        const growth = before.map(({ lane, endOffset }) => {
-          const now = after.find((one) => one.lane === lane)
-          return (now?.endOffset ?? endOffset) - endOffset
-        })
-        const stored = growth.reduce((sum, messages) => sum + messages, 0)
-        // A broker may show a message in its queue a moment after it has acknowledged it.
-        if (stored >= acked || clock.monotonicMs() > endMs) return growth
-      } catch (error) {
-        if (clock.monotonicMs() > endMs) {
-          // Connections that stay open without an answer break nothing: this is where it shows.
-          if (this.#lost.length === 0) {
-            this.#lost.push(`the target does not answer any more: ${messageOf(error)}`)
-          }
-          return null
-        }
+    try {
+      return await ends.growth(before, acked)
+    } catch (error) {
+      // Connections that stay open without an answer break nothing: this is where it shows.
+      if (this.#lost.length === 0) {
+        this.#lost.push(`the target does not answer any more: ${messageOf(error)}`)
       }
-      await sleep(clock, DRAIN_POLL_MS)
+      return null
     }
   }
 
@@ -673,10 +413,9 @@ class BenchRun {
   }
 }
 
-/** A stage as the runner takes it. */
-function timed({ name, repetition, load, stage }: PlannedStage) {
-  const consumersPaused = stage.consumers === 'paused'
-  return { name, repetition, load, durationMs: stage.for, consumersPaused }
+/** Of those whose process on this host is known. */
+function pidsOf(processes: readonly { readonly pid: number | null }[]): number[] {
+  return processes.flatMap(({ pid }) => (pid === null ? [] : [pid]))
 }
 
 /** Wall-clock time of a moment of the monotonic clock. */
@@ -689,14 +428,4 @@ function wallClockOf(clock: World['clock']): (atNs: number) => number {
 function sumAcked(reports: readonly (ProducerReport | null)[], series: Series): number {
   if (reports.includes(null)) return series.totalAcked
   return reports.reduce((sum, report) => sum + (report?.acked ?? 0) + (report?.unanswered ?? 0), 0)
-}
-
-/** Works on all, some at a time. */
-async function forEach<Item>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<unknown>,
-): Promise<void> {
-  for (let from = 0; from < items.length; from += TOPICS_AT_ONCE) {
-    await Promise.all(items.slice(from, from + TOPICS_AT_ONCE).map(work))
-  }
 }

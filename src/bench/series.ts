@@ -4,7 +4,7 @@
  */
 import type { HostUsage } from '../host/usage.ts'
 import { LatencyHistogram } from './histogram.ts'
-import { LagBook, type LaneLag } from './lag-book.ts'
+import { LagBook, type LaneEnd, type LaneLag } from './lag-book.ts'
 import { PhaseSums } from './phase-sums.ts'
 import type { SeriesRow } from './result.ts'
 import type { ConsumerTick, ProducerTick } from './role-messages.ts'
@@ -216,18 +216,12 @@ export class Series {
   }
 
   /** What the broker says of the ends of its queues while messages are being sent. */
-  noteEnds(
-    ends: readonly { readonly lane: number; readonly endOffset: number }[],
-    atNs: number,
-  ): void {
+  noteEnds(ends: readonly LaneEnd[], atNs: number): void {
     for (const { lags } of this.#groups.values()) lags.noteEnds(ends, atNs)
   }
 
   /** What the broker says of the ends of its queues while nothing is sent. */
-  onEnds(
-    ends: readonly { readonly lane: number; readonly endOffset: number }[],
-    atNs: number,
-  ): void {
+  onEnds(ends: readonly LaneEnd[], atNs: number): void {
     for (const { lags } of this.#groups.values()) lags.onEnds(ends, atNs)
   }
 
