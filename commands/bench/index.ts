@@ -9,6 +9,7 @@ import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
 import { actionsPlace, appendSummary } from '../../src/bench/github-actions.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
 import { ResultDirectory } from '../../src/bench/result-directory.ts'
+import type { RunNotes } from '../../src/bench/run-notes.ts'
 import { RunStore } from '../../src/bench/run-store.ts'
 import type { BenchResult } from '../../src/bench/result.ts'
 import { type MatrixResult, type MatrixRun, matrixResult } from '../../src/bench/matrix-result.ts'
@@ -21,6 +22,7 @@ import { ProgressLine } from '../../src/cli/progress-line.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { dataHome } from '../../src/engine/directories.ts'
+import { identityOf } from '../../src/engine/process-identity.ts'
 import { type LabSite, LinkLab, labSiteOf } from '../../src/engine/link-lab.ts'
 import { type ThrowawayEngine, processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
 import { csvReport } from '../../src/report/csv.ts'
@@ -125,6 +127,9 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     '<%= config.bin %> bench ./my.yaml --set consumers.instances=4',
     '<%= config.bin %> bench --namesrv 10.0.0.5:9876 --agent 10.0.0.7:9890,10.0.0.8:9890 --token-file ./token --agent-ca ./agents.pem',
   ]
+
+  /** Of the run that goes on. */
+  #notes: RunNotes | null = null
 
   async run(): Promise<BenchResult | MatrixResult | null> {
     const { args, flags } = await this.parse(Bench)
@@ -246,8 +251,12 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       onPrediction: (text: string) => {
         this.remark(`predicted: ${text}`)
       },
+      onBegin: ({ runId, startedMs }: { readonly runId: string; readonly startedMs: number }) => {
+        if (flags.keep) this.#notes = this.#beginNotes(loaded, runId, startedMs)
+      },
       onProgress: (progress: Progress) => {
         const { phase, totalMs } = progress
+        this.#notes?.note(progress.recent)
         view.show(phase, liveLine(progress, view.widthColumns), totalMs)
       },
     }
@@ -255,9 +264,23 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       return driver === 'embedded'
         ? await this.#onEmbedded(loaded, options, flags['data-dir'], site)
         : await runBench(this.world, options)
+    } catch (error) {
+      this.#notes?.remove()
+      throw error
     } finally {
       view.end()
     }
+  }
+
+  /** For the case that this process is killed: what the run tells from second to second. */
+  #beginNotes({ scenario }: LoadedScenario, runId: string, startedMs: number): RunNotes {
+    return runStore().begin({
+      runId,
+      startedAt: new Date(startedMs).toISOString(),
+      scenario: scenario.name,
+      toolVersion: this.config.version,
+      owner: identityOf(process.pid),
+    })
   }
 
   /** Token and certificate are read, and what cannot be is refused, before anything begins. */
@@ -331,9 +354,9 @@ matrix is run in every combination; --json then gives a document of kind "matrix
 
   /** Every run is kept; that it could not be is said, and is no fault of the run. */
   #keep(result: BenchResult): void {
-    const store = new RunStore(path.join(dataHome(process.env), 'results'))
     try {
-      store.keep(result.runId, result.startedAt, jsonReport(result))
+      runStore().keep(result.runId, result.startedAt, jsonReport(result))
+      this.#notes?.remove()
       this.remark(`kept: ${this.config.bin} bench report ${result.runId}`)
     } catch (error) {
       if (!(error instanceof MqError)) throw error
@@ -360,6 +383,10 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       return result
     }
   }
+}
+
+function runStore(): RunStore {
+  return new RunStore(path.join(dataHome(process.env), 'results'))
 }
 
 function refuseLab(why: string): never {

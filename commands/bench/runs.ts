@@ -1,12 +1,14 @@
 import path from 'node:path'
 import { Flags } from '@oclif/core'
 import { formatBytes } from '../../src/base/units.ts'
-import { RunStore } from '../../src/bench/run-store.ts'
+import { readNotes } from '../../src/bench/run-notes.ts'
+import { RunStore, type StoredRun } from '../../src/bench/run-store.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
 import { confirm } from '../../src/cli/confirm.ts'
 import { durationFlag, wholeFlag } from '../../src/cli/flags.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import { dataHome } from '../../src/engine/directories.ts'
+import { type ProcessIdentity, isAlive } from '../../src/engine/process-identity.ts'
 import { grouped, milliseconds } from '../../src/report/figures.ts'
 import { parseResult } from '../../src/report/json.ts'
 
@@ -14,6 +16,7 @@ interface RunRow {
   readonly runId: string
   readonly startedAt: string
   readonly scenario: string
+  /** Of the run; `running`, `unfinished` when it was killed before its end, or `unreadable`. */
   readonly verdict: string
   readonly ackedPerSecond: number | null
   readonly p99Ms: number | null
@@ -31,7 +34,8 @@ const KEPT = 50
 export default class BenchRuns extends MqctlCommand<RunList> {
   static override summary = 'Runs that were kept, the newest first.'
   static override description = `Every run of bench is kept under the data directory until you delete it. The id, or the beginning of it,
-names a run for bench report and bench compare. --prune deletes all but the newest, 50 unless --keep says otherwise.`
+names a run for bench report and bench compare. A run that was killed is shown as unfinished: its file has
+a JSON line for each second until then. --prune deletes all but the newest, 50 unless --keep says otherwise.`
   static override flags = {
     limit: wholeFlag({ summary: 'At most so many.', default: 20, min: 1 }),
     prune: Flags.boolean({ summary: 'Delete old runs.' }),
@@ -60,9 +64,13 @@ names a run for bench report and bench compare. --prune deletes all but the newe
     const { flags } = await this.parse(BenchRuns)
     const store = new RunStore(path.join(dataHome(process.env), 'results'))
     const pruned = flags.prune ? await this.#prune(store, flags) : null
-    const runs = store.runs
+    const runs = [
+      ...store.runs.map((run) => ({ ...run, isFinished: true })),
+      ...store.unfinished.map((run) => ({ ...run, isFinished: false })),
+    ]
+      .sort((a, b) => b.startedMs - a.startedMs)
       .slice(0, flags.limit)
-      .map(({ runId, file }) => rowOf(store, runId, file))
+      .map((run) => (run.isFinished ? rowOf(store, run) : rowOfNotes(run)))
     return this.show(pruned === null ? { runs } : { runs, pruned }, {
       rows: (list) => list.runs,
       text: (list, terminal) =>
@@ -95,14 +103,14 @@ names a run for bench report and bench compare. --prune deletes all but the newe
     const older = flags['older-than']
     const keep = flags.keep ?? (older === undefined ? KEPT : Number.POSITIVE_INFINITY)
     const beforeMs = older === undefined ? null : this.world.clock.wallMs() - older
-    const doomed = store.beyond(keep, beforeMs)
+    const doomed = store.beyond(keep, beforeMs, isRunning)
     const runIds = doomed.map(({ runId }) => runId)
     if (flags['dry-run']) {
       this.remark(`would delete ${doomed.length} runs: ${runIds.join(', ')}`)
       return { runIds, bytes: 0 }
     }
     if (doomed.length === 0) return { runIds, bytes: 0 }
-    const question = `Delete ${doomed.length} of ${store.runs.length} runs?`
+    const question = `Delete ${doomed.length} of ${store.runs.length + store.unfinished.length} runs?`
     if (!flags.yes && !(await confirm(this.terminal, question))) return { runIds: [], bytes: 0 }
     let bytes = 0
     for (const run of doomed) bytes += store.remove(run)
@@ -111,7 +119,28 @@ names a run for bench report and bench compare. --prune deletes all but the newe
   }
 }
 
-function rowOf(store: RunStore, runId: string, file: string): RunRow {
+function rowOfNotes(run: StoredRun): RunRow {
+  const { runId, file } = run
+  const beginning = readNotes(file)?.beginning
+  return {
+    runId,
+    startedAt: beginning?.startedAt ?? '-',
+    scenario: beginning?.scenario ?? '-',
+    verdict: isRunning(run) ? 'running' : 'unfinished',
+    ackedPerSecond: null,
+    p99Ms: null,
+    file,
+  }
+}
+
+/** The bench that takes these notes is alive. */
+function isRunning({ file }: StoredRun): boolean {
+  const owner = readNotes(file)?.beginning.owner as Partial<ProcessIdentity> | undefined
+  const { pid, startedAt = null } = owner ?? {}
+  return typeof pid === 'number' && isAlive({ pid, startedAt })
+}
+
+function rowOf(store: RunStore, { runId, file }: StoredRun): RunRow {
   try {
     const { startedAt, scenario, verdict, totals, latency } = parseResult(
       store.text(file).text,

@@ -39,6 +39,8 @@ export interface BenchOptions {
   readonly agents?: AgentsOptions | null
   /** The laboratory in which it runs, in words; absent outside of one. */
   readonly lab?: string | null
+  /** It has an id now; nothing was sent yet. */
+  readonly onBegin?: (run: { readonly runId: string; readonly startedMs: number }) => void
   /** What the run will cost and where its ceiling should be, before it begins. */
   readonly onPrediction?: (text: string) => void
 }

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs
 import path from 'node:path'
 import { MqError, messageOf } from '../base/errors.ts'
 import { ResultDirectory } from './result-directory.ts'
+import { type RunBeginning, RunNotes, readNotes } from './run-notes.ts'
 import { type ResultText, resultTexts } from './saved-results.ts'
 
 export interface StoredRun {
@@ -17,6 +18,8 @@ export interface StoredRun {
 
 /** `2026-11-21T10-00-00Z-0badcafe.json`: by time, then by id. */
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-([0-9a-f]{8})\.json$/
+/** Notes of a run that has not ended, or never did. */
+const NOTES = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-([0-9a-f]{8})\.unfinished\.ndjson$/
 
 export class RunStore {
   readonly #directory: string
@@ -28,14 +31,30 @@ export class RunStore {
 
   /** Writes the text of a result; gives the file. Throws MqError OUTPUT_UNWRITABLE. */
   keep(runId: string, startedAt: string, text: string): string {
-    const name = `${startedAt.replace(/\.\d+/, '').replaceAll(':', '-')}-${runId}.json`
+    const name = `${stemOf(runId, startedAt)}.json`
     const directory = new ResultDirectory(this.#directory)
     directory.write(name, text)
     return directory.fileOf(name)
   }
 
-  /** The newest first. */
+  /** Begins to take notes of a run, for the case that it never ends. */
+  begin(beginning: RunBeginning): RunNotes {
+    const { runId, startedAt } = beginning
+    const name = `${stemOf(runId, startedAt)}.unfinished.ndjson`
+    return new RunNotes(path.join(this.#directory, name), beginning)
+  }
+
+  /** Those with a result, the newest first. */
   get runs(): StoredRun[] {
+    return this.#named(NAME)
+  }
+
+  /** Those that go on, and those that never ended; the newest first. */
+  get unfinished(): StoredRun[] {
+    return this.#named(NOTES)
+  }
+
+  #named(pattern: RegExp): StoredRun[] {
     let names: string[]
     try {
       names = readdirSync(this.#directory)
@@ -47,18 +66,24 @@ export class RunStore {
       .sort()
       .reverse()
       .flatMap((name) => {
-        const runId = NAME.exec(name)?.[1]
+        const runId = pattern.exec(name)?.[1]
         if (runId === undefined) return []
         const startedMs = Date.parse(name.slice(0, 20).replace(/-(\d\d)-(\d\dZ)$/, ':$1:$2'))
         return [{ runId, file: path.join(this.#directory, name), startedMs }]
       })
   }
 
-  /** Runs beyond the newest `keep`, and those that began before a moment. */
-  beyond(keep: number, beforeMs: number | null): StoredRun[] {
-    return this.runs.filter(
-      ({ startedMs }, index) => index >= keep || (beforeMs !== null && startedMs < beforeMs),
-    )
+  /** Runs beyond the newest `keep`, and those that began before a moment; what goes on still is not among them. */
+  beyond(
+    keep: number,
+    beforeMs: number | null,
+    isRunning: (unfinished: StoredRun) => boolean = () => true,
+  ): StoredRun[] {
+    return [...this.runs, ...this.unfinished.filter((run) => !isRunning(run))]
+      .sort((a, b) => b.startedMs - a.startedMs)
+      .filter(
+        ({ startedMs }, index) => index >= keep || (beforeMs !== null && startedMs < beforeMs),
+      )
   }
 
   /** Deletes one; gives its bytes. Throws MqError OUTPUT_UNWRITABLE. */
@@ -82,6 +107,7 @@ export class RunStore {
     const found =
       wanted === 'latest' ? runs.slice(0, 1) : runs.filter(({ runId }) => runId.startsWith(wanted))
     const [run, other] = found
+    if (run === undefined) this.#refuseUnfinished(wanted)
     if (run !== undefined && (other === undefined || run.runId === wanted)) return run
     throw new MqError('CONFIG_INVALID', {
       where: wanted,
@@ -93,6 +119,17 @@ export class RunStore {
               .map(({ runId }) => runId)
               .join(', ')}`,
       hint: 'mqctl bench runs shows them; a file is named by its path',
+    })
+  }
+
+  #refuseUnfinished(wanted: string): void {
+    const cut = this.unfinished.find(({ runId }) => wanted !== '' && runId.startsWith(wanted))
+    if (cut === undefined) return
+    const seconds = readNotes(cut.file)?.seconds ?? 0
+    throw new MqError('CONFIG_INVALID', {
+      where: cut.runId,
+      what: 'that run has no result: it goes on still, or was killed before its end',
+      hint: `what it told of ${seconds} s stands in ${cut.file}, a JSON line a second`,
     })
   }
 
@@ -115,4 +152,8 @@ export class RunStore {
   texts(place: string): ResultText[] {
     return existsSync(place) ? resultTexts(place) : [this.text(place)]
   }
+}
+
+function stemOf(runId: string, startedAt: string): string {
+  return `${startedAt.replace(/\.\d+/, '').replaceAll(':', '-')}-${runId}`
 }

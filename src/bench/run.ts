@@ -125,6 +125,7 @@ class BenchRun {
     const agents = await this.#openAgents()
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
+    this.#options.onBegin?.({ runId: plan.runId, startedMs })
     const topics = new RunTopics(this.#driver, scenario, plan)
     this.#topics = topics
     await topics.make()

@@ -1,8 +1,26 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { SeriesRow } from '../../src/bench/result.ts'
+import { readNotes } from '../../src/bench/run-notes.ts'
 import { RunStore } from '../../src/bench/run-store.ts'
+
+const aRow: SeriesRow = {
+  t: 1,
+  phase: 0,
+  offered: 0,
+  sent: 1,
+  acked: 1,
+  failed: 0,
+  received: 1,
+  lag: 0,
+  lagSeconds: 0,
+  p50Ms: 1,
+  p99Ms: 1,
+  maxMs: 1,
+  host: null,
+}
 
 let directory = ''
 let store: RunStore
@@ -55,5 +73,56 @@ describe('runs that were kept', () => {
     ])
     for (const run of store.beyond(1, null)) expect(store.remove(run)).toBe(2)
     expect(ids(store.runs)).toEqual(['0badcaf3'])
+  })
+})
+
+describe('runs that never ended', () => {
+  const beginning = {
+    runId: '0badcafe',
+    startedAt: '2026-11-21T10:00:00.123Z',
+    scenario: 'smoke',
+    toolVersion: '0.1.0',
+    owner: null,
+  }
+  const rowsUpTo = (seconds: number) =>
+    Array.from({ length: seconds }, (_, index) => ({ ...aRow, t: index + 1 }))
+
+  it('leave what they told, each second once, and the last only when it is over', () => {
+    const notes = store.begin(beginning)
+    notes.note([])
+    notes.note(rowsUpTo(2))
+    notes.note(rowsUpTo(2))
+    notes.note(rowsUpTo(4))
+    const [run] = store.unfinished
+    const lines = readFileSync(run?.file ?? '', 'utf8').split('\n')
+    expect(lines.slice(1, -1).map((line) => (JSON.parse(line) as SeriesRow).t)).toEqual([1, 2, 3])
+    expect(readNotes(run?.file ?? '')).toMatchObject({ beginning, seconds: 3 })
+    expect(store.runs).toEqual([])
+    expect(() => store.find('0bad')).toThrow('killed before its end')
+    expect(() => store.find('latest')).toThrow('there is no run of that id')
+  })
+
+  it('are no more when their result is there', () => {
+    const notes = store.begin(beginning)
+    store.keep(beginning.runId, beginning.startedAt, '{}')
+    notes.remove()
+    notes.note(rowsUpTo(3))
+    expect([store.runs.length, store.unfinished]).toEqual([1, []])
+  })
+
+  it('can be thinned out with the others, but not while they go on', () => {
+    store.begin(beginning)
+    store.keep('0bee0000', '2026-11-22T09:00:00.000Z', '{}')
+    const ids = (isRunning: () => boolean) =>
+      store.beyond(1, null, isRunning).map(({ runId }) => runId)
+    expect([ids(() => true), ids(() => false)]).toEqual([[], ['0badcafe']])
+  })
+
+  it('are nothing that a run depends on', () => {
+    writeFileSync(path.join(directory, 'results'), '')
+    const notes = store.begin(beginning)
+    notes.note(rowsUpTo(3))
+    expect(store.unfinished).toEqual([])
+    expect(readNotes(path.join(directory, 'results'))).toBeNull()
   })
 })

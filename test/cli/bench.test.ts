@@ -242,6 +242,10 @@ describe('mqctl bench', () => {
       await expect.poll(() => isAlive(role.pid), { timeout: 20_000 }).toBe(false)
     }
     expect(existsSync(root)).toBe(true)
+    const { document } = await home.json(['bench', 'runs'])
+    expect(document.runs).toContainEqual(
+      expect.objectContaining({ scenario: 'smoke', verdict: 'unfinished' }),
+    )
     await home.run(['bench', 'smoke', '--duration', '200ms', ...short])
     expect(existsSync(root)).toBe(false)
   })
