@@ -15,8 +15,7 @@ import type { SubscriptionData } from '../protocol/bodies/subscription-data.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
 import { faultOfGroup, faultOfTopic, isRetryTopic, RETRY_PREFIX } from '../protocol/names.ts'
 import { parseProperties, PropertyName } from '../protocol/properties.ts'
-import { RecordVerdict, RecordView } from '../protocol/record.ts'
-import type { Select } from '../store/pull.ts'
+import type { RecordTest, Select } from '../store/pull.ts'
 import { FlushedTable, type FlushedTableParts } from './flushed-table.ts'
 import { LongBody } from './long-body.ts'
 import { filterOfExpression, isTagType, MessageFilter } from './message-filter.ts'
@@ -106,15 +105,13 @@ export class ConsumerFilters {
     if (!isRetryTopic(retryTopic)) return filter
     const group = retryTopic.slice(RETRY_PREFIX.length)
     if (!this.#groups.has(group)) return filter
-    const view = new RecordView()
     const { accept, select } = filter
-    const test = (bytes: Buffer, start: number, end: number): boolean => {
-      if (select !== null && !select(bytes, start, end)) return false
-      if (view.check(bytes, start, end, false) !== RecordVerdict.ok) return true
+    const test: RecordTest = (bytes, view) => {
+      if (select !== null && !select(bytes, view)) return false
       const text = bytes.toString('utf8', view.propertiesStart, view.propertiesEnd)
       const origin = parseProperties(text)[PropertyName.retryTopic]
       const wanted = origin === undefined ? null : this.#selectOf(origin, group)
-      return wanted === null || wanted(bytes, start, end)
+      return wanted === null || wanted(bytes, view)
     }
     const steps = (select?.steps ?? 1) + this.#stepsOf(group)
     return new MessageFilter(accept, Object.assign(test, { steps }))

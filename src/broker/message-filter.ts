@@ -8,8 +8,7 @@ import { ResponseCode } from '../protocol/codes.ts'
 import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subscription-data.ts'
 import { SqlFilter } from '../protocol/filter/sql-filter.ts'
 import { SqlError } from '../protocol/filter/sql-token.ts'
-import { RecordVerdict, RecordView } from '../protocol/record.ts'
-import type { Accept, Select } from '../store/pull.ts'
+import type { Accept, RecordTest, Select } from '../store/pull.ts'
 import { Refusal } from './refusal.ts'
 
 export class MessageFilter {
@@ -105,9 +104,7 @@ export function filterOfExpression(
 }
 
 function selectBy(filter: SqlFilter): Select {
-  const view = new RecordView()
-  const select = (bytes: Buffer, start: number, end: number) =>
-    view.check(bytes, start, end, false) === RecordVerdict.ok &&
-    filter.matchesEncoded(bytes, view.propertiesStart, view.propertiesEnd)
+  const select: RecordTest = (bytes, { propertiesStart, propertiesEnd }) =>
+    filter.matchesEncoded(bytes, propertiesStart, propertiesEnd)
   return Object.assign(select, { steps: filter.steps })
 }

@@ -152,16 +152,17 @@ function isWord(bytes: Buffer, start: number, end: number, text: Buffer): boolea
 
 const TRUE = nameBytes('true')
 
-/** Where the next byte below 0x03 is, among them both separators: in [from, end), or `end`. */
-export function nextSeparator(bytes: Buffer, from: number, end: number): number {
+/** Where the next PROPERTY_SEPARATOR is: in [from, end), or `end`. */
+export function nextPairEnd(bytes: Buffer, from: number, end: number): number {
   const words = wordsOf(bytes)
   let at = from
-  while (at + 4 <= end) {
-    const word = words.getInt32(at)
-    if (((word - 0x03030303) & ~word & HIGH_BITS) !== 0) break
-    at += 4
+  for (; at + 4 <= end; at += 4) {
+    // The first byte is the lowest: the lowest bit that is set belongs to the first separator.
+    const word = words.getInt32(at, true) ^ 0x02020202
+    const found = (word - 0x01010101) & ~word & HIGH_BITS
+    if (found !== 0) return at + ((31 - Math.clz32(found & -found)) >> 3)
   }
-  while (at < end && (bytes[at] ?? 0) >= 0x03) at += 1
+  while (at < end && bytes[at] !== PROPERTY_SEPARATOR) at += 1
   return at
 }
 

@@ -38,6 +38,19 @@ const BLOCK_BYTES = 256 * 1024
 export const HEADER_BYTES = 128
 const COMPLAINT_INTERVAL_MS = 30_000
 
+/** Where a record is put together that is looked at and not handed out. */
+class Joined implements ReplyBuffer {
+  bytes: Buffer = Buffer.alloc(0)
+  readonly length = 0
+
+  reserve(count: number): number {
+    // Longer ones are not kept: they are rare, and some have megabytes.
+    const wanted = Math.max(count, BLOCK_BYTES)
+    if (this.bytes.length !== wanted) this.bytes = Buffer.allocUnsafeSlow(wanted)
+    return 0
+  }
+}
+
 export class LogReader {
   /** Records that were found damaged while being read. */
   badRecords = 0
@@ -45,8 +58,13 @@ export class LogReader {
   lastBadOffset = -1
   /** Position of the first of them, in the order they were met; −1 when there was none. */
   firstBadOffset = -1
-  /** Position of the last record that `copyRecord` took from older data; callers may reset it to −1. */
+  /** Position of the last record that was found in older data; callers may reset it to −1. */
   coldOffset = -1
+  /** The record that `look` found stands in these bytes, where `seen` says: until the next call or await. */
+  seenBytes: Buffer = Buffer.alloc(0)
+  readonly seen: RecordView = new RecordView()
+  /** Where what was found last begins in `seenBytes`. */
+  #seenAt = 0
   readonly #segments: Segments
   readonly #tail: Tail
   readonly #watermarks: Watermarks
@@ -55,6 +73,7 @@ export class LogReader {
   readonly #cache: BlockCache
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #joined = new Joined()
   readonly #view = new RecordView()
   /** Records that were read one by one, by their position, for pulls that want few of many. */
   readonly #loose = new Map<number, Buffer>()
@@ -98,61 +117,83 @@ export class LogReader {
     queueOffset: number,
     target: ReplyBuffer,
   ): CopyResult {
-    const start = target.length
-    if (this.copyFromTail(physicalOffset, size, target)) {
-      if (this.#isRecord(target.bytes, start, physicalOffset, size, queueId, queueOffset)) {
-        this.coldOffset = physicalOffset
-        return CopyResult.ok
-      }
-      target.length = start
+    const found = this.#find(physicalOffset, size, target)
+    if (found !== CopyResult.ok) return found
+    if (!this.#isRecord(this.#view, true, physicalOffset, size, queueId, queueOffset)) {
       return CopyResult.bad
+    }
+    const { seenBytes } = this
+    const at = this.#seenAt
+    if (seenBytes === target.bytes) target.length = at + size
+    else {
+      const to = target.reserve(size)
+      target.length = copyBytes(seenBytes, at, at + size, target.bytes, to)
+    }
+    return CopyResult.ok
+  }
+
+  /**
+   * Finds the record where it lies in memory and checks its header, not its body: for who decides
+   * whether it is wanted at all. What is handed out goes through `copyChecked`.
+   */
+  look(physicalOffset: number, size: number, queueId: number, queueOffset: number): CopyResult {
+    const found = this.#find(physicalOffset, size, this.#joined)
+    if (found !== CopyResult.ok) return found
+    const isIt = this.#isRecord(this.seen, false, physicalOffset, size, queueId, queueOffset)
+    return isIt ? CopyResult.ok : CopyResult.bad
+  }
+
+  /** Finds the bytes of a record. What lies in several pieces is put together behind the end of `joined`. */
+  #find(physicalOffset: number, size: number, joined: ReplyBuffer): CopyResult {
+    const end = physicalOffset + size
+    const chunk = this.#tail.find(physicalOffset)
+    if (chunk !== null && end <= chunk.end) {
+      this.seenBytes = chunk.bytes
+      this.#seenAt = physicalOffset - chunk.start
+      return CopyResult.ok
     }
     const loose = this.#loose.size === 0 ? undefined : this.#loose.get(physicalOffset)
     if (loose?.length === size) {
-      if (!this.#isRecord(loose, 0, physicalOffset, size, queueId, queueOffset))
-        return CopyResult.bad
-      const at = target.reserve(size)
-      target.length = copyBytes(loose, 0, size, target.bytes, at)
+      this.seenBytes = loose
+      this.#seenAt = 0
       return CopyResult.ok
     }
     const segment = this.#segments.find(physicalOffset)
-    const end = physicalOffset + size
     if (size <= 0 || segment === null || end > segment.end || end > this.#watermarks.written) {
       return CopyResult.bad
     }
-    const from = (physicalOffset - segment.from) % BLOCK_BYTES
+    const inSegment = physicalOffset - segment.from
+    const from = inSegment % BLOCK_BYTES
     if (from + size > BLOCK_BYTES) {
-      if (!this.#copyFromBlocks(segment, physicalOffset, size, target)) return CopyResult.absent
-      if (!this.#isRecord(target.bytes, start, physicalOffset, size, queueId, queueOffset)) {
-        target.length = start
-        return CopyResult.bad
+      const at = joined.reserve(size)
+      if (!this.#copyFromBlocks(segment, physicalOffset, size, joined.bytes, at)) {
+        return CopyResult.absent
       }
+      this.seenBytes = joined.bytes
+      this.#seenAt = at
     } else {
-      // The usual case: it lies within one block, is checked there and copied once.
-      const block = this.#cache.get(segment, (physicalOffset - segment.from - from) / BLOCK_BYTES)
+      // The usual case: it lies within one block and is copied once, if at all.
+      const block = this.#cache.get(segment, (inSegment - from) / BLOCK_BYTES)
       if (block === null || from + size > block.validBytes) return CopyResult.absent
-      if (!this.#isRecord(block.bytes, from, physicalOffset, size, queueId, queueOffset)) {
-        return CopyResult.bad
-      }
-      const at = target.reserve(size)
-      target.length = copyBytes(block.bytes, from, from + size, target.bytes, at)
+      this.seenBytes = block.bytes
+      this.#seenAt = from
     }
     this.coldOffset = physicalOffset
     return CopyResult.ok
   }
 
-  /** Whether a whole record with this position, queue and a right checksum stands at byte `start`. */
+  /** Whether what was found is a whole record with this position and queue, and a right checksum. */
   #isRecord(
-    bytes: Buffer,
-    start: number,
+    view: RecordView,
+    checkCrc: boolean,
     physicalOffset: number,
     size: number,
     queueId: number,
     queueOffset: number,
   ): boolean {
-    const view = this.#view
+    const at = this.#seenAt
     return (
-      view.check(bytes, start, start + size, true) === RecordVerdict.ok &&
+      view.check(this.seenBytes, at, at + size, checkCrc) === RecordVerdict.ok &&
       view.size === size &&
       view.physicalOffset === physicalOffset &&
       view.queueId === queueId &&
@@ -164,10 +205,11 @@ export class LogReader {
     segment: Segment,
     physicalOffset: number,
     size: number,
-    target: ReplyBuffer,
+    target: Buffer,
+    start: number,
   ): boolean {
     const end = physicalOffset + size
-    let at = target.reserve(size)
+    let at = start
     let position = physicalOffset
     while (position < end) {
       const inSegment = position - segment.from
@@ -176,10 +218,9 @@ export class LogReader {
       const from = inSegment - key * BLOCK_BYTES
       const to = Math.min(BLOCK_BYTES, from + end - position)
       if (block === null || to > block.validBytes) return false
-      at = copyBytes(block.bytes, from, to, target.bytes, at)
+      at = copyBytes(block.bytes, from, to, target, at)
       position += to - from
     }
-    target.length = at
     return true
   }
 

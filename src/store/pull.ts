@@ -4,6 +4,7 @@
  */
 import { readI32 } from '../base/bytes.ts'
 import { fitsI64, readI64 } from '../base/i64.ts'
+import type { RecordView } from '../protocol/record.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
 import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
@@ -36,9 +37,12 @@ export interface PullOutcome {
 /** Says by its tag code whether a message is wanted; null wants all. */
 export type Accept = ((tagsCode: number) => boolean) | null
 
-/** Says by its record, bytes [start, end), whether a message is wanted. */
+/**
+ * Says by its record, which stands in `bytes` where `view` says, whether a message is wanted. The header
+ * has been checked and the body has not: what is wanted is checked before it is handed out.
+ */
 export interface RecordTest {
-  (bytes: Buffer, start: number, end: number): boolean
+  (bytes: Buffer, view: RecordView): boolean
   /** How much there is to do for a record, in steps like one comparison; 1 when it is not said. */
   readonly steps?: number
 }
@@ -116,6 +120,7 @@ export class PullScan {
     const outside = outsideOf(queue, offset)
     if (outside) return outside
     const cursor = this.#cursor
+    const log = this.#log
     const { minOffset, maxOffset } = queue
     const logStart = this.#segments.first.from
     const lengthBefore = target.length
@@ -129,7 +134,7 @@ export class PullScan {
     let steps = 0
     let removed = false
     let unitsLeft = 0
-    this.missingUnit = this.missingRecord = this.suspectUnit = this.#log.coldOffset = -1
+    this.missingUnit = this.missingRecord = this.suspectUnit = log.coldOffset = -1
     while (next < last) {
       if (unitsLeft === 0) {
         if (!this.#queues.locate(queue, next, cursor)) {
@@ -151,32 +156,39 @@ export class PullScan {
           : -1
         if (physicalOffset >= 0 && physicalOffset < logStart) removed = true
         else {
+          let found: CopyResult = CopyResult.ok
+          let wanted = true
+          if (select !== null) {
+            found = log.look(physicalOffset, size, queue.queueId, next)
+            if (found === CopyResult.ok) {
+              lookedInto += size
+              steps += (select.steps ?? 1) * (1 + (size >>> 10))
+              wanted = select(log.seenBytes, log.seen)
+            }
+          }
           // Units that never left this process are trusted; others are checked against the record.
-          const copied =
-            cursor.own && this.#log.copyFromTail(physicalOffset, size, target)
-              ? CopyResult.ok
-              : this.#log.copyChecked(physicalOffset, size, queue.queueId, next, target)
-          if (copied === CopyResult.absent) {
+          if (found === CopyResult.ok && wanted) {
+            found =
+              cursor.own && log.copyFromTail(physicalOffset, size, target)
+                ? CopyResult.ok
+                : log.copyChecked(physicalOffset, size, queue.queueId, next, target)
+          }
+          if (found === CopyResult.absent) {
             this.missingRecord = physicalOffset
             this.missingSize = size
             this.missingOffset = next
             break
           }
-          if (copied === CopyResult.bad) {
+          if (found === CopyResult.bad) {
             this.suspectUnit = next
             break
           }
-          if (select !== null) {
-            lookedInto += size
-            steps += (select.steps ?? 1) * (1 + (size >>> 10))
-            if (!select(target.bytes, target.length - size, target.length)) {
-              target.length -= size
-              next++
-              cursor.at += UNIT_BYTES
-              unitsLeft--
-              if (lookedInto >= SELECT_BYTES_MAX || steps >= SELECT_STEPS_MAX) break
-              continue
-            }
+          if (!wanted) {
+            next++
+            cursor.at += UNIT_BYTES
+            unitsLeft--
+            if (lookedInto >= SELECT_BYTES_MAX || steps >= SELECT_STEPS_MAX) break
+            continue
           }
           count++
           bytes += size
@@ -194,7 +206,7 @@ export class PullScan {
       target.length = lengthBefore
       return null
     }
-    if (this.#log.coldOffset >= 0) this.#log.readAhead(this.#log.coldOffset)
+    if (log.coldOffset >= 0) log.readAhead(log.coldOffset)
     const status = count > 0 ? 'FOUND' : removed ? 'MESSAGE_WAS_REMOVING' : 'NO_MATCHED_MESSAGE'
     return { status, nextBeginOffset: next, minOffset, maxOffset, count, bytes }
   }

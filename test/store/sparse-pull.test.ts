@@ -1,6 +1,10 @@
 /** A pull that wants few of many records reads those, and not all that lies between them. */
+import { open } from 'node:fs/promises'
+import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { javaHash } from '../../src/protocol/java-hash.ts'
+import { decodeRecords, type RecordView } from '../../src/protocol/record.ts'
+import { fileNameOf } from '../../src/store/segments.ts'
 import { PlainReply, Subject, tempDir } from './a-store.ts'
 import { FailingDisk, worldWith } from './failing-disk.ts'
 
@@ -12,11 +16,12 @@ afterEach(async () => {
 const every = 50
 const count = 1_000
 const rare = javaHash('rare')
+const segmentBytes = 1 << 20
 
 /** 1,000 messages of 2,000 bytes, every 50th with the tag `rare`, none of them in memory. */
-async function stored(): Promise<{ subject: Subject; disk: FailingDisk }> {
+async function stored(): Promise<{ dir: string; subject: Subject; disk: FailingDisk }> {
   const dir = await tempDir(cleanups)
-  const given = { segmentBytes: 1 << 20, queueFileBytes: 20 * 100_000, filterUnitsMax: 10_000 }
+  const given = { segmentBytes, queueFileBytes: 20 * 100_000, filterUnitsMax: 10_000 }
   const writer = await Subject.open(dir, given)
   await writer.bulk(
     'T',
@@ -28,11 +33,19 @@ async function stored(): Promise<{ subject: Subject; disk: FailingDisk }> {
   const disk = new FailingDisk()
   const subject = await Subject.open(dir, given, worldWith(disk))
   cleanups.push(() => subject.store.close())
-  return { subject, disk }
+  return { dir, subject, disk }
 }
 
 const bytesOf = (disk: FailingDisk, skip: number) =>
   disk.callsOf('read', 'commitlog', skip).reduce((sum, call) => sum + call.bytes, 0)
+
+/** Changes a byte of the log. */
+async function spoil(dir: string, at: number): Promise<void> {
+  const name = fileNameOf(at - (at % segmentBytes))
+  const file = await open(path.join(dir, 'commitlog', name), 'r+')
+  await file.write('?', at % segmentBytes)
+  await file.close()
+}
 
 describe('a pull by a tag that few messages have', () => {
   it('gives each of them once, in order, across segments', async () => {
@@ -98,4 +111,32 @@ it('a pull whose filter has much to do for a record looks into few, and goes on 
   const outcome = await subject.store.pull(queue, 0, 32, 1e6, null, target, select)
   // Three times its steps each: a record has between 2 and 3 KiB.
   expect([calls, outcome]).toMatchObject([4, { status: 'NO_MATCHED_MESSAGE', nextBeginOffset: 4 }])
+})
+
+it('a pull that looks into records gives the wanted whole, whatever blocks they lie in, and passes a damaged one', async () => {
+  const { dir, subject } = await stored()
+  const queue = subject.store.queue('T', 0)
+  const isWanted = (n: number) => n % 7 === 3
+  const select = (bytes: Buffer, { bodyStart }: RecordView) =>
+    isWanted(parseInt(bytes.toString('latin1', bodyStart, bodyStart + 4), 10))
+  const damaged = [7 * 50 + 3, 7 * 50 + 4]
+  for (const offset of damaged) {
+    const unit = await subject.store.unitAt(queue, offset)
+    await spoil(dir, (unit?.physicalOffset ?? 0) + 300)
+  }
+  const found: number[] = []
+  for (let offset = 0; offset < count;) {
+    const target = new PlainReply()
+    const outcome = await subject.store.pull(queue, offset, 32, 1e6, null, target, select)
+    for (const { queueOffset, body } of decodeRecords(target.bytes.subarray(0, target.length))
+      .messages) {
+      found.push(queueOffset)
+      expect(body.toString()).toBe(`${queueOffset}-`.padEnd(2_000, 'x'))
+    }
+    expect(outcome.nextBeginOffset).toBeGreaterThan(offset)
+    offset = outcome.nextBeginOffset
+  }
+  const wanted = Array.from({ length: count }, (_, n) => n).filter(isWanted)
+  expect(found).toEqual(wanted.filter((n) => !damaged.includes(n)))
+  expect(subject.store.facts().badRecords).toBe(1)
 })

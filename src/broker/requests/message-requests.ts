@@ -6,6 +6,7 @@
 import { type QueueViewUnit, encodeQueueView } from '../../protocol/bodies/queue-view.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { respond } from '../../protocol/command.ts'
+import { RecordVerdict, RecordView } from '../../protocol/record.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
 import type { MessageFilter } from '../message-filter.ts'
 import { Refusal } from '../refusal.ts'
@@ -132,5 +133,7 @@ async function isWanted(
   if (accept !== null && !accept(unit.tagsCode)) return false
   if (select === null) return true
   const record = await store.recordAt(unit.physicalOffset)
-  return record !== null && select(record, 0, record.length)
+  if (record === null) return false
+  const view = new RecordView()
+  return view.check(record, 0, record.length, false) === RecordVerdict.ok && select(record, view)
 }

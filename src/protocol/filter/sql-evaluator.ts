@@ -18,19 +18,18 @@ import {
   parseJavaLong,
 } from './java-number.ts'
 import type { Comparison, SqlConstant, SqlNode, TextTest } from './sql-tree.ts'
+import type { WantedProperties } from './wanted-properties.ts'
 
 /** What an expression says of a message; only `true` lets it pass. `failed`: Apache throws. */
 export type SqlOutcome = 'true' | 'false' | 'unknown' | 'failed'
-
-/** Texts of the wanted properties, in the order of `SqlEvaluator.names`; null where there is none. */
-export type PropertyTexts = readonly (string | null)[]
 
 const FALSE = 0
 const TRUE = 1
 const UNKNOWN = 2
 const FAILED = 3
 type Truth = typeof FALSE | typeof TRUE | typeof UNKNOWN | typeof FAILED
-type Test = (texts: PropertyTexts) => Truth
+/** Properties have the order of `SqlEvaluator.names`. */
+type Test = (wanted: WantedProperties) => Truth
 
 const outcomes: readonly SqlOutcome[] = ['false', 'true', 'unknown', 'failed']
 
@@ -42,7 +41,7 @@ interface Numeric {
 
 const failed = Symbol('failed')
 type Value = string | boolean | Numeric | null | typeof failed
-type Valuer = (texts: PropertyTexts) => Value
+type Valuer = (wanted: WantedProperties) => Value
 
 export class SqlEvaluator {
   /** Names of the properties that the expression looks at, without repetition. */
@@ -58,12 +57,12 @@ export class SqlEvaluator {
     this.steps = builder.steps
   }
 
-  matches(texts: PropertyTexts): boolean {
-    return this.#test(texts) === TRUE
+  matches(wanted: WantedProperties): boolean {
+    return this.#test(wanted) === TRUE
   }
 
-  outcome(texts: PropertyTexts): SqlOutcome {
-    return outcomes[this.#test(texts)] ?? 'failed'
+  outcome(wanted: WantedProperties): SqlOutcome {
+    return outcomes[this.#test(wanted)] ?? 'failed'
   }
 }
 
@@ -105,8 +104,8 @@ class Builder {
       }
       case 'isNull': {
         const value = this.#value(node.of)
-        return (texts) => {
-          const found = value(texts)
+        return (wanted) => {
+          const found = value(wanted)
           return found === failed ? FAILED : found === null ? TRUE : FALSE
         }
       }
@@ -116,8 +115,8 @@ class Builder {
         const slot = this.#slotOf(node.name)
         const values = new Set(node.values)
         const { negated } = node
-        return (texts) => {
-          const text = texts[slot] ?? null
+        return (wanted) => {
+          const text = wanted.text(slot)
           if (text === null) return UNKNOWN
           return values.has(text) !== negated ? TRUE : FALSE
         }
@@ -133,7 +132,7 @@ class Builder {
     switch (node.kind) {
       case 'property': {
         const slot = this.#slotOf(node.name)
-        return (texts) => texts[slot] ?? null
+        return (wanted) => wanted.text(slot)
       }
       case 'constant': {
         const value = constantValue(node.constant)
@@ -143,8 +142,8 @@ class Builder {
         return negated(this.#value(node.of))
       default: {
         const test = this.test(node)
-        return (texts) => {
-          const truth = test(texts)
+        return (wanted) => {
+          const truth = test(wanted)
           return truth === FAILED ? failed : truth === UNKNOWN ? null : truth === TRUE
         }
       }
@@ -154,47 +153,49 @@ class Builder {
   /** A property is a text, and no text is a truth value, not even 'true'. */
   #truth(of: SqlNode): Test {
     const value = this.#value(of)
-    return (texts) => (value(texts) === null ? UNKNOWN : FALSE)
+    return (wanted) => (value(wanted) === null ? UNKNOWN : FALSE)
   }
 
   #equal(left: SqlNode, right: SqlNode): Test {
     if (left.kind === 'property' && right.kind === 'constant' && right.constant.type === 'text') {
-      const slot = this.#slotOf(left.name)
-      const wanted = right.constant.value
-      return (texts) => {
-        const text = texts[slot] ?? null
-        return text === null ? UNKNOWN : text === wanted ? TRUE : FALSE
-      }
+      return equalText(this.#slotOf(left.name), right.constant.value)
+    }
+    if (left.kind === 'property' && right.kind === 'constant' && isNumeric(right.constant)) {
+      return comparedNumber('=', this.#slotOf(left.name), right.constant)
     }
     const leftValue = this.#value(left)
     const rightValue = this.#value(right)
-    return (texts) => {
-      const a = leftValue(texts)
+    return (wanted) => {
+      const a = leftValue(wanted)
       if (a === failed) return FAILED
-      const b = rightValue(texts)
+      const b = rightValue(wanted)
       if (b === failed) return FAILED
       if (a === null) return b === null ? TRUE : UNKNOWN
       if (b === null) return FALSE
-      return decided('=', compareValues(a, b))
+      return decided(signsOf['='], compareValues(a, b))
     }
   }
 
   #ordered(operator: Comparison, left: SqlNode, right: SqlNode): Test {
+    if (left.kind === 'property' && right.kind === 'constant' && isNumeric(right.constant)) {
+      return comparedNumber(operator, this.#slotOf(left.name), right.constant)
+    }
+    const signs = signsOf[operator]
     const leftValue = this.#value(left)
     const rightValue = this.#value(right)
-    return (texts) => {
-      const a = leftValue(texts)
+    return (wanted) => {
+      const a = leftValue(wanted)
       if (a === failed) return FAILED
       if (a === null) return UNKNOWN
-      const b = rightValue(texts)
+      const b = rightValue(wanted)
       if (b === failed) return FAILED
       if (b === null) return UNKNOWN
       if (typeof a === 'string' && typeof b === 'string') {
         const x = parseJavaDouble(a)
         const y = x === null ? null : parseJavaDouble(b)
-        return x === null || y === null ? FAILED : decided(operator, compareDoubles(x, y))
+        return x === null || y === null ? FAILED : decided(signs, compareDoubles(x, y))
       }
-      return decided(operator, compareValues(a, b))
+      return decided(signs, compareValues(a, b))
     }
   }
 
@@ -202,12 +203,49 @@ class Builder {
     if (search === '') return () => FALSE
     const value = this.#value(of)
     const contains = textTests[test]
-    return (texts) => {
-      const text = value(texts)
+    return (wanted) => {
+      const text = value(wanted)
       if (text === failed) return FAILED
       if (typeof text !== 'string') return FALSE
       return contains(text, search) !== isNegated ? TRUE : FALSE
     }
+  }
+}
+
+const plainText = /^[ -~]*$/
+
+/** A property and a text. What is nothing but ASCII has one encoding, and is compared as it lies there. */
+function equalText(slot: number, text: string): Test {
+  if (!plainText.test(text)) {
+    return (wanted) => {
+      const found = wanted.text(slot)
+      return found === null ? UNKNOWN : found === text ? TRUE : FALSE
+    }
+  }
+  const bytes = Buffer.from(text, 'latin1')
+  return (wanted) => {
+    if (wanted.isMissing(slot)) return UNKNOWN
+    return wanted.isBytes(slot, bytes) ? TRUE : FALSE
+  }
+}
+
+function isNumeric(constant: SqlConstant): constant is SqlConstant & Numeric {
+  return constant.type === 'int' || constant.type === 'long' || constant.type === 'double'
+}
+
+/** A property and a number. A few digits mean the same to all of Java's types. */
+function comparedNumber(operator: Comparison, slot: number, constant: Numeric): Test {
+  const signs = signsOf[operator]
+  const value = Number(constant.value)
+  // To Java's doubles −0.0 is below 0; a bigint may be none that a number can be.
+  const isPlain = typeof constant.value === 'number' && !Object.is(value, -0)
+  return (wanted) => {
+    if (isPlain) {
+      const number = wanted.shortNumber(slot)
+      if (number >= 0) return decided(signs, number < value ? -1 : number > value ? 1 : 0)
+    }
+    const text = wanted.text(slot)
+    return text === null ? UNKNOWN : decided(signs, compareValues(text, constant))
   }
 }
 
@@ -218,10 +256,10 @@ const textTests: Readonly<Record<TextTest, (text: string, search: string) => boo
 }
 
 function every(tests: readonly Test[]): Test {
-  return (texts) => {
+  return (wanted) => {
     let unknown = false
     for (const test of tests) {
-      const truth = test(texts)
+      const truth = test(wanted)
       if (truth === FALSE || truth === FAILED) return truth
       if (truth === UNKNOWN) unknown = true
     }
@@ -230,10 +268,10 @@ function every(tests: readonly Test[]): Test {
 }
 
 function some(tests: readonly Test[]): Test {
-  return (texts) => {
+  return (wanted) => {
     let unknown = false
     for (const test of tests) {
-      const truth = test(texts)
+      const truth = test(wanted)
       if (truth === TRUE || truth === FAILED) return truth
       if (truth === UNKNOWN) unknown = true
     }
@@ -242,15 +280,15 @@ function some(tests: readonly Test[]): Test {
 }
 
 function inverse(test: Test): Test {
-  return (texts) => {
-    const truth = test(texts)
+  return (wanted) => {
+    const truth = test(wanted)
     return truth === TRUE ? FALSE : truth === FALSE ? TRUE : truth
   }
 }
 
 function negated(value: Valuer): Valuer {
-  return (texts) => {
-    const found = value(texts)
+  return (wanted) => {
+    const found = value(wanted)
     if (found === failed) return failed
     if (found === null || typeof found !== 'object') return null
     return { type: found.type, value: -found.value }
@@ -273,21 +311,13 @@ function constantValue(constant: SqlConstant): Value {
   }
 }
 
-/** `order`: below, at or above 0; null when a value could not be converted. */
-function decided(operator: Comparison, order: number | null): Truth {
+/** Which orders satisfy an operator: bit 0 below, bit 1 equal, bit 2 above. */
+const signsOf: Readonly<Record<Comparison, number>> = { '<': 1, '=': 2, '<=': 3, '>': 4, '>=': 6 }
+
+/** `order`: −1, 0 or 1; null when a value could not be converted. */
+function decided(signs: number, order: number | null): Truth {
   if (order === null) return FAILED
-  switch (operator) {
-    case '=':
-      return order === 0 ? TRUE : FALSE
-    case '>':
-      return order > 0 ? TRUE : FALSE
-    case '>=':
-      return order >= 0 ? TRUE : FALSE
-    case '<':
-      return order < 0 ? TRUE : FALSE
-    case '<=':
-      return order <= 0 ? TRUE : FALSE
-  }
+  return ((signs >> (order + 1)) & 1) === 1 ? TRUE : FALSE
 }
 
 /** The order of two values after Java's conversions; null when they have none. */
