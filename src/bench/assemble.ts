@@ -18,6 +18,7 @@ import { type FiguresInput, latenciesOf, pacingOf, totalsOf } from './phase-figu
 import { type JudgedPhase, limitOf } from './phase-limit.ts'
 import { judgePrediction, type PredictionMeasured } from './prediction.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
+import { receiptChecks } from './receipt-validity.ts'
 import {
   type BenchResult,
   type Bottleneck,
@@ -26,6 +27,7 @@ import {
   RESULT_SCHEMA_VERSION,
 } from './result.ts'
 import { figuresOf, pendingOf, rowsOf, secondsOf, worstPacing } from './run-phases.ts'
+import { receiptInputOf } from './run-receipts.ts'
 import type { PhaseOfRun, RunRecord } from './run-record.ts'
 import { isValid, verdictOf, withThresholds } from './run-verdict.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
@@ -92,8 +94,10 @@ export function assembleResult(run: RunRecord): BenchResult {
     run.ceiling !== null && run.ceiling.perSecond > 0
       ? handedPerSecond / run.ceiling.perSecond
       : null
+  const receipts = receiptInputOf(run, sums, totals.consumerTroubles)
   const validity = checkValidity({
     scenario,
+    receipts: receipts === null ? [] : receiptChecks(receipts),
     acked: handed,
     ackedPerSecond: handedPerSecond,
     host: own,

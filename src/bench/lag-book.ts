@@ -11,6 +11,8 @@ import type { LanePosition } from './role-messages.ts'
 export type LaneEnd = Pick<LaneOffsets, 'lane' | 'endOffset'>
 
 interface LaneState {
+  /** Where the consumer began; null until it is known. */
+  first: number | null
   position: number
   endOffset: number
   /** The end that the broker told us, until the consumer's next news; and since when it lies behind the position. */
@@ -35,9 +37,11 @@ interface LaneState {
   sumTLag: number
 }
 
-/** One queue at the end of the window. */
+/** One queue at the moment of asking. */
 export interface LaneLag {
   readonly lane: number
+  /** Messages by which its consumer has moved on since the run began. */
+  readonly read: number
   readonly atEnd: number
   readonly max: number
   readonly maxMs: number
@@ -56,6 +60,7 @@ export class LagBook {
   onPositions(lanes: readonly LanePosition[], atNs: number, t: number | null): void {
     for (const [lane, position, endOffset, lastSentNs] of lanes) {
       const state = this.#of(lane)
+      state.first ??= position
       state.position = position
       state.toldNs = atNs
       state.endOffset = Math.max(state.endOffset, endOffset)
@@ -103,6 +108,7 @@ export class LagBook {
   lanes(): LaneLag[] {
     return [...this.#lanes].map(([lane, state]) => ({
       lane,
+      read: Math.max(0, state.position - (state.first ?? state.position)),
       atEnd: behind(state),
       max: state.max,
       maxMs: state.maxMs,
@@ -122,6 +128,7 @@ export class LagBook {
     let state = this.#lanes.get(lane)
     if (state === undefined) {
       state = {
+        first: null,
         position: 0,
         endOffset: 0,
         notedEnd: 0,

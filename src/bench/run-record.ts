@@ -93,11 +93,16 @@ export interface RunRecord {
   /** Messages by which each lane of the target grew; null when it could not be read. */
   readonly growth: readonly number[] | null
   readonly drained: boolean
+  /** How long consumers took to read the rest; null when they did not come to the end. */
   readonly drainMs: number | null
+  /** How long they were given. */
+  readonly drainTookMs: number
   /** By group. */
   readonly lagAtEnd: readonly number[]
   /** By group, at the end of the window. */
   readonly laneLags: readonly (readonly LaneLag[])[]
+  /** By group, when the drain was over. */
+  readonly laneRests: readonly (readonly LaneLag[])[]
   readonly interrupted: boolean
   /** What was lost on the way: name and why. */
   readonly lost: readonly string[]

@@ -28,6 +28,7 @@ import { AGENT_START_DELAY_MS, type Ceiling, measureCeiling } from './ceiling.ts
 import { Crew } from './crew.ts'
 import { drain } from './drain.ts'
 import { loadHistograms } from './histogram.ts'
+import type { LaneEnd } from './lag-book.ts'
 import { LoadProgram } from './load-program.ts'
 import { NullTargetProcess } from './null-target-process.ts'
 import { diskPathOf, durabilityOf, needsOf, predictionOf } from './outlook.ts'
@@ -245,6 +246,8 @@ class BenchRun {
       usage: null,
     })
     const growth = await this.#growth(ends, before, acked)
+    if (growth !== null) series.onEnds(endsOf(before, growth), Number(clock.monotonicNs()))
+    const laneRests = plan.groups.map((_, group) => series.laneLags(group))
     const consumerReports = await crew.consumerReports()
     await agents?.readClocks()
     await sampler.stop()
@@ -281,8 +284,10 @@ class BenchRun {
       growth,
       drained,
       drainMs: drained ? drainMs : null,
+      drainTookMs: drainMs,
       lagAtEnd,
       laneLags,
+      laneRests,
       interrupted: interrupted.aborted,
       lost: this.#lost,
       warnings,
@@ -429,4 +434,12 @@ function wallClockOf(clock: World['clock']): (atNs: number) => number {
 function sumAcked(reports: readonly (ProducerReport | null)[], series: Series): number {
   if (reports.includes(null)) return series.totalAcked
   return reports.reduce((sum, report) => sum + (report?.acked ?? 0) + (report?.unanswered ?? 0), 0)
+}
+
+/** Where queues end that have grown. */
+function endsOf(before: readonly LaneOffsets[], growth: readonly number[]): LaneEnd[] {
+  return before.map(({ lane, endOffset }, index) => ({
+    lane,
+    endOffset: endOffset + (growth[index] ?? 0),
+  }))
 }

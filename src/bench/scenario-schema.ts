@@ -330,6 +330,8 @@ export const scenarioSchema = z.strictObject({
       maxClockSkew: duration(0.001, 'a duration such as 10ms').default(10),
       /** Acknowledged messages that a result needs. */
       minSamples: count(1, 1_000_000_000).default(1_000),
+      /** Share of what lay in its queues that each group must have received in the end. */
+      minReceived: share.default(0.1),
     })
     .prefault({}),
   /** What must hold of the result: `response.p99 < 20ms`, of everything or of one phase. */

@@ -14,6 +14,8 @@ export interface PacingSeen {
 
 export interface ValidityInput {
   readonly scenario: Scenario
+  /** Whether those who were to receive did; nothing when that cannot be told. */
+  readonly receipts?: readonly ValidityCheck[]
   readonly acked: number
   readonly ackedPerSecond: number
   readonly host: HostResult
@@ -84,6 +86,7 @@ export function checkValidity(input: ValidityInput): ValidityCheck[] {
         ? 'no message was acknowledged'
         : `${input.acked} messages were acknowledged; a result needs ${limits.minSamples}`,
   })
+  checks.push(...(input.receipts ?? []))
   for (const host of input.hosts ?? [input.host]) {
     checks.push(...stealChecks(host, limits.maxSteal))
   }

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { Proxy, type ProxyFaults } from '../bench/a-proxy.ts'
+import { aResult } from '../bench/a-result.ts'
 import { Home, outcomeOf, shows } from './mqctl.ts'
 
 let home: Home
@@ -192,6 +193,24 @@ describe('mqctl bench', () => {
     expect(readdirSync(out).filter((name) => name.includes('result.json'))).toEqual([])
   })
 
+  it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
+    'shows its result when a real disk is full (needs root on Linux for a small file system)',
+    async ({ skip }) => {
+      const out = path.join(home.directory, 'small')
+      await mkdir(out)
+      const { stdout, exitCode } = await home.shell(
+        `mount -t tmpfs -o size=8k tmpfs ${out} || exit 99
+        trap 'umount ${out}' EXIT
+        mqctl bench smoke --duration 200ms --out ${out} --no-keep --json \
+          --set 'target.driver="null"' --consumers 0 ${short.join(' ')}`,
+      )
+      if (exitCode === 99) skip('nothing can be mounted here')
+      const document = resultSchema.parse(JSON.parse(stdout))
+      expect([exitCode, document.artifacts]).toEqual([1, []])
+      expect(document.warnings.map(({ text }) => text).join('\n')).toContain('ENOSPC')
+    },
+  )
+
   it.each([
     ['is silent', ''],
     ['answers with something else', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
@@ -319,11 +338,16 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s}
     })
 
     /** A bench whose every connection to the broker goes through the proxy. */
-    async function through(faults: ProxyFaults, cutAtSend: number | null = null) {
+    async function through(
+      faults: ProxyFaults,
+      { cutAt = 0, silentFrom = 0 } = {},
+      more: readonly string[] = [],
+    ) {
       const toBroker: Proxy = await Proxy.open(broker, {
         ...faults,
         onSend: (number) => {
-          if (number === cutAtSend) toBroker.cut()
+          if (number === cutAt) toBroker.cut()
+          if (number === silentFrom) toBroker.stall(600_000)
           return faults.onSend?.(number) ?? 'pass'
         },
       })
@@ -331,7 +355,16 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s}
         rewrite: (text) => text.replaceAll(broker, toBroker.address),
       })
       open.push(toBroker, toNames)
-      const args = ['bench', 'smoke', '--namesrv', toNames.address, '--duration', '1s', ...short]
+      const args = [
+        'bench',
+        'smoke',
+        '--namesrv',
+        toNames.address,
+        '--duration',
+        '1s',
+        ...short,
+        ...more,
+      ]
       const { exitCode, document } = await home.json(args)
       return { exitCode, result: resultSchema.parse(document) }
     }
@@ -358,8 +391,31 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s}
       expect(result.client.strayAnswers).toBeGreaterThan(0)
     })
 
+    it('ends when its target takes everything and answers nothing any more, exit 3', async () => {
+      const set = ['producers.timeout=300ms', 'drain.timeout=300ms'].flatMap((key) => [
+        '--set',
+        key,
+      ])
+      const { exitCode, result } = await through({}, { silentFrom: 50 }, set)
+      expect([exitCode, result.verdict]).toEqual([3, 'unreachable'])
+      expect(result.reasons.join('\n')).toContain('the target does not answer any more')
+      expect(result.totals.errors['TIMEOUT']).toBeGreaterThan(0)
+    })
+
+    it('is invalid when its consumers may not read, and says why, exit 13', async () => {
+      await home.run(['topic', 'create', 'blind', '--perm', 'w', '--queues', '2'])
+      const set = ['topics.name=blind', 'drain.timeout=300ms'].flatMap((key) => ['--set', key])
+      const args = ['bench', 'smoke', '--namesrv', namesrv, '--duration', '500ms', ...set, ...short]
+      const { exitCode, document } = await home.json(args)
+      const result = resultSchema.parse(document)
+      expect([exitCode, result.verdict, result.wholeRun.received]).toEqual([13, 'invalid', 0])
+      expect(result.reasons.join('\n')).toMatch(
+        /received none of the \d+ messages in its queues; what failed: \d+ × NO_PERMISSION/,
+      )
+    })
+
     it('ends when its connections are cut, and says which and what has no outcome, exit 3', async () => {
-      const { exitCode, result } = await through({}, 50)
+      const { exitCode, result } = await through({}, { cutAt: 50 })
       expect([exitCode, result.verdict]).toEqual([3, 'unreachable'])
       expect(result.reasons.join('\n')).toMatch(/producer-1: the connection to .* is gone/)
       const { sent, acked, failed, balanced } = result.integrity.conservation
@@ -397,13 +453,14 @@ thresholds:
     expect(build?.received).toBeLessThan(500)
     expect(drain?.sent).toBe(0)
     // The last of them may be counted after the phase has ended.
-    expect(drain?.received).toBeGreaterThan(400)
-    expect(result.wholeRun.received).toBeGreaterThanOrEqual(1000)
+    const acked = build?.acked ?? 0
+    expect(drain?.received).toBeGreaterThan(acked * 0.4)
+    expect(result.wholeRun.received).toBeGreaterThanOrEqual(acked)
     expect(drain?.durationMs).toBeLessThan(30_000)
     const drained = result.phases.find(({ name }) => name === 'drain')?.figures
     // What the build left unread, and perhaps a little of the warm-up.
     expect(drained?.drain).toMatchObject({ done: true, remaining: 0 })
-    expect(drained?.drain?.backlog).toBeGreaterThan(400)
+    expect(drained?.drain?.backlog).toBeGreaterThan(acked * 0.4)
     expect(result.integrity.violations).toEqual([])
   })
 
@@ -505,6 +562,19 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
     expect([oneWay.latency.service, oneWay.totals.acked]).toEqual([null, 0])
   })
 
+  it('measures the ceiling of one-way messages as well, and keeps an open load below it', async () => {
+    const set = [
+      'producers.mode=one-way',
+      'load=[{model: open, rate: 300/s, for: 1s}]',
+      'validity={minSamples: 1, maxPacingError: 60s, maxLoopLag: 60s, maxSteal: 100%}',
+    ].flatMap((key) => ['--set', key])
+    const { exitCode, document } = await home.json(['bench', 'smoke', '--warmup', '300ms', ...set])
+    const { client, totals, integrity, ...result } = resultSchema.parse(document)
+    expect([exitCode, result.verdict, integrity.unreceived]).toEqual([0, 'ok', 0])
+    expect([totals.unanswered, totals.acked, totals.scheduled]).toEqual([300, 0, 300])
+    expect(client.ceiling?.perSecond).toBeGreaterThan(300)
+  })
+
   it('runs against the null target alone', async () => {
     const set = ['--set', 'target.driver="null"', '--consumers', '0']
     const { exitCode, document } = await home.json([
@@ -576,6 +646,31 @@ validity: {maxPacingError: 10s, maxLoopLag: 10s, minSamples: 1}
     const { exitCode, stderr } = await home.run(['bench', 'smoke', '--out', path.join(file, 'sub')])
     expect(exitCode).toBe(1)
     expect(stderr).toContain('cannot write to')
+  })
+})
+
+describe('mqctl bench compare and report', () => {
+  const own = aResult()
+  const files = {
+    'own.json': own,
+    'newer.json': { ...own, schemaVersion: own.schemaVersion + 1 },
+    'elsewhere.json': { ...own, hosts: own.hosts.map((host) => ({ ...host, name: 'another' })) },
+  }
+
+  beforeAll(async () => {
+    for (const [name, content] of Object.entries(files)) {
+      await writeFile(path.join(home.directory, name), JSON.stringify(content))
+    }
+  })
+
+  it.each([
+    [['report', './newer.json'], 'newer'],
+    [['compare', './own.json', './newer.json'], 'newer'],
+    [['compare', './elsewhere.json', './own.json'], 'the machine differs'],
+  ])('%j is refused with the difference named, exit 2', async (args, text) => {
+    const { exitCode, document } = await home.json(['bench', ...args])
+    expect([exitCode, document.error.code]).toEqual([2, 'CONFIG_INVALID'])
+    expect(document.error.message).toContain(text)
   })
 })
 
