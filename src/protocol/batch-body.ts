@@ -9,7 +9,8 @@
  */
 import { PROPERTIES_BYTES_MAX } from './properties.ts'
 
-const ITEM_BYTES_MIN = 22
+/** Of an item without body and properties. */
+export const BATCH_ITEM_BYTES_MIN = 22
 
 /**
  * Walks over the items of a batch without making anything. `next` moves on; after it returned
@@ -39,14 +40,14 @@ export class BatchReader {
     const start = this.#at
     const room = this.#end - start
     if (room === 0) return false
-    if (room < ITEM_BYTES_MIN) return this.#stop('item header cut off')
+    if (room < BATCH_ITEM_BYTES_MIN) return this.#stop('item header cut off')
     const size = bytes.readInt32BE(start)
-    if (size < ITEM_BYTES_MIN || size > room) return this.#stop('item size')
+    if (size < BATCH_ITEM_BYTES_MIN || size > room) return this.#stop('item size')
     const bodyLength = bytes.readInt32BE(start + 16)
-    if (bodyLength < 0 || bodyLength > size - ITEM_BYTES_MIN) return this.#stop('body length')
+    if (bodyLength < 0 || bodyLength > size - BATCH_ITEM_BYTES_MIN) return this.#stop('body length')
     const propertiesAt = start + 20 + bodyLength
     const propertiesLength = bytes.readInt16BE(propertiesAt)
-    if (propertiesLength < 0 || ITEM_BYTES_MIN + bodyLength + propertiesLength !== size) {
+    if (propertiesLength < 0 || BATCH_ITEM_BYTES_MIN + bodyLength + propertiesLength !== size) {
       return this.#stop('lengths that do not add up')
     }
     this.flag = bytes.readInt32BE(start + 12)
@@ -75,14 +76,14 @@ export interface BatchItem {
 /** The body of a batch send. Throws a RangeError when an item's properties are too long. */
 export function encodeBatch(items: readonly BatchItem[]): Buffer {
   let size = 0
-  for (const item of items) size += ITEM_BYTES_MIN + item.body.length + item.properties.length
+  for (const item of items) size += BATCH_ITEM_BYTES_MIN + item.body.length + item.properties.length
   const target = Buffer.allocUnsafe(size)
   let at = 0
   for (const { flag, body, properties } of items) {
     if (properties.length > PROPERTIES_BYTES_MAX) {
       throw new RangeError(`properties of ${properties.length} bytes; at most 32767 are allowed`)
     }
-    at = target.writeInt32BE(ITEM_BYTES_MIN + body.length + properties.length, at)
+    at = target.writeInt32BE(BATCH_ITEM_BYTES_MIN + body.length + properties.length, at)
     at = target.writeInt32BE(0, at)
     at = target.writeInt32BE(0, at)
     at = target.writeInt32BE(flag, at)

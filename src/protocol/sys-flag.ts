@@ -42,11 +42,10 @@ export function compressionOf(sysFlag: number): Compression {
 
 /**
  * Whether a record with this flag gets a place in its consume queue: plain and committed messages
- * do, prepared and rolled-back ones do not. An inner batch is in a queue of another form, which is
- * its maker's.
+ * do, prepared and rolled-back ones do not, and an inner batch does only in a batch queue.
  */
-export function isQueued(sysFlag: number): boolean {
-  if ((sysFlag & SysFlag.innerBatch) !== 0) return false
+export function isQueued(sysFlag: number, isBatchQueue: boolean): boolean {
+  if ((sysFlag & SysFlag.innerBatch) !== 0 && !isBatchQueue) return false
   const type = sysFlag & SysFlag.transactionMask
   return type === 0 || type === SysFlag.transactionCommit
 }

@@ -32,6 +32,8 @@ export class AppendRequest extends RecordParts {
    * accepted may be lower by now, so only those of the layout hold.
    */
   isStored = false
+  /** Messages in the body, when it is a batch that stays one record (of a batch queue); else 1. */
+  messages = 1
 
   setProperties(bytes: Buffer, start: number, end: number): void {
     this.properties = bytes
@@ -51,7 +53,7 @@ export class AppendResult {
   end = 0
   /** Milliseconds since 1970. */
   storeTimestamp = 0
-  /** Records of a batch, 1 otherwise. */
+  /** Records: of a batch that was taken apart, else 1. */
   count = 0
   /** Physical offsets of a batch's records, the first `count` entries. Only set by `appendBatch`. */
   readonly physicalOffsets: number[] = []

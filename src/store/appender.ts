@@ -17,6 +17,8 @@ import {
 import { isQueued } from '../protocol/sys-flag.ts'
 import type { Clock } from '../world/clock.ts'
 import { type AppendRequest, AppendResult, AppendStatus } from './append.ts'
+import { innerProperties } from './batch-queue.ts'
+import { BATCH_MESSAGES_MAX } from './batch-unit.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { DispatchRing } from './dispatch-ring.ts'
 import { keyHashOf } from './index-file.ts'
@@ -75,6 +77,7 @@ export class Appender {
     if (this.refuses && this.#log.state === 'writable') return AppendStatus.full
     request.topic = queue.topicBytes
     request.queueId = queue.queueId
+    if (queue.units !== null) return this.#appendInner(request, queue)
     const size = recordBytes(request, this.#storeHost.length)
     if (!this.#isLegal(request, size)) return AppendStatus.illegal
     if (this.#ring.full(1)) return AppendStatus.busy
@@ -87,6 +90,29 @@ export class Appender {
     result.queueOffset = this.#put(request, request.scan, queue, size)
     result.end = this.#watermarks.appended
     return AppendStatus.ok
+  }
+
+  /** Appends a record to a batch queue: it says itself how many messages it holds and where they are. */
+  #appendInner(request: AppendRequest, queue: Queue): AppendStatus {
+    if (request.messages < 1 || request.messages > BATCH_MESSAGES_MAX) return AppendStatus.illegal
+    const { suffix } = request
+    request.suffix = Buffer.concat([suffix, innerProperties(queue.nextOffset, request.messages)])
+    try {
+      const size = recordBytes(request, this.#storeHost.length)
+      if (!this.#isLegal(request, size)) return AppendStatus.illegal
+      if (this.#ring.full(1)) return AppendStatus.busy
+      const status = this.#log.reserve(size)
+      if (status !== AppendStatus.ok) return status
+      const result = this.lastAppend
+      result.physicalOffset = this.#watermarks.appended
+      result.storeTimestamp = this.#now()
+      result.count = 1
+      result.queueOffset = this.#put(request, request.scan, queue, size, request.messages)
+      result.end = this.#watermarks.appended
+      return AppendStatus.ok
+    } finally {
+      request.suffix = suffix
+    }
   }
 
   /**
@@ -105,14 +131,21 @@ export class Appender {
     if (this.refuses && this.#log.state === 'writable') return AppendStatus.full
     request.topic = queue.topicBytes
     request.queueId = queue.queueId
+    const { suffix } = request
+    const isInner = queue.units !== null
     let count = 0
     let total = 0
     for (batch.open(body, start, end); batch.next(); count++) {
       fillItem(request, batch, body)
+      if (isInner) request.suffix = withInner(suffix, queue.nextOffset + count)
       const size = recordBytes(request, this.#storeHost.length)
-      if (!this.#isLegal(request, size)) return AppendStatus.illegal
+      if (!this.#isLegal(request, size)) {
+        request.suffix = suffix
+        return AppendStatus.illegal
+      }
       total += size
     }
+    request.suffix = suffix
     if (batch.fault !== null || count === 0) return AppendStatus.illegal
     if (end - start > this.#settings.messageBytesMax) return AppendStatus.illegal
     if (this.#ring.full(count)) return AppendStatus.busy
@@ -127,10 +160,12 @@ export class Appender {
       fillItem(request, batch, body)
       this.#batchScan.scan(body, batch.propertiesStart, batch.propertiesEnd)
       result.physicalOffsets[index] = this.#watermarks.appended
+      if (isInner) request.suffix = withInner(suffix, queue.nextOffset)
       const size = recordBytes(request, this.#storeHost.length)
       const queueOffset = this.#put(request, this.#batchScan, queue, size)
       if (index === 0) result.queueOffset = queueOffset
     }
+    request.suffix = suffix
     result.end = this.#watermarks.appended
     return AppendStatus.ok
   }
@@ -151,11 +186,17 @@ export class Appender {
   }
 
   /** Encodes a record at the end of the log, for which there is room; returns its queue offset. */
-  #put(request: AppendRequest, scan: PropertyScan, queue: Queue, size: number): number {
+  #put(
+    request: AppendRequest,
+    scan: PropertyScan,
+    queue: Queue,
+    size: number,
+    messages = 1,
+  ): number {
     const log = this.#log
     const physicalOffset = this.#watermarks.appended
     const storeTimestamp = this.lastStoreTimestamp
-    const queued = isQueued(request.sysFlag)
+    const queued = isQueued(request.sysFlag, queue.units !== null)
     const queueOffset = queued ? queue.nextOffset : 0
     const at = log.take(size)
     encodeRecord(
@@ -168,10 +209,18 @@ export class Appender {
       storeTimestamp,
     )
     log.commit(size)
-    if (queued) queue.nextOffset = queueOffset + 1
+    if (queued) queue.nextOffset = queueOffset + messages
     const tagsCode = tagsCodeOf(queue, request.properties, scan, storeTimestamp)
     const ring = this.#ring
-    ring.push(queue, queued, physicalOffset, size, queueOffset, tagsCode, storeTimestamp)
+    ring.push(
+      queue,
+      queued ? messages : 0,
+      physicalOffset,
+      size,
+      queueOffset,
+      tagsCode,
+      storeTimestamp,
+    )
     if (this.#settings.index) this.#pushKeys(request.properties, scan, queue.keySeed)
     return queueOffset
   }
@@ -204,6 +253,11 @@ export class Appender {
   readonly #onEndOfTurn = () => {
     this.#timeIsFresh = false
   }
+}
+
+/** What the broker adds to a message of a batch queue that is a record by itself. */
+function withInner(suffix: Buffer, base: number): Buffer {
+  return Buffer.concat([suffix, innerProperties(base, 1)])
 }
 
 function fillItem(request: AppendRequest, batch: BatchReader, body: Buffer): void {

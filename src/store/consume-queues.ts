@@ -1,5 +1,6 @@
 /**
- * All consume queues: 20-byte units in files of `queueFileBytes`, one directory a queue.
+ * All consume queues: 20-byte units in files of `queueFileBytes`, one directory a queue; or, as
+ * `batchUnits`, the units of batch queues (batch-unit.ts), counted like offsets.
  *
  *    0 i64 physicalOffset    8 i32 size of the record    12 i64 tagsCode (Java hash of the tag, sign-extended;
  *                                                                in the queue of a delay level the time of delivery, ms)
@@ -18,7 +19,7 @@ import path from 'node:path'
 import { assert } from '../base/assert.ts'
 import { writeI32 } from '../base/bytes.ts'
 import { messageOf, MqError } from '../base/errors.ts'
-import { writeI64 } from '../base/i64.ts'
+import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import type { Logger } from '../base/logger.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
@@ -27,7 +28,7 @@ import { isUnopened, syncFile } from '../world/disk.ts'
 import { BlockCache, type ReadGate } from './block-cache.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
-import { HOLE_SIZE, Queue, QueuePage, UNIT_BYTES } from './queue.ts'
+import { HOLE_SIZE, Queue, QueuePage, UNIT_BYTES, type UnitForm } from './queue.ts'
 import { fileNameOf } from './segments.ts'
 
 /** Units of a page of a quiet queue, and of one that fills a page in less than a second. */
@@ -59,11 +60,35 @@ export class UnitCursor {
   own = false
 }
 
+/** Units as most queues have them, written by `put`. */
+export const plainForm: UnitForm = {
+  dir: 'consumequeue',
+  fileBytes: 'queueFileBytes',
+  unitBytes: UNIT_BYTES,
+  validUnits: (block, limit) => {
+    const count = Math.floor(block.length / UNIT_BYTES)
+    for (let i = 0; i < count; i++) {
+      const at = i * UNIT_BYTES
+      if (block.readInt32BE(at + 8) <= 0 || !fitsI64(block, at)) return i
+      const physicalOffset = readI64(block, at)
+      if (physicalOffset < 0 || physicalOffset >= limit) return i
+    }
+    return count
+  },
+}
+
 export class ConsumeQueues {
   /** Sum of all queues' maxOffset: a cheap fingerprint of their completeness. */
   sumOfMax = 0
   readonly unitsPerFile: number
   readonly dir: string
+  readonly form: UnitForm
+  /** The units of batch queues, which lie in files of another form; null for those themselves. */
+  readonly batchUnits: ConsumeQueues | null
+  /** Topics of which files of batch units were found, for when nobody else knows their kind. */
+  readonly batchTopics = new Set<string>()
+  /** Whether a topic's queues are batch queues; null when its owner does not know the topic. */
+  isBatchTopic: (topic: string) => boolean | null = () => null
   readonly #disk: Disk
   readonly #clock: Clock
   readonly #settings: StoreSettings
@@ -88,15 +113,19 @@ export class ConsumeQueues {
     files: OpenFiles,
     gate: ReadGate,
     logger: Logger,
+    batchUnits: ConsumeQueues | null = null,
+    form = plainForm,
   ) {
+    this.form = form
+    this.batchUnits = batchUnits
     this.#settings = settings
     this.#disk = disk
     this.#clock = clock
     this.#files = files
     this.#logger = logger
-    this.dir = path.join(settings.dir, 'consumequeue')
-    this.unitsPerFile = Math.ceil(settings.queueFileBytes / UNIT_BYTES)
-    this.#cache = new BlockCache(BLOCK_UNITS * UNIT_BYTES, BLOCKS_BYTES_MAX, files, gate)
+    this.dir = path.join(settings.dir, form.dir)
+    this.unitsPerFile = Math.ceil(settings[form.fileBytes] / form.unitBytes)
+    this.#cache = new BlockCache(BLOCK_UNITS * form.unitBytes, BLOCKS_BYTES_MAX, files, gate)
   }
 
   // ---- handles ---------------------------------------------------------------------------------
@@ -128,7 +157,10 @@ export class ConsumeQueues {
     const why = faultOfTopic(topic)
     if (why !== null) throw new MqError('NAME_ILLEGAL', { kind: 'topic', name: topic, why })
     assert(Number.isSafeInteger(queueId) && queueId >= 0, 'a queue id is a whole number')
-    const queue = new Queue(topic, queueId)
+    const { batchUnits } = this
+    const isBatch = this.isBatchTopic(topic) ?? this.batchTopics.has(topic)
+    const units = isBatch && batchUnits !== null ? batchUnits.queue(topic, queueId) : null
+    const queue = new Queue(topic, queueId, units)
     const queues = this.#topics.get(topic)
     if (queues) queues[queueId] = queue
     else {
@@ -146,26 +178,41 @@ export class ConsumeQueues {
   /** The file that holds the unit at `offset`. */
   pathOf(queue: Queue, offset: number): string {
     const first = offset - (offset % this.unitsPerFile)
-    return path.join(this.dirOf(queue), fileNameOf(first * UNIT_BYTES))
+    return path.join(this.dirOf(queue), fileNameOf(first * this.form.unitBytes))
   }
 
   // ---- put -------------------------------------------------------------------------------------
 
   /** Whether so many units wait for the disk that no more should come. */
   get congested(): boolean {
-    return this.#unwrittenUnits > UNWRITTEN_UNITS_MAX
+    return this.#unwrittenUnits > UNWRITTEN_UNITS_MAX || (this.batchUnits?.congested ?? false)
   }
 
   /** Adds the unit behind the last one and makes it visible. */
   put(queue: Queue, physicalOffset: number, size: number, tagsCode: number): void {
-    const { pages } = queue
-    let page = pages[pages.length - 1]
-    if (page === undefined || page.count === page.capacity) page = this.#newPage(queue)
+    const page = this.#pageOf(queue)
     const at = page.count * UNIT_BYTES
     const { bytes } = page
     writeI64(bytes, physicalOffset, at)
     writeI32(bytes, size, at + 8)
     writeI64(bytes, tagsCode, at + 12)
+    this.#added(queue, page)
+  }
+
+  /** Adds a unit as it stands in the files. */
+  putUnit(queue: Queue, unit: Buffer): void {
+    const page = this.#pageOf(queue)
+    unit.copy(page.bytes, page.count * this.form.unitBytes)
+    this.#added(queue, page)
+  }
+
+  #pageOf(queue: Queue): QueuePage {
+    const { pages } = queue
+    const page = pages[pages.length - 1]
+    return page === undefined || page.count === page.capacity ? this.#newPage(queue) : page
+  }
+
+  #added(queue: Queue, page: QueuePage): void {
     page.count++
     queue.maxOffset++
     this.sumOfMax++
@@ -192,6 +239,12 @@ export class ConsumeQueues {
     queue.nextOffset = queue.maxOffset
   }
 
+  /** Moves the end of a batch queue, which has no units of its own. */
+  endAt(queue: Queue, offset: number): void {
+    this.sumOfMax += offset - queue.maxOffset
+    queue.maxOffset = queue.writtenOffset = offset
+  }
+
   /** Lets an empty queue begin at `offset`. */
   startAt(queue: Queue, offset: number): void {
     this.sumOfMax += offset - queue.maxOffset
@@ -206,7 +259,7 @@ export class ConsumeQueues {
     const hot = last !== undefined && nowMs - last.madeMs < HOT_PAGE_MS
     const units = hot ? LARGE_PAGE_UNITS : SMALL_PAGE_UNITS
     const free = hot ? this.#freeLarge : this.#freeSmall
-    const bytes = free.pop() ?? Buffer.allocUnsafeSlow(units * UNIT_BYTES)
+    const bytes = free.pop() ?? Buffer.allocUnsafeSlow(units * this.form.unitBytes)
     const capacity = Math.min(units, this.unitsPerFile - (first % this.unitsPerFile))
     const page = new QueuePage(queue, bytes, first, capacity, nowMs)
     pages.push(page)
@@ -215,7 +268,7 @@ export class ConsumeQueues {
   }
 
   #freePage(page: QueuePage): void {
-    const large = page.bytes.length === LARGE_PAGE_UNITS * UNIT_BYTES
+    const large = page.bytes.length === LARGE_PAGE_UNITS * this.form.unitBytes
     const free = large ? this.#freeLarge : this.#freeSmall
     if (free.length < 64) free.push(page.bytes)
   }
@@ -230,6 +283,7 @@ export class ConsumeQueues {
 
   /** To be called some ten times a second: writes what has waited long enough. */
   tick(): void {
+    this.batchUnits?.tick()
     const nowMs = this.#clock.monotonicMs()
     const until = nowMs - this.#settings.queueFlushIntervalMs
     let taken = 0
@@ -306,9 +360,10 @@ export class ConsumeQueues {
     to: number,
     fileFrom: number,
   ): Promise<void> {
-    const position = (page.first - fileFrom + from) * UNIT_BYTES
+    const { unitBytes } = this.form
+    const position = (page.first - fileFrom + from) * unitBytes
     return new Promise((resolve, reject) => {
-      file.write(page.bytes, from * UNIT_BYTES, to * UNIT_BYTES, position, (error) => {
+      file.write(page.bytes, from * unitBytes, to * unitBytes, position, (error) => {
         if (error) reject(error)
         else resolve()
       })
@@ -321,7 +376,7 @@ export class ConsumeQueues {
     const path = this.pathOf(queue, fileFrom)
     const file = await this.#disk.open(path, 'create')
     try {
-      await file.truncate(this.unitsPerFile * UNIT_BYTES)
+      await file.truncate(this.unitsPerFile * this.form.unitBytes)
       if (queue.lastFileOffset < 0 && first > fileFrom) {
         const holes = Buffer.alloc((first - fileFrom) * UNIT_BYTES)
         for (let at = 8; at < holes.length; at += UNIT_BYTES) holes.writeInt32BE(HOLE_SIZE, at)
@@ -379,7 +434,7 @@ export class ConsumeQueues {
         targets.push({ queue, offset: queue.maxOffset })
       }
     }
-    let good = true
+    let good = (await this.batchUnits?.flushAll()) ?? true
     let next = 0
     const work = async () => {
       for (let target = targets[next++]; target; target = targets[next++]) {
@@ -458,6 +513,7 @@ export class ConsumeQueues {
 
   /** Resolves when no write is in flight. */
   async quiet(): Promise<void> {
+    await this.batchUnits?.quiet()
     for (const queue of this.all()) await queue.writing
   }
 
@@ -471,24 +527,28 @@ export class ConsumeQueues {
       if (page === undefined || offset < page.first) continue
       if (offset >= page.first + page.count) break
       cursor.bytes = page.bytes
-      cursor.at = (offset - page.first) * UNIT_BYTES
+      cursor.at = (offset - page.first) * this.form.unitBytes
       cursor.count = page.first + page.count - offset
       cursor.own = true
       return true
     }
     const key = this.#blockOf(offset)
     const block = this.#cache.get(queue, key)
-    const at = (offset - key) * UNIT_BYTES
-    if (block === null || at + UNIT_BYTES > block.validBytes) return false
+    const { unitBytes } = this.form
+    const at = (offset - key) * unitBytes
+    if (block === null || at + unitBytes > block.validBytes) return false
     cursor.bytes = block.bytes
     cursor.at = at
-    cursor.count = Math.floor((block.validBytes - at) / UNIT_BYTES)
+    cursor.count = Math.floor((block.validBytes - at) / unitBytes)
     cursor.own = false
     return true
   }
 
-  /** Reads the units around `offset`, which must have been written; then `locate` finds them. */
+  /** Reads the units around `offset` (of a batch queue: that unit), which must have been written; then `locate` finds them. */
   readUnits(queue: Queue, offset: number): Promise<void> {
+    if (queue.units !== null && this.batchUnits !== null) {
+      return this.batchUnits.readUnits(queue.units, offset)
+    }
     const first = this.#blockOf(offset)
     const fileFrom = first - (first % this.unitsPerFile)
     const end = Math.min(first + BLOCK_UNITS, fileFrom + this.unitsPerFile, queue.writtenOffset)
@@ -496,8 +556,8 @@ export class ConsumeQueues {
       queue,
       first,
       this.pathOf(queue, first),
-      (first - fileFrom) * UNIT_BYTES,
-      Math.max(0, end - first) * UNIT_BYTES,
+      (first - fileFrom) * this.form.unitBytes,
+      Math.max(0, end - first) * this.form.unitBytes,
     )
   }
 
@@ -544,10 +604,19 @@ export class ConsumeQueues {
     this.#topics.delete(topic)
     // All at once, before anybody waits: a checkpoint that is under way leaves them out.
     for (const queue of queues) queue.deleted = true
+    await this.#removeBatchUnits(topic, queues)
     for (const queue of queues) await this.#letGo(queue)
     this.#dirty = this.#dirty.filter((queue) => !queue.deleted)
     await this.#disk.removeTree(path.join(this.dir, topic))
     await this.#disk.syncDirectory(this.dir)
+  }
+
+  async #removeBatchUnits(topic: string, queues: readonly Queue[]): Promise<void> {
+    const { batchUnits } = this
+    const isBatch = this.batchTopics.delete(topic) || queues.some((queue) => queue.units !== null)
+    if (!isBatch || batchUnits === null) return
+    await this.#disk.makeDirectory(batchUnits.dir)
+    await batchUnits.remove(topic)
   }
 
   /** Removes one queue with its files; the next call for it makes it anew. */
@@ -555,6 +624,7 @@ export class ConsumeQueues {
     const queues = this.#topics.get(queue.topic)
     if (queues?.[queue.queueId] === queue) queues[queue.queueId] = undefined
     queue.deleted = true
+    if (queue.units !== null) await this.batchUnits?.removeQueue(queue.units)
     await this.#letGo(queue)
     this.#dirty = this.#dirty.filter((other) => other !== queue)
     // A queue that nothing was written of yet has no directory, nor perhaps its topic.

@@ -9,6 +9,7 @@ import { assert } from '../base/assert.ts'
 import type { Queue } from './queue.ts'
 
 const CAPACITY_START = 1024
+const KEYS_MASK = 0xffff
 
 function grownF64(old: Float64Array<ArrayBuffer>, head: number, size: number, capacity: number) {
   const grown = new Float64Array(capacity)
@@ -31,8 +32,8 @@ export class DispatchRing {
   storeTimestamp = 0
   keyCount = 0
   queue: Queue | null = null
-  /** Whether the record gets a unit in its consume queue. */
-  queued = false
+  /** Messages that the record adds to its queue; 0 when it gets no unit there. */
+  messages = 0
 
   readonly #max: number
   #head = 0
@@ -45,8 +46,8 @@ export class DispatchRing {
   #size = new Int32Array(CAPACITY_START)
   /** A hash of 32 bits, or a time in ms. */
   #tags = new Float64Array(CAPACITY_START)
-  /** Number of keys × 2, plus 1 when the record is queued. */
-  #keysAndKind = new Int32Array(CAPACITY_START)
+  /** Messages × 65,536 plus number of keys: neither can be more than 32,767. */
+  #messagesAndKeys = new Int32Array(CAPACITY_START)
   #queues: (Queue | null)[] = new Array<Queue | null>(CAPACITY_START).fill(null)
   #keys = new Int32Array(CAPACITY_START * 2)
 
@@ -65,7 +66,7 @@ export class DispatchRing {
 
   push(
     queue: Queue,
-    queued: boolean,
+    messages: number,
     physicalOffset: number,
     size: number,
     queueOffset: number,
@@ -79,7 +80,7 @@ export class DispatchRing {
     this.#time[at] = storeTimestamp
     this.#size[at] = size
     this.#tags[at] = tagsCode
-    this.#keysAndKind[at] = queued ? 1 : 0
+    this.#messagesAndKeys[at] = messages << 16
     this.#queues[at] = queue
     this.#count++
   }
@@ -93,7 +94,7 @@ export class DispatchRing {
     this.#keys[(this.#keyHead + this.#keyCount) & (this.#keys.length - 1)] = hash
     this.#keyCount++
     const at = (this.#head + this.#count - 1) & (this.#physical.length - 1)
-    this.#keysAndKind[at] = (this.#keysAndKind[at] ?? 0) + 2
+    this.#messagesAndKeys[at] = (this.#messagesAndKeys[at] ?? 0) + 1
   }
 
   /** Shows the row at the front in the fields; false when there is none. */
@@ -105,9 +106,9 @@ export class DispatchRing {
     this.queueOffset = this.#queueOffset[at] ?? 0
     this.tagsCode = this.#tags[at] ?? 0
     this.storeTimestamp = this.#time[at] ?? 0
-    const keysAndKind = this.#keysAndKind[at] ?? 0
-    this.keyCount = keysAndKind >> 1
-    this.queued = (keysAndKind & 1) === 1
+    const messagesAndKeys = this.#messagesAndKeys[at] ?? 0
+    this.keyCount = messagesAndKeys & KEYS_MASK
+    this.messages = messagesAndKeys >>> 16
     this.queue = this.#queues[at] ?? null
     return true
   }
@@ -134,10 +135,10 @@ export class DispatchRing {
     while (this.#count > 0) {
       const at = (this.#head + this.#count - 1) & mask
       if ((this.#physical[at] ?? 0) < physicalOffset) break
-      const keysAndKind = this.#keysAndKind[at] ?? 0
+      const messagesAndKeys = this.#messagesAndKeys[at] ?? 0
       const queue = this.#queues[at]
-      if (queue && (keysAndKind & 1) === 1) queue.nextOffset = this.#queueOffset[at] ?? 0
-      this.#keyCount -= keysAndKind >> 1
+      if (queue && messagesAndKeys >>> 16 > 0) queue.nextOffset = this.#queueOffset[at] ?? 0
+      this.#keyCount -= messagesAndKeys & KEYS_MASK
       this.#queues[at] = null
       this.#count--
       dropped++
@@ -156,7 +157,7 @@ export class DispatchRing {
     this.#time = grownF64(this.#time, head, count, capacity)
     this.#size = grownI32(this.#size, head, count, capacity)
     this.#tags = grownF64(this.#tags, head, count, capacity)
-    this.#keysAndKind = grownI32(this.#keysAndKind, head, count, capacity)
+    this.#messagesAndKeys = grownI32(this.#messagesAndKeys, head, count, capacity)
     const queues = new Array<Queue | null>(capacity).fill(null)
     for (let i = 0; i < count; i++) queues[i] = this.#queues[(head + i) & (length - 1)] ?? null
     this.#queues = queues

@@ -3,6 +3,7 @@
  * of the log, from the rows that the append left in the ring. Queues that grew are reported once a
  * round, after all their units are there, so that held pulls wake.
  */
+import { putBatch } from './batch-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import type { DispatchRing } from './dispatch-ring.ts'
 import type { KeyIndex } from './key-index.ts'
@@ -45,8 +46,10 @@ export class Dispatcher {
       if (end > confirmed) break
       if (queues.congested || index?.congested === true) break
       const { queue } = ring
-      if (queue !== null && ring.queued && !queue.deleted) {
-        queues.put(queue, ring.physicalOffset, ring.size, ring.tagsCode)
+      if (queue !== null && ring.messages > 0 && !queue.deleted) {
+        if (queue.units === null) {
+          queues.put(queue, ring.physicalOffset, ring.size, ring.tagsCode)
+        } else putBatch(queues, queue, queue.units, ring)
         if (!queue.waking) {
           queue.waking = true
           this.#waking.push(queue)

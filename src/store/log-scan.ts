@@ -13,11 +13,13 @@ import {
   RecordVerdict,
   RecordView,
 } from '../protocol/record.ts'
+import { BATCH_ITEM_BYTES_MIN } from '../protocol/batch-body.ts'
 import { isQueued, SysFlag } from '../protocol/sys-flag.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { DiskFile } from '../world/disk.ts'
 import { readSpan } from '../world/disk.ts'
+import { innerOf, restoreBatch } from './batch-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { keyHashOf } from './index-file.ts'
 import { KeyBatch } from './key-batch.ts'
@@ -271,14 +273,18 @@ export class LogScan {
     const view = this.#view
     const { queues, index } = this.#parts
     const queue = this.#queueOf(bytes)
-    const queued = isQueued(view.sysFlag)
+    const units = queue?.units ?? null
+    const inner = units === null ? null : innerOf(bytes, view.propertiesStart, view.propertiesEnd)
+    const queued =
+      isQueued(view.sysFlag, units !== null) && (units === null || inner?.base === view.queueOffset)
     const beyond = this.#position >= this.#durableEnd
     if (beyond && (queue === null || this.#isTorn(bytes))) return this.#isNo('torn')
     const known = this.#complete && beyond
     if (queue !== null && queued && (known || queue.maxOffset > 0)) {
       // Behind: a leftover. Ahead: its own damage, or that of records before it that were skipped.
       const ahead = view.queueOffset - queue.maxOffset
-      const skipped = Math.floor(this.#skippedBytes / RECORD_BYTES_MIN)
+      const leastBytes = units === null ? RECORD_BYTES_MIN : BATCH_ITEM_BYTES_MIN
+      const skipped = Math.floor(this.#skippedBytes / leastBytes)
       const aheadMax = this.#own ? skipped : FOREIGN_GAP_MAX + skipped
       if (ahead < 0 && view.queueOffset === 0 && this.#own && !beyond) {
         this.#anew = queue
@@ -288,6 +294,8 @@ export class LogScan {
       // Below the durable end it may be of a topic that was deleted since; or else it leaves a gap.
       if (ahead < 0) this.#skippedBytes += view.size
     }
+    // Offsets that Apache's broker gave to what it has no unit for.
+    if (units !== null && !queued) this.#skippedBytes += view.size
     this.records++
     if (view.storeTimestamp > this.lastStoreTimestamp) this.lastStoreTimestamp = view.storeTimestamp
     if (queue === null) return true
@@ -295,7 +303,12 @@ export class LogScan {
     scan.scan(bytes, view.propertiesStart, view.propertiesEnd)
     if (queued) {
       const tags = tagsCodeOf(queue, bytes, scan, view.storeTimestamp)
-      queues.restore(queue, view.queueOffset, view.physicalOffset, view.size, tags)
+      const { queueOffset, physicalOffset, size, storeTimestamp } = view
+      if (units === null) queues.restore(queue, queueOffset, physicalOffset, size, tags)
+      else if (inner !== null) {
+        const unit = { ...inner, physicalOffset, size, tagsCode: tags, storeTimestamp }
+        restoreBatch(queues, queue, units, unit)
+      }
     }
     const rolledBack = (view.sysFlag & SysFlag.transactionMask) === SysFlag.transactionRollback
     if (index !== null && !rolledBack && view.physicalOffset > this.#indexedTo) {

@@ -32,6 +32,13 @@ export const storeOptions = optionTable({
     rocketmq: 'mappedFileSizeConsumeQueue',
     summary: 'size of one file of a consume queue; rounded up to a multiple of 20',
   }),
+  batchQueueFileBytes: size({
+    default: 13_800_000,
+    min: 46,
+    max: 2_000_000_000,
+    rocketmq: 'mapperFileSizeBatchConsumeQueue',
+    summary: 'size of one file of a batch queue; rounded up to a multiple of 46',
+  }),
   index: toggle({
     default: true,
     rocketmq: 'messageIndexEnable',

@@ -5,6 +5,8 @@
 import { readI32 } from '../base/bytes.ts'
 import { fitsI64, readI64 } from '../base/i64.ts'
 import type { RecordView } from '../protocol/record.ts'
+import { BatchPull } from './batch-pull.ts'
+import type { BatchSearch } from './batch-search.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
 import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
@@ -94,8 +96,16 @@ export class PullScan {
   readonly #segments: Segments
   readonly #unitsMax: number
   readonly #cursor = new UnitCursor()
+  readonly #batches: BatchPull
 
-  constructor(queues: ConsumeQueues, log: LogReader, segments: Segments, unitsMax: number) {
+  constructor(
+    queues: ConsumeQueues,
+    log: LogReader,
+    segments: Segments,
+    unitsMax: number,
+    batchSearch: BatchSearch,
+  ) {
+    this.#batches = new BatchPull(batchSearch, log, segments, unitsMax)
     this.#queues = queues
     this.#log = log
     this.#segments = segments
@@ -119,6 +129,21 @@ export class PullScan {
   ): PullOutcome | null {
     const outside = outsideOf(queue, offset)
     if (outside) return outside
+    if (queue.units !== null) {
+      const { units } = queue
+      return this.#batches.scan(
+        this,
+        queue,
+        units,
+        offset,
+        messagesMax,
+        bytesMax,
+        accept,
+        target,
+        partial,
+        select,
+      )
+    }
     const cursor = this.#cursor
     const log = this.#log
     const { minOffset, maxOffset } = queue
@@ -222,7 +247,7 @@ export class PullScan {
     bytesMax: number,
     accept: Accept,
   ): RecordPlace[] | null {
-    if (accept === null) return null
+    if (accept === null || queue.units !== null) return null
     const cursor = this.#cursor
     const places: RecordPlace[] = []
     const last = Math.min(queue.maxOffset, from + this.#unitsMax)

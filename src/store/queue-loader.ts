@@ -14,9 +14,10 @@ import { faultOfTopic } from '../protocol/names.ts'
 import { PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT } from '../protocol/record.ts'
 import type { Disk, DiskFile } from '../world/disk.ts'
 import { readSpan, syncFile } from '../world/disk.ts'
+import { BATCH_UNIT_BYTES, type BatchUnit, batchForm, readBatchUnit } from './batch-unit.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import type { OpenFiles } from './open-files.ts'
-import { HOLE_SIZE, type Queue, UNIT_BYTES } from './queue.ts'
+import { HOLE_SIZE, type Queue } from './queue.ts'
 import type { Segments } from './segments.ts'
 import { correctMinOffset } from './retention.ts'
 
@@ -40,12 +41,25 @@ export interface LoadedQueues {
   readonly endPhysicalOffset: number
 }
 
+interface Found {
+  readonly topic: string
+  readonly queueId: number
+  /** Lies among the units of batch queues. */
+  readonly isBatch: boolean
+}
+
+/** Where the units of a queue lie, and the batch queue that they are of. */
+interface Home {
+  readonly queues: ConsumeQueues
+  readonly batch: Queue | null
+}
+
 export class QueueLoader {
   readonly #parts: QueueLoaderParts
   #damaged: string | null = null
-  readonly #damagedQueues = new Set<Queue>()
+  readonly #damagedQueues = new Map<Queue, Home>()
   #endPhysicalOffset = -1
-  #found: { topic: string; queueId: number }[] | null = null
+  #found: Found[] | null = null
 
   constructor(parts: QueueLoaderParts) {
     this.#parts = parts
@@ -61,7 +75,7 @@ export class QueueLoader {
     let next = 0
     const work = async () => {
       for (let item = found[next++]; item; item = found[next++]) {
-        await this.#loadQueue(item.topic, item.queueId, limit, tidy)
+        await this.#loadFound(item, limit, tidy)
       }
     }
     await Promise.all(Array.from({ length: PARALLEL }, work))
@@ -70,38 +84,78 @@ export class QueueLoader {
 
   /** Removes the files of queues that cannot be what a broker left; their offsets come from the log. */
   async removeDamaged(): Promise<void> {
-    const { queues, disk, files } = this.#parts
-    for (const queue of this.#damagedQueues) {
+    const { disk, files } = this.#parts
+    for (const [queue, { queues, batch }] of this.#damagedQueues) {
       const dir = queues.dirOf(queue)
       for (const { name } of await disk.list(dir)) files.drop(path.join(dir, name))
       await disk.removeTree(dir)
       await disk.syncDirectory(path.dirname(dir))
       queues.startAt(queue, 0)
       queue.firstFileOffset = queue.lastFileOffset = -1
+      if (batch !== null) this.#parts.queues.startAt(batch, 0)
     }
   }
 
-  #damage(queue: Queue, what: string): void {
-    this.#damagedQueues.add(queue)
+  #damage(home: Home, queue: Queue, what: string): void {
+    this.#damagedQueues.set(queue, home)
     this.#damaged ??= what
   }
 
-  async #find(): Promise<{ topic: string; queueId: number }[]> {
-    const { disk, queues } = this.#parts
-    const found: { topic: string; queueId: number }[] = []
-    for (const topic of await disk.list(queues.dir)) {
+  async #find(): Promise<Found[]> {
+    const { queues } = this.#parts
+    const found = await this.#findIn(queues.dir, false)
+    if (queues.batchUnits === null) return found
+    const batches = await this.#findIn(queues.batchUnits.dir, true)
+    for (const { topic } of batches) queues.batchTopics.add(topic)
+    return [...found, ...batches]
+  }
+
+  async #findIn(dir: string, isBatch: boolean): Promise<Found[]> {
+    const { disk } = this.#parts
+    const found: Found[] = []
+    for (const topic of await disk.list(dir)) {
       if (!topic.isDirectory || faultOfTopic(topic.name) !== null) continue
-      for (const entry of await disk.list(path.join(queues.dir, topic.name))) {
+      for (const entry of await disk.list(path.join(dir, topic.name))) {
         if (!entry.isDirectory || !/^\d{1,9}$/.test(entry.name)) continue
-        found.push({ topic: topic.name, queueId: Number(entry.name) })
+        found.push({ topic: topic.name, queueId: Number(entry.name), isBatch })
       }
     }
     return found
   }
 
-  async #loadQueue(topic: string, queueId: number, limit: number, tidy: boolean): Promise<void> {
-    const { queues, disk } = this.#parts
+  /** Files of a form that the topic does not have stay as they are. */
+  async #loadFound(
+    { topic, queueId, isBatch }: Found,
+    limit: number,
+    tidy: boolean,
+  ): Promise<void> {
+    const { queues } = this.#parts
     const queue = queues.queue(topic, queueId)
+    const { units } = queue
+    if (isBatch !== (units !== null)) return
+    if (units === null) await this.#loadQueue({ queues, batch: null }, queue, limit, tidy)
+    else if (queues.batchUnits !== null) {
+      await this.#loadQueue({ queues: queues.batchUnits, batch: queue }, units, limit, tidy)
+      await this.#loadBatch(queue, units)
+    }
+  }
+
+  /** The offsets of a batch queue, once its units are known. */
+  async #loadBatch(queue: Queue, units: Queue): Promise<void> {
+    const { queues } = this.#parts
+    const { batchUnits } = queues
+    const unitAt = (index: number) =>
+      batchUnits === null || index < 0 ? null : this.#batchUnit(batchUnits, units, index)
+    const last = units.maxOffset > 0 ? await unitAt(units.maxOffset - 1) : null
+    queues.startAt(queue, last === null ? 0 : last.base + last.messages)
+    const first = units.minOffset < units.maxOffset ? await unitAt(units.minOffset) : null
+    if (first !== null) queue.minOffset = first.base
+  }
+
+  async #loadQueue(home: Home, queue: Queue, limit: number, tidy: boolean): Promise<void> {
+    const { disk } = this.#parts
+    const { queues } = home
+    const { unitBytes } = queues.form
     const dir = queues.dirOf(queue)
     const { unitsPerFile } = queues
     queues.startAt(queue, 0)
@@ -109,12 +163,12 @@ export class QueueLoader {
     const names = (await disk.list(dir)).filter((entry) => !entry.isDirectory)
     const starts: number[] = []
     for (const { name } of names) {
-      const first = Number(name) / UNIT_BYTES
+      const first = Number(name) / unitBytes
       const before = starts[starts.length - 1]
       const follows =
         before === undefined ? first % unitsPerFile === 0 : first === before + unitsPerFile
       if (!/^\d{20}$/.test(name) || !Number.isSafeInteger(first) || !follows) {
-        this.#damage(queue, `${dir} holds ${name}`)
+        this.#damage(home, queue, `${dir} holds ${name}`)
         return
       }
       starts.push(first)
@@ -123,8 +177,8 @@ export class QueueLoader {
     for (const first of starts.slice(0, -1)) {
       const at = queues.pathOf(queue, first)
       const facts = await disk.facts(at)
-      if (facts?.sizeBytes === unitsPerFile * UNIT_BYTES) continue
-      this.#damage(queue, `${at} has ${facts?.sizeBytes ?? 0} bytes`)
+      if (facts?.sizeBytes === unitsPerFile * unitBytes) continue
+      this.#damage(home, queue, `${at} has ${facts?.sizeBytes ?? 0} bytes`)
       return
     }
     const oldest = starts[0]
@@ -132,35 +186,43 @@ export class QueueLoader {
     let end = -1
     let kept = starts.length
     while (kept > 0 && end < 0) {
-      end = await this.#endInFile(queue, starts[kept - 1] ?? 0, limit, kept === starts.length)
+      end = await this.#endInFile(home, queue, starts[kept - 1] ?? 0, limit, kept === starts.length)
       if (this.#damagedQueues.has(queue)) return
       if (end < 0) kept--
     }
-    if (end >= 0 && tidy) end = await this.#checkAgainstLog(queue, oldest, end)
-    if (tidy) kept = await this.#tidy(queue, starts, end)
+    if (end >= 0 && tidy) end = await this.#checkAgainstLog(home, queue, oldest, end)
+    if (tidy) kept = await this.#tidy(queues, queue, starts, end)
     if (end < 0 || kept === 0) return
     queue.firstFileOffset = oldest
     queue.lastFileOffset = starts[kept - 1] ?? oldest
     queues.startAt(queue, end)
     queue.minOffset = oldest
-    await this.#findMin(queue)
-    const last = await this.#unit(queue, end - 1)
+    await this.#findMin(queues, queue)
+    const last = await this.#unit(queues, queue, end - 1)
     if (last && last.size !== HOLE_SIZE) {
       this.#endPhysicalOffset = Math.max(this.#endPhysicalOffset, last.physicalOffset + last.size)
     }
   }
 
   /** Offset behind the last valid unit of the file that starts at `first`; −1 when it has none. */
-  async #endInFile(queue: Queue, first: number, limit: number, last: boolean): Promise<number> {
-    const { queues, files } = this.#parts
+  async #endInFile(
+    home: Home,
+    queue: Queue,
+    first: number,
+    limit: number,
+    last: boolean,
+  ): Promise<number> {
+    const { files } = this.#parts
+    const { queues } = home
+    const { unitBytes, validUnits } = queues.form
     const at = queues.pathOf(queue, first)
-    const fileBytes = queues.unitsPerFile * UNIT_BYTES
+    const fileBytes = queues.unitsPerFile * unitBytes
     const file = await files.acquire(at)
     try {
       const sizeBytes = await file.sizeBytes()
       if (sizeBytes !== fileBytes) {
         if (sizeBytes > fileBytes || !last) {
-          this.#damage(queue, `${at} has ${sizeBytes} bytes, expected ${fileBytes}`)
+          this.#damage(home, queue, `${at} has ${sizeBytes} bytes, expected ${fileBytes}`)
           return -1
         }
         await file.truncate(fileBytes)
@@ -170,7 +232,7 @@ export class QueueLoader {
       // Most queues end in the first block of their last file; then this is the only read.
       let step = Math.min(BLOCK_UNITS, high)
       while (low < high) {
-        const block = await readSpan(file, low * UNIT_BYTES, step * UNIT_BYTES)
+        const block = await readSpan(file, low * unitBytes, step * unitBytes)
         const count = validUnits(block, limit)
         if (count < step) {
           low += count
@@ -181,7 +243,7 @@ export class QueueLoader {
         let far = high
         while (far - low > BLOCK_UNITS) {
           const middle = low + Math.floor((far - low) / 2)
-          const unit = await readSpan(file, middle * UNIT_BYTES, UNIT_BYTES)
+          const unit = await readSpan(file, middle * unitBytes, unitBytes)
           if (validUnits(unit, limit) === 1) low = middle + 1
           else far = middle
         }
@@ -195,29 +257,23 @@ export class QueueLoader {
   }
 
   /** Steps back over units at the end that do not point to their own record. */
-  async #checkAgainstLog(queue: Queue, oldest: number, end: number): Promise<number> {
+  async #checkAgainstLog(home: Home, queue: Queue, oldest: number, end: number): Promise<number> {
+    const { queues } = home
     let checked = 0
     for (let offset = end - 1; offset >= oldest; offset--) {
-      const unit = await this.#unit(queue, offset)
-      if (
-        unit &&
-        (unit.size === HOLE_SIZE || (await this.#pointsToItsRecord(queue, offset, unit)))
-      ) {
+      const unit = await this.#unit(queues, queue, offset)
+      if (unit && (unit.size === HOLE_SIZE || (await this.#pointsToItsRecord(queue, unit)))) {
         return offset + 1
       }
       if (++checked > CHECKED_UNITS_MAX) {
-        this.#damage(queue, `${this.#parts.queues.dirOf(queue)} does not fit the log`)
+        this.#damage(home, queue, `${queues.dirOf(queue)} does not fit the log`)
         return -1
       }
     }
     return -1
   }
 
-  async #pointsToItsRecord(
-    queue: Queue,
-    offset: number,
-    unit: { physicalOffset: number; size: number },
-  ): Promise<boolean> {
+  async #pointsToItsRecord(queue: Queue, unit: LoadedUnit): Promise<boolean> {
     const { segments, files } = this.#parts
     const segment = segments.find(unit.physicalOffset)
     // A record that retention has taken cannot be looked at; its unit is older than the checkpoint.
@@ -230,7 +286,7 @@ export class QueueLoader {
         header.readInt32BE(0) === unit.size &&
         header.readInt32BE(12) === queue.queueId &&
         fitsI64(header, QUEUE_OFFSET_AT) &&
-        readI64(header, QUEUE_OFFSET_AT) === offset &&
+        readI64(header, QUEUE_OFFSET_AT) === unit.queueOffset &&
         fitsI64(header, PHYSICAL_OFFSET_AT) &&
         readI64(header, PHYSICAL_OFFSET_AT) === unit.physicalOffset
       )
@@ -240,8 +296,14 @@ export class QueueLoader {
   }
 
   /** Zeroes what lies behind `end` in its file and removes the files behind it; returns how many stay. */
-  async #tidy(queue: Queue, starts: readonly number[], end: number): Promise<number> {
-    const { queues, files, disk } = this.#parts
+  async #tidy(
+    queues: ConsumeQueues,
+    queue: Queue,
+    starts: readonly number[],
+    end: number,
+  ): Promise<number> {
+    const { files, disk } = this.#parts
+    const { unitBytes } = queues.form
     let kept = starts.length
     while (kept > 0 && (starts[kept - 1] ?? 0) >= end) {
       kept--
@@ -255,7 +317,7 @@ export class QueueLoader {
       const at = queues.pathOf(queue, first)
       const file = await files.acquire(at)
       try {
-        await zeroBehind(file, (end - first) * UNIT_BYTES, queues.unitsPerFile * UNIT_BYTES)
+        await zeroBehind(file, (end - first) * unitBytes, queues.unitsPerFile * unitBytes)
       } finally {
         files.release(at, file)
       }
@@ -264,44 +326,53 @@ export class QueueLoader {
   }
 
   /** Skips holes at the head and units whose records are gone. */
-  async #findMin(queue: Queue): Promise<void> {
+  async #findMin(queues: ConsumeQueues, queue: Queue): Promise<void> {
     const logStart = this.#parts.segments.first.from
-    const first = await this.#unit(queue, queue.minOffset)
+    const first = await this.#unit(queues, queue, queue.minOffset)
     if (first && first.size !== HOLE_SIZE && first.physicalOffset >= logStart) return
     await correctMinOffset(queue, Math.max(1, logStart), async (_queue, offset) => {
-      const unit = await this.#unit(queue, offset)
+      const unit = await this.#unit(queues, queue, offset)
       return unit === null || unit.size === HOLE_SIZE ? -1 : Math.max(1, unit.physicalOffset)
     })
   }
 
-  async #unit(
-    queue: Queue,
-    offset: number,
-  ): Promise<{ physicalOffset: number; size: number } | null> {
-    const { queues, files } = this.#parts
+  async #unit(queues: ConsumeQueues, queue: Queue, offset: number): Promise<LoadedUnit | null> {
+    if (queues.form === batchForm) {
+      const unit = await this.#batchUnit(queues, queue, offset)
+      return unit === null ? null : { ...unit, queueOffset: unit.base }
+    }
+    const bytes = await this.#unitBytes(queues, queue, offset)
+    if (queues.form.validUnits(bytes, Infinity) === 0) return null
+    return {
+      physicalOffset: readI64(bytes, 0),
+      size: bytes.readInt32BE(8),
+      queueOffset: offset,
+    }
+  }
+
+  async #batchUnit(queues: ConsumeQueues, queue: Queue, index: number): Promise<BatchUnit | null> {
+    const bytes = await this.#unitBytes(queues, queue, index)
+    return bytes.length < BATCH_UNIT_BYTES ? null : readBatchUnit(bytes, 0)
+  }
+
+  async #unitBytes(queues: ConsumeQueues, queue: Queue, offset: number): Promise<Buffer> {
+    const { files } = this.#parts
+    const { unitBytes } = queues.form
     const at = queues.pathOf(queue, offset)
     const file = await files.acquire(at)
     try {
-      const position = (offset % queues.unitsPerFile) * UNIT_BYTES
-      const bytes = await readSpan(file, position, UNIT_BYTES)
-      if (validUnits(bytes, Infinity) === 0) return null
-      return { physicalOffset: readI64(bytes, 0), size: bytes.readInt32BE(8) }
+      return await readSpan(file, (offset % queues.unitsPerFile) * unitBytes, unitBytes)
     } finally {
       files.release(at, file)
     }
   }
 }
 
-/** How many units at the start of the block are valid. */
-function validUnits(block: Buffer, limit: number): number {
-  const count = Math.floor(block.length / UNIT_BYTES)
-  for (let i = 0; i < count; i++) {
-    const at = i * UNIT_BYTES
-    if (block.readInt32BE(at + 8) <= 0 || !fitsI64(block, at)) return i
-    const physicalOffset = readI64(block, at)
-    if (physicalOffset < 0 || physicalOffset >= limit) return i
-  }
-  return count
+interface LoadedUnit {
+  readonly physicalOffset: number
+  readonly size: number
+  /** What its record says of itself. */
+  readonly queueOffset: number
 }
 
 /** Makes every byte from `position` on zero, without writing them. */

@@ -33,6 +33,19 @@ export class QueuePage {
   }
 }
 
+/**
+ * The form of the units of some queues: ordinary ones, or those of batch queues (batch-unit.ts).
+ */
+export interface UnitForm {
+  /** Directory of the store that they lie in. */
+  readonly dir: string
+  /** The setting that says how long their files are. */
+  readonly fileBytes: 'queueFileBytes' | 'batchQueueFileBytes'
+  readonly unitBytes: number
+  /** How many units at the start of the block are valid and point below `limit`. */
+  readonly validUnits: (block: Buffer, limit: number) => number
+}
+
 export class Queue {
   readonly topic: string
   readonly topicBytes: Buffer
@@ -73,8 +86,15 @@ export class Queue {
   /** Offsets whose record is damaged: looked for once, then skipped. */
   readonly badUnits = new Set<number>()
 
-  constructor(topic: string, queueId: number) {
+  /**
+   * Of a batch queue (batch-queue.ts): its units, counted one by one, one a record; null for all others.
+   * The offsets of this queue count messages then, and pages, files and blocks are those of `units`.
+   */
+  readonly units: Queue | null
+
+  constructor(topic: string, queueId: number, units: Queue | null = null) {
     this.topic = topic
+    this.units = units
     this.topicBytes = Buffer.from(topic)
     this.queueId = queueId
     this.keySeed = javaHash(`${topic}#`)

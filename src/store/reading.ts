@@ -4,11 +4,13 @@
  */
 import { indexHashOf } from './log-scan.ts'
 import { type ConsumeQueues, UnitCursor } from './consume-queues.ts'
+import { BatchSearch } from './batch-search.ts'
 import type { KeyIndex } from './key-index.ts'
 import type { LogReader, ReplyBuffer } from './log-reader.ts'
 import type { StoreSettings } from './options.ts'
 import { type Accept, type PullOutcome, PullScan, type Select } from './pull.ts'
 import type { Queue } from './queue.ts'
+import { correctMinOffset } from './retention.ts'
 import type { Segments } from './segments.ts'
 import { offsetByTime, type TimeBoundary, type Unit, unitAt } from './time-search.ts'
 import { repairUnit } from './unit-repair.ts'
@@ -39,12 +41,13 @@ interface Parts {
 export class Reading {
   readonly #parts: Parts
   readonly #scan: PullScan
-  readonly #unitCursor = new UnitCursor()
+  readonly #batches: BatchSearch
 
   constructor(parts: Parts) {
     this.#parts = parts
     const { queues, reader, segments, settings } = parts
-    this.#scan = new PullScan(queues, reader, segments, settings.filterUnitsMax)
+    this.#batches = new BatchSearch(queues)
+    this.#scan = new PullScan(queues, reader, segments, settings.filterUnitsMax, this.#batches)
   }
 
   pullNow(
@@ -118,17 +121,31 @@ export class Reading {
   }
 
   unitAt(queue: Queue, offset: number): Promise<Unit | null> {
+    if (queue.units !== null) return this.#batches.unitOf(queue, queue.units, offset)
     return unitAt(this.#parts.queues, queue, offset, new UnitCursor())
   }
 
   /** Where the record of a queue offset begins in the log; −1 when it is not there. */
   async physicalOffsetOf(queue: Queue, offset: number): Promise<number> {
-    const unit = await unitAt(this.#parts.queues, queue, offset, this.#unitCursor)
+    const unit = await this.unitAt(queue, offset)
     return unit?.physicalOffset ?? -1
+  }
+
+  /** Moves the first offset of a batch queue to the first record at or behind `logStart`. */
+  async correctBatchMin(queue: Queue, units: Queue, logStart: number): Promise<void> {
+    await correctMinOffset(units, logStart, async (_units, index) => {
+      const unit = await this.#batches.unitAt(units, index)
+      return unit?.physicalOffset ?? -1
+    })
+    const first = await this.#batches.unitAt(units, units.minOffset)
+    queue.minOffset = Math.max(queue.minOffset, first?.base ?? queue.maxOffset)
   }
 
   offsetByTime(queue: Queue, ms: number, boundary: TimeBoundary): Promise<number> {
     const { queues, reader, segments } = this.#parts
+    if (queue.units !== null) {
+      return this.#batches.offsetByTime(queue, queue.units, ms, boundary)
+    }
     return offsetByTime(queues, reader, segments, queue, ms, boundary)
   }
 

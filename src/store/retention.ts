@@ -53,6 +53,8 @@ export interface RetentionParts {
   readonly dropCached: (segment: Segment) => void
   /** Position of the record that a unit points to; −1 for a hole. */
   readonly unitPhysicalOffset: (queue: Queue, offset: number) => Promise<number>
+  /** The same as `correctMinOffset` for a batch queue. */
+  readonly correctBatchMin: (queue: Queue, units: Queue, logStart: number) => Promise<void>
   /** Position up to which queues and index are on the disk, as the last checkpoint says. */
   readonly checkpointedEnd: () => number
   /** Makes a checkpoint; false when it cannot be made. */
@@ -229,9 +231,11 @@ export class Retention {
   }
 
   async #moveMinimum(logStart: number): Promise<void> {
-    const { queues, unitPhysicalOffset } = this.#parts
+    const { queues, unitPhysicalOffset, correctBatchMin } = this.#parts
     for (const queue of [...queues.all()]) {
-      if (!queue.deleted) await correctMinOffset(queue, logStart, unitPhysicalOffset)
+      if (queue.deleted) continue
+      if (queue.units !== null) await correctBatchMin(queue, queue.units, logStart)
+      else await correctMinOffset(queue, logStart, unitPhysicalOffset)
     }
   }
 
@@ -239,16 +243,8 @@ export class Retention {
   async #cleanQueues(logStart: number): Promise<void> {
     const { queues, index } = this.#parts
     await this.#moveMinimum(logStart)
-    for (const queue of [...queues.all()]) {
-      while (
-        !queue.deleted &&
-        queue.firstFileOffset >= 0 &&
-        queue.firstFileOffset < queue.lastFileOffset &&
-        queue.firstFileOffset + queues.unitsPerFile <= queue.minOffset
-      ) {
-        await queues.removeFirstFile(queue)
-      }
-    }
+    await removeOldFiles(queues)
+    if (queues.batchUnits !== null) await removeOldFiles(queues.batchUnits)
     await index?.removeBefore(logStart)
     this.#cleanedTo = logStart
   }
@@ -258,6 +254,19 @@ export class Retention {
     if (nowMs - this.#complainedMs < 30_000) return
     this.#complainedMs = nowMs
     this.#parts.logger.error('old files could not be cleaned', { why: messageOf(error) })
+  }
+}
+
+async function removeOldFiles(queues: ConsumeQueues): Promise<void> {
+  for (const queue of [...queues.all()]) {
+    while (
+      !queue.deleted &&
+      queue.firstFileOffset >= 0 &&
+      queue.firstFileOffset < queue.lastFileOffset &&
+      queue.firstFileOffset + queues.unitsPerFile <= queue.minOffset
+    ) {
+      await queues.removeFirstFile(queue)
+    }
   }
 }
 

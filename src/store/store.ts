@@ -24,7 +24,8 @@ import { ReadGate } from './block-cache.ts'
 import { CheckpointFile } from './checkpoint.ts'
 import { Checkpointer } from './checkpointer.ts'
 import { CommitLog, type LogState } from './commit-log.ts'
-import { ConsumeQueues } from './consume-queues.ts'
+import { batchForm } from './batch-unit.ts'
+import { ConsumeQueues, plainForm } from './consume-queues.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { DispatchRing } from './dispatch-ring.ts'
 import { DurableEnd } from './durable-end.ts'
@@ -34,7 +35,7 @@ import { AbortMark, takeLock } from './marks.ts'
 import { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
 import type { Accept, PullOutcome, Select } from './pull.ts'
-import type { Queue } from './queue.ts'
+import type { Queue, UnitForm } from './queue.ts'
 import { type KeyQueryResult, Reading } from './reading.ts'
 import { recover, type RecoveryReport } from './recovery.ts'
 import { type ForcedDeletions, Retention } from './retention.ts'
@@ -53,6 +54,11 @@ export interface StoreHooks {
   onDispatched(queue: Queue): void
   /** What counts as stored; by default `written` (async flush) or `flushed` (sync flush). */
   readonly confirm?: ConfirmPolicy
+  /**
+   * Whether the queues of a topic are batch queues, asked when a handle is made; null when the topic
+   * is not known: then what lies in the directory decides.
+   */
+  readonly isBatchTopic?: (topic: string) => boolean | null
 }
 
 /** Everything that runtime info and `status` want to know. */
@@ -170,7 +176,10 @@ export class Store {
     this.#segments = new Segments(disk, path.join(settings.dir, 'commitlog'), settings.segmentBytes)
     this.#tail = new Tail(settings.chunkBytes, settings.tailBytes)
     this.#ring = new DispatchRing(settings.pendingRecordsMax)
-    this.#queues = new ConsumeQueues(settings, disk, clock, this.#files, gate, logger)
+    const unitsOf = (batchUnits: ConsumeQueues | null, form: UnitForm) =>
+      new ConsumeQueues(settings, disk, clock, this.#files, gate, logger, batchUnits, form)
+    this.#queues = unitsOf(unitsOf(null, batchForm), plainForm)
+    this.#queues.isBatchTopic = hooks.isBatchTopic ?? (() => null)
     this.#index = settings.index
       ? new KeyIndex(settings, disk, clock, this.#files, gate, logger)
       : null
@@ -255,6 +264,8 @@ export class Store {
         this.#earliestStoreTimestamp = -1
       },
       unitPhysicalOffset: (queue, offset) => this.#reading.physicalOffsetOf(queue, offset),
+      correctBatchMin: (queue, units, logStart) =>
+        this.#reading.correctBatchMin(queue, units, logStart),
       checkpointedEnd: () => this.#checkpointer.end,
       makeCheckpoint: () => this.#checkpointer.run(),
       logger,

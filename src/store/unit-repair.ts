@@ -30,6 +30,12 @@ export interface RepairParts {
 /** Makes the unit at `offset` right, or marks it as bad. Rejects with the disk's error. */
 export async function repairUnit(parts: RepairParts, queue: Queue, offset: number): Promise<void> {
   const { queues, reader } = parts
+  if (queue.units !== null) {
+    // Of a batch queue, where units say more than a record by itself does: it is passed over.
+    queue.units.badUnits.add(offset)
+    reader.reportBad(-1, queue.topic, queue.queueId, offset)
+    return
+  }
   const range = await rangeOf(parts, queue, offset)
   const found = await search(parts, queue, offset, range)
   if (found === null) {

@@ -58,8 +58,14 @@ describe('sysFlag', () => {
   })
 
   it('lets plain and committed messages into queues, others not', () => {
-    expect([0, 0x4, 0x8, 0xc].map(isQueued)).toEqual([true, false, true, false])
-    expect([0x80, 0xc0].map(isQueued)).toEqual([false, false])
+    const flags = [0, 0x4, 0x8, 0xc]
+    expect(flags.map((flag) => isQueued(flag, false))).toEqual([true, false, true, false])
+    expect(flags.map((flag) => isQueued(flag, true))).toEqual([true, false, true, false])
+  })
+
+  it('lets inner batches into batch queues only', () => {
+    expect([0x80, 0xc0].map((flag) => isQueued(flag, false))).toEqual([false, false])
+    expect([0x80, 0xc0].map((flag) => isQueued(flag, true))).toEqual([true, true])
   })
 })
 

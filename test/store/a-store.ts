@@ -20,6 +20,7 @@ export type Given = Partial<OptionValues<typeof storeOptions>>
 export const small: Given = {
   segmentBytes: 4096,
   queueFileBytes: 200,
+  batchQueueFileBytes: 460,
   indexSlots: 64,
   indexUnits: 50,
   chunkBytes: 2048,
@@ -93,6 +94,8 @@ export interface Message {
   keys?: string
   uniqKey?: string
   sysFlag?: number
+  /** Messages in the body, for a batch queue. */
+  messages?: number
 }
 
 /** A store with its history; every method is a step of a test. */
@@ -151,6 +154,7 @@ export class Subject {
     request.bodyStart = 0
     request.bodyEnd = request.body.length
     request.sysFlag = message.sysFlag ?? 0
+    request.messages = message.messages ?? 1
     request.bornTimestamp = 1_700_000_000_000
     const properties = Buffer.from(
       (message.tag === undefined ? '' : `TAGS\x01${message.tag}\x02`) +
