@@ -109,6 +109,10 @@ interface SourceFile {
   readonly imports: string[]
   /** Files that it names in `new URL(…)`, to run them as a process or to read them. */
   readonly starts: string[]
+  /** Functions, classes and constants that it exports by name. Types may be named where they are only inferred. */
+  readonly offers: string[]
+  /** Names that it imports or passes on. */
+  readonly takes: string[]
 }
 
 function filesUnder(directory: string): string[] {
@@ -133,6 +137,8 @@ function read(file: string): SourceFile {
   const loads: string[] = []
   const imports: string[] = []
   const starts: string[] = []
+  const offers: string[] = []
+  const takes: string[] = []
   const resolve = (specifier: string) =>
     path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts')
 
@@ -171,10 +177,35 @@ function read(file: string): SourceFile {
     } else if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.expression)) {
       uses.properties.add(`${node.expression.text}.${node.name.text}`)
     }
+    if (ts.isImportSpecifier(node) || ts.isExportSpecifier(node) || isLoadedOnUse(node)) {
+      const taken = node.propertyName ?? node.name
+      if (ts.isIdentifier(taken)) takes.push(taken.text)
+    }
     ts.forEachChild(node, visit)
   }
-  visit(ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true))
-  return { path: file, room: roomOf(file), text, uses, loads, imports, starts }
+  const tree = ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true)
+  visit(tree)
+  for (const statement of tree.statements) offers.push(...offeredBy(statement))
+  return { path: file, room: roomOf(file), text, uses, loads, imports, starts, offers, takes }
+}
+
+/** `name` in `const { name } = await import(…)`. */
+function isLoadedOnUse(node: ts.Node): node is ts.BindingElement {
+  if (!ts.isBindingElement(node) || !ts.isVariableDeclaration(node.parent.parent)) return false
+  const { initializer } = node.parent.parent
+  return initializer?.getText().startsWith('await import(') === true
+}
+
+function offeredBy(statement: ts.Statement): string[] {
+  const flags = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : []
+  const kinds = flags.map(({ kind }) => kind)
+  if (!kinds.includes(ts.SyntaxKind.ExportKeyword)) return []
+  if (ts.isVariableStatement(statement)) {
+    return statement.declarationList.declarations.map(({ name }) => name.getText())
+  }
+  const isNamed = ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)
+  if (!isNamed || kinds.includes(ts.SyntaxKind.DefaultKeyword)) return []
+  return [statement.name?.text ?? '']
 }
 
 const files = [...filesUnder('src'), ...filesUnder('commands')].filter((file) =>
@@ -266,6 +297,22 @@ describe('the house', () => {
         const compiled = `dist/${file.replace(/\.ts$/, '')}`
         return !manifest.includes(compiled) && !scripts.includes(compiled)
       })
+    expect(dead).toEqual([])
+  })
+
+  it('exports nothing that no other file takes', () => {
+    const outside = ['bin', 'scripts', 'test']
+      .flatMap(filesUnder)
+      .filter((file) => /\.(ts|js|mjs)$/.test(file))
+      .map((file) => readFileSync(path.join(root, file), 'utf8'))
+      .flatMap((text) => text.match(/\{[^{}]*\}(?= from| = await import)/g) ?? [])
+      .flatMap((names) => names.match(/\w+/g) ?? [])
+    const taken = new Set([...outside, ...sources.flatMap(({ takes }) => takes)])
+    const dead = sources
+      .filter((source) => source.path !== mainExport)
+      .flatMap(({ offers, path: file }) =>
+        offers.filter((name) => !taken.has(name)).map((name) => `${name} of ${file}`),
+      )
     expect(dead).toEqual([])
   })
 

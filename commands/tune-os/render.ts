@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core'
 import { MqctlCommand } from '../../src/cli/command.ts'
 import { hostFlags, selectionFlags, tuningRequest } from '../../src/cli/tuning-flags.ts'
 import { renderFor } from '../../src/host/tuning/change-host.ts'
+import { renderFormats } from '../../src/host/tuning/render.ts'
 
 export interface Rendered {
   readonly format: string
@@ -14,7 +15,7 @@ export default class TuneOsRender extends MqctlCommand<Rendered> {
   static override flags = {
     format: Flags.option({
       summary: 'What to write.',
-      options: ['sysctl', 'systemd', 'ansible', 'shell', 'k8s'] as const,
+      options: renderFormats,
       default: 'shell' as const,
     })(),
     all: Flags.boolean({

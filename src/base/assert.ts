@@ -7,8 +7,3 @@ export class BugError extends Error {
 export function assert(condition: boolean, promise: string): asserts condition {
   if (!condition) throw new BugError(`broken promise: ${promise}`)
 }
-
-/** For the branch of a switch that the types rule out. */
-export function unreachable(value: never): never {
-  throw new BugError(`unreachable value: ${String(value)}`)
-}

@@ -17,7 +17,6 @@ import {
   formatBytes,
   formatDurationMs,
   parseDurationMs,
-  parseRateHz,
   parseSizeBytes,
   parseSwitch,
   parseWhole,
@@ -44,7 +43,7 @@ interface Range {
   readonly max?: number
 }
 
-export type OptionKind = 'switch' | 'whole' | 'duration' | 'size' | 'rate' | 'choice' | 'text'
+export type OptionKind = 'switch' | 'whole' | 'duration' | 'size' | 'choice' | 'text'
 
 /** One option. `parse` turns text into a value; `check` says what is wrong with a value, or null. */
 export interface OptionRow<Value> extends RowFacts<Value> {
@@ -110,11 +109,6 @@ function parseMilliseconds(text: string): number {
 /** Bytes; text may carry a unit (`64KiB`). */
 export function size(facts: RowFacts<number> & Range): OptionRow<number> {
   return number('size', facts, parseSizeBytes, formatBytes)
-}
-
-/** Events a second. */
-export function rate(facts: RowFacts<number> & Range): OptionRow<number> {
-  return number('rate', facts, parseRateHz, (hz) => `${hz}/s`)
 }
 
 /** One word out of a few. */

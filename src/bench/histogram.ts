@@ -42,7 +42,7 @@ export interface LatencySummary {
   readonly histogram: string
 }
 
-export const percentiles = [50, 90, 95, 99, 99.9, 99.99] as const
+const percentiles = [50, 90, 95, 99, 99.9, 99.99] as const
 
 export class LatencyHistogram {
   readonly #histogram: Hdr

@@ -193,7 +193,7 @@ function rateOf(total: number, seconds: number, perSecond: readonly number[]): R
   }
 }
 
-export function latencyOf(histogram: LatencyHistogram | null, label: string): Latency | null {
+function latencyOf(histogram: LatencyHistogram | null, label: string): Latency | null {
   const summary = histogram?.summary() ?? null
   if (summary === null) return null
   const at = (percentile: string) => summary.percentilesMs[percentile] ?? null

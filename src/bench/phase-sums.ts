@@ -1,10 +1,14 @@
 /** The sums of one phase over all load processes, histograms merged without loss. */
 import { Counts, addCounts } from './counts.ts'
 import { LatencyHistogram, type PackedHistogram } from './histogram.ts'
-import { type PackedReceipts, type PackedTally, producerLatencies } from './tally.ts'
+import {
+  type PackedReceipts,
+  type PackedTally,
+  producerLatencies,
+  type ProducerLatency,
+} from './tally.ts'
 
-export const latencyKinds = [...producerLatencies, 'endToEnd'] as const
-export type LatencyKind = (typeof latencyKinds)[number]
+export type LatencyKind = ProducerLatency | 'endToEnd'
 
 export class PhaseSums extends Counts {
   received = 0

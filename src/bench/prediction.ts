@@ -56,12 +56,12 @@ export interface PredictionInput {
 const PULL_MS = 0.5
 
 /** Messages in one answer to a pull, when `underWay` messages at all brokers wait for their answers. */
-export function messagesPerPull(underWay: number, lanes: number, prefetch: number): number {
+function messagesPerPull(underWay: number, lanes: number, prefetch: number): number {
   return Math.min(prefetch, 2 + (0.3 * underWay) / Math.max(1, lanes))
 }
 
 /** Messages in one write of a connection that has `underWay` messages waiting. */
-export function messagesPerWrite(underWay: number): number {
+function messagesPerWrite(underWay: number): number {
   return Math.max(1, underWay / 4)
 }
 
@@ -72,7 +72,7 @@ const WAKE_MS = 0.4
  * Messages in one request: batches of a closed load are full, those of an open one hold what
  * becomes due while they wait.
  */
-export function messagesPerRequest({ producers }: Scenario, peakHz: number | null): number {
+function messagesPerRequest({ producers }: Scenario, peakHz: number | null): number {
   if (producers.mode !== 'batch') return 1
   const { size, linger } = producers.batch
   if (peakHz === null) return size

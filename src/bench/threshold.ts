@@ -65,7 +65,7 @@ const latencyStats = {
   max: 'maxMs',
 } as const
 
-export const metrics: ReadonlyMap<string, Metric> = new Map<string, Metric>([
+const metrics: ReadonlyMap<string, Metric> = new Map<string, Metric>([
   ...latencyKinds.flatMap((kind) =>
     Object.entries(latencyStats).map(([name, field]): [string, Metric] => [
       `${kind}.${name}`,

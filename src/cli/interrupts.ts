@@ -14,7 +14,7 @@ const exitCodes = {
 
 type EndingSignal = keyof typeof exitCodes
 
-export class Interrupts {
+class Interrupts {
   readonly #controller = new AbortController()
   #claimed = false
 

@@ -55,7 +55,7 @@ export interface BrokerConfig {
 export type RoleConfig = NameServerConfig | BrokerConfig
 
 /** As in Apache's own default, so that mqadmin's examples work unchanged. */
-export const clusterName = 'DefaultCluster'
+const clusterName = 'DefaultCluster'
 
 export const ROLES_MAX = 64
 
@@ -68,8 +68,6 @@ export const topologies = [
   'dledger-3',
 ] as const
 
-export type Topology = (typeof topologies)[number]
-
 /** Brokers of a topology; throws NOT_BUILT for the replicated ones. */
 export function brokersOf(topology: string): number {
   if (topology === 'single') return 1
@@ -81,7 +79,7 @@ export function brokersOf(topology: string): number {
 }
 
 /** `broker-a` … `broker-z`, `broker-27` … */
-export function brokerName(index: number): string {
+function brokerName(index: number): string {
   return index < 26 ? `broker-${String.fromCharCode(97 + index)}` : `broker-${index + 1}`
 }
 

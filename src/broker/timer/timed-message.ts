@@ -23,7 +23,7 @@ const dropped: ReadonlySet<string> = new Set<string>([
   PropertyName.realQueueId,
 ])
 
-export function propertiesOf(append: AppendRequest): Properties {
+function propertiesOf(append: AppendRequest): Properties {
   const { properties, propertiesStart, propertiesEnd } = append
   return parseProperties(properties.toString('utf8', propertiesStart, propertiesEnd))
 }

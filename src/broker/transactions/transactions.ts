@@ -45,9 +45,9 @@ import { OpLog, offsetsIn } from './op-log.ts'
 import { OpenHalves } from './open-halves.ts'
 
 /** Group under which the progress of both queues is noted. */
-export const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS'
+const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS'
 /** Halves that may be open at once: 16 bytes of payload each, some 50 MB in all. */
-export const OPEN_MAX = 1_000_000
+const OPEN_MAX = 1_000_000
 /** END_TRANSACTION requests that may be under way at once. */
 const ENDING_MAX = 65_536
 const PROGRESS_MS = 1_000

@@ -97,7 +97,7 @@ function fileText(path: string): string | null {
 }
 
 /** A ustar archive. Source: POSIX.1-2008, pax, "ustar Interchange Format". */
-export function tar(entries: readonly Entry[], nowMs: number): Buffer {
+function tar(entries: readonly Entry[], nowMs: number): Buffer {
   const blocks: Buffer[] = []
   for (const { name, text } of entries) {
     const body = Buffer.from(text)

@@ -23,7 +23,7 @@ export interface DoctorRow {
   readonly hint: string
 }
 
-export function row(id: string, status: DoctorRow['status'], text: string, hint = ''): DoctorRow {
+function row(id: string, status: DoctorRow['status'], text: string, hint = ''): DoctorRow {
   return { id, status, text, hint }
 }
 

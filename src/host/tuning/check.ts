@@ -10,20 +10,18 @@ export type Profile = (typeof profiles)[number]
 export const severities = ['info', 'warning', 'critical'] as const
 export type Severity = (typeof severities)[number]
 
-export const categories = [
-  'platform',
-  'memory',
-  'limits',
-  'disk',
-  'network',
-  'cpu',
-  'time',
-  'jvm',
-  'node',
-  'broker',
-  'persistence',
-] as const
-export type Category = (typeof categories)[number]
+export type Category =
+  | 'platform'
+  | 'memory'
+  | 'limits'
+  | 'disk'
+  | 'network'
+  | 'cpu'
+  | 'time'
+  | 'jvm'
+  | 'node'
+  | 'broker'
+  | 'persistence'
 
 /** Why there is no verdict. */
 export type Reason =
@@ -186,7 +184,7 @@ export function unread(reading: Reading): Finding {
   }
 }
 
-export function malformed(reading: Reading): Finding {
+function malformed(reading: Reading): Finding {
   return {
     status: 'error',
     actual: measured(reading.text, null, quoted(reading.text ?? '')),
@@ -198,7 +196,7 @@ export function malformed(reading: Reading): Finding {
   }
 }
 
-export function quoted(text: string): string {
+function quoted(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 }
 

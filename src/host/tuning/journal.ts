@@ -58,7 +58,7 @@ export function journalNumbers(writer: HostWriter): number[] {
     .map(Number)
 }
 
-export function journalPath(number: number): string {
+function journalPath(number: number): string {
   return `${DIRECTORY}/${String(number).padStart(6, '0')}.json`
 }
 

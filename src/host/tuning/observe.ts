@@ -84,7 +84,7 @@ export async function observe(
   return compare(before, lookNow(files, clock, options))
 }
 
-export function lookNow(files: HostFiles, clock: Clock, options: ObserveOptions): Look {
+function lookNow(files: HostFiles, clock: Clock, options: ObserveOptions): Look {
   const pid = options.pid ?? 'self'
   const cpu = parseCpuTimes(textOf(files, '/proc/stat') ?? '')
   const idle = cpu === null ? 0 : cpu.idleMs + cpu.iowaitMs
