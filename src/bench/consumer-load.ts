@@ -159,6 +159,7 @@ export class ConsumerLoad {
       corrupted: 0,
       foreign: 0,
       misplaced: 0,
+      damaged: [],
       seen: [],
     }
   }

@@ -2,7 +2,7 @@
  * The verdict on what happened to the messages, from the producers' ledgers, the consumers'
  * receipts and the growth of the broker's own queues. Pure.
  *
- * - *lost*: acknowledged, and received by no consumer of the group
+ * - *lost*: acknowledged, and received by no consumer of the group; what came damaged is corrupted, not lost
  * - *unconfirmed but stored*: no acknowledgement (a time-out, a lost connection), yet received;
  *   that is allowed, and the reason why a retry may duplicate
  * - *unreceived*: of one-way messages, which nobody acknowledges: sent, and received by no consumer.
@@ -228,9 +228,14 @@ function judgeLoss(input: IntegrityInput): Loss {
     }
     const excused = new Set(ledger.unacknowledged)
     for (const sequence of excused) if (seen.has(sequence)) unconfirmedStored += 1
+    const damaged = new Set(
+      input.receipts.flatMap((one) =>
+        one.damaged.flatMap(([of, sequence]) => (of === producer ? [sequence] : [])),
+      ),
+    )
     const missing = seen.missingBelow(
       ledger.sent,
-      (sequence) => excused.has(sequence),
+      (sequence) => excused.has(sequence) || damaged.has(sequence),
       RANGES_MAX - ranges.length,
     )
     lost += missing.count

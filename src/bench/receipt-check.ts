@@ -28,10 +28,13 @@ export interface Receipts {
   readonly foreign: number
   /** In another lane than the one it was sent to. */
   readonly misplaced: number
+  /** Producer and sequence as corrupted messages name them, at most `DAMAGED_MAX`: they came, so they are not lost as well. */
+  readonly damaged: readonly (readonly [producer: number, sequence: number])[]
   readonly seen: readonly (readonly PackedPage[])[]
 }
 
 const NEVER = -1
+const DAMAGED_MAX = 10_000
 
 export class ReceiptCheck {
   received = 0
@@ -46,6 +49,7 @@ export class ReceiptCheck {
   producer = 0
   readonly #options: ReceiptCheckOptions
   readonly #seen: SeenSet[]
+  readonly #damaged: (readonly [number, number])[] = []
   /** By producer, sender and lane: the highest sequence so far. */
   readonly #last: Float64Array
 
@@ -67,6 +71,7 @@ export class ReceiptCheck {
     }
     if (checksum && !isIntact(bytes, start, end)) {
       this.corrupted += 1
+      this.#noteDamaged(bytes, start)
       return false
     }
     const producer = bytes.readUInt16BE(start + 8)
@@ -95,6 +100,15 @@ export class ReceiptCheck {
     return true
   }
 
+  /** Its identity may be what is damaged; whether it names a message that is missing shows at the end. */
+  #noteDamaged(bytes: Buffer, start: number): void {
+    const { runId, producers } = this.#options
+    const producer = bytes.readUInt16BE(start + 8)
+    if (bytes.readUInt32BE(start + 4) !== runId || producer >= producers) return
+    if (this.#damaged.length === DAMAGED_MAX) return
+    this.#damaged.push([producer, bytes.readUInt32BE(start + 12)])
+  }
+
   receipts(): Receipts {
     return {
       received: this.received,
@@ -103,6 +117,7 @@ export class ReceiptCheck {
       corrupted: this.corrupted,
       foreign: this.foreign,
       misplaced: this.misplaced,
+      damaged: this.#damaged,
       seen: this.#seen.map((seen) => seen.pack()),
     }
   }

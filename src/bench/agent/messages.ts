@@ -164,6 +164,7 @@ export const reportSchema: z.ZodType<FromRole> = z.discriminatedUnion('kind', [
       corrupted: count,
       foreign: count,
       misplaced: count,
+      damaged: pairs.default([]),
       seen: z.array(z.array(z.object({ page: count, words }))),
     }),
     figures,
