@@ -48,9 +48,17 @@ export class Confirmations {
   wait(end: number, losses = this.#losses): Promise<string | null> {
     if (losses !== this.#losses) return Promise.resolve(LOST)
     return new Promise((settle) => {
-      const deadlineMs = this.#clock.monotonicMs() + TIMEOUT_MS
-      this.#waiters.push({ end, deadlineMs, settle })
+      this.tell(end, settle)
     })
+  }
+
+  /**
+   * The same for who answers at once: `settle` is called while the log's news is being told, so that its
+   * answer goes out with those to the sends.
+   */
+  tell(end: number, settle: (fault: string | null) => void): void {
+    const deadlineMs = this.#clock.monotonicMs() + TIMEOUT_MS
+    this.#waiters.push({ end, deadlineMs, settle })
   }
 
   /** A watermark moved, or the store's state changed. */

@@ -136,12 +136,13 @@ export class SendReplies {
     const owed = this.#owed
     const { connection } = owed
     if (connection === null || connection.isClosed) return
-    if (owed.ids !== null || owed.extra !== null || owed.serializeType !== 0) {
+    const transactionId = owed.extra === null ? '' : plainTransactionId(owed.extra)
+    if (owed.ids !== null || transactionId === null || owed.serializeType !== 0) {
       this.#answerStored(ResponseCode.SUCCESS)
       return
     }
     const { out } = connection
-    const at = out.reserve(this.#writer.bytesMax)
+    const at = out.reserve(this.#writer.bytesMaxWith(transactionId))
     out.length = this.#writer.write(
       out.bytes,
       at,
@@ -149,6 +150,7 @@ export class SendReplies {
       owed.queueId,
       owed.queueOffset,
       owed.physicalOffset,
+      transactionId,
     )
     connection.touch()
   }
@@ -189,4 +191,14 @@ export class SendReplies {
       ),
     )
   }
+}
+
+/** The id when the answer says it and nothing else besides, as it does for nearly every half; else null. */
+function plainTransactionId(extra: ExtValues): string | null {
+  const { transactionId, recallHandle } = extra
+  return typeof transactionId === 'string' &&
+    recallHandle === undefined &&
+    /^[0-9A-Za-z]+$/.test(transactionId)
+    ? transactionId
+    : null
 }

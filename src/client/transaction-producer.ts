@@ -20,7 +20,7 @@
 import { MqError, messageOf } from '../base/errors.ts'
 import { RequestCode } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
-import { decodeOffsetId } from '../protocol/message-id.ts'
+import { physicalOffsetIn } from '../protocol/message-id.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { EndTransactionTrace } from '../protocol/trace-record.ts'
@@ -134,27 +134,28 @@ export class TransactionProducer {
     })
     // Stored, but perhaps not for good: what is not certain must not be delivered.
     const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
-    const physicalOffset = decodeOffsetId(receipt.offsetMessageId)?.physicalOffset ?? -1
     // The broker may have died meanwhile, and its name servers have forgotten it.
     const master = this.#client.routes.brokerAddress(receipt.broker)
     const ended = await this.#end(receipt.broker, master, decision, {
       tranStateTableOffset: receipt.queueOffset,
-      commitLogOffset: physicalOffset,
+      commitLogOffset: physicalOffsetIn(receipt.offsetMessageId),
       msgId: receipt.messageId,
       transactionId: receipt.messageId,
       fromTransactionCheck: false,
     })
-    const { topic, tags = '' } = message
-    this.#tellDecided({
-      ...{ topic, tags, keys: keysText(message), messageId: receipt.messageId },
-      ...{
-        region: DEFAULT_REGION,
-        storeHost: master ?? receipt.broker,
-        decision,
-        ended,
-        asked: false,
-      },
-    })
+    if (this.tracer !== null) {
+      const { topic, tags = '' } = message
+      this.#tellDecided({
+        ...{ topic, tags, keys: keysText(message), messageId: receipt.messageId },
+        ...{
+          region: DEFAULT_REGION,
+          storeHost: master ?? receipt.broker,
+          decision,
+          ended,
+          asked: false,
+        },
+      })
+    }
     return { ...receipt, decision, ended }
   }
 

@@ -37,6 +37,13 @@ export function decodeOffsetId(id: string): OffsetId | null {
   return { storeHost: decodeHost(bytes, 0, hostBytes), physicalOffset }
 }
 
+/** The position in an offset id; −1 when the text is none. */
+export function physicalOffsetIn(id: string): number {
+  if (!hexId.test(id)) return -1
+  const value = parseInt(id.slice(-16), 16)
+  return Number.isSafeInteger(value) ? value : -1
+}
+
 export interface UniqueId {
   readonly ip: string
   /** The low 16 bits of the producer's process id. */

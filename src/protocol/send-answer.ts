@@ -1,5 +1,5 @@
 /**
- * The answer to a send, written as bytes: the same JSON header for every message but for four
+ * Answers that go out by the hundred thousand, written as bytes. That to a send: the same JSON header for every message but for four
  * numbers. The client dereferences extFields for every code and parses msgId, so both are always
  * there. Source: apache/rocketmq client/…/MQClientAPIImpl.java (processSendResponse).
  */
@@ -56,10 +56,7 @@ export class SendAnswerWriter {
   readonly #queueId = Buffer.from('","queueId":"', 'latin1')
   readonly #queueOffset = Buffer.from('","queueOffset":"', 'latin1')
   readonly #opaque = Buffer.from(`"},"flag":1,"language":"${OUR_LANGUAGE}","opaque":`, 'latin1')
-  readonly #tail = Buffer.from(
-    `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`,
-    'latin1',
-  )
+  readonly #transactionId = Buffer.from('","transactionId":"', 'latin1')
 
   /** `storeHost` is the broker's own address in record form; it stands in every message id. */
   constructor(storeHost: Buffer, region: string, traceOn: boolean) {
@@ -69,10 +66,18 @@ export class SendAnswerWriter {
         `,"msgId":"${storeHost.toString('hex').toUpperCase()}`,
     )
     this.bytesMax =
-      this.#head.length + 16 + 16 + 16 + 16 + 17 + this.#opaque.length + 12 + this.#tail.length
+      this.#head.length + 16 + 16 + 16 + 16 + 17 + this.#opaque.length + 12 + frameTail.length
   }
 
-  /** Writes the frame of a successful answer at `at`; returns its end. */
+  /** Room that an answer with this transaction id needs at most. */
+  bytesMaxWith(transactionId: string): number {
+    return this.bytesMax + this.#transactionId.length + transactionId.length
+  }
+
+  /**
+   * Writes the frame of a successful answer at `at`; returns its end.
+   * @param transactionId letters and digits only; empty for none
+   */
   write(
     target: Buffer,
     at: number,
@@ -80,6 +85,7 @@ export class SendAnswerWriter {
     queueId: number,
     queueOffset: number,
     physicalOffset: number,
+    transactionId = '',
   ): number {
     const start = at
     at = copyBytes(this.#head, 0, this.#head.length, target, at)
@@ -88,15 +94,48 @@ export class SendAnswerWriter {
     at = writeDecimal(target, queueId, at)
     at = copyBytes(this.#queueOffset, 0, this.#queueOffset.length, target, at)
     at = writeDecimal(target, queueOffset, at)
+    if (transactionId !== '') {
+      at = copyBytes(this.#transactionId, 0, this.#transactionId.length, target, at)
+      at += target.write(transactionId, at, 'latin1')
+    }
     at = copyBytes(this.#opaque, 0, this.#opaque.length, target, at)
-    if (opaque < 0) {
-      target[at++] = 0x2d
-      at = writeDecimal(target, -opaque, at)
-    } else at = writeDecimal(target, opaque, at)
-    at = copyBytes(this.#tail, 0, this.#tail.length, target, at)
-    const length = at - start - 4
-    writeI32(target, length, start)
-    writeI32(target, length - 4, start + 4)
-    return at
+    return endFrame(target, start, at, opaque)
   }
+}
+
+const successHead = Buffer.from(
+  '\0'.repeat(FRAME_PREFIX_BYTES) + '{"code":0,"extFields":{',
+  'latin1',
+)
+const successOpaque = Buffer.from(`},"flag":1,"language":"${OUR_LANGUAGE}","opaque":`, 'latin1')
+const frameTail = Buffer.from(
+  `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`,
+  'latin1',
+)
+/** Room that `writeSuccess` needs at most. */
+export const SUCCESS_BYTES_MAX: number =
+  successHead.length + successOpaque.length + 12 + frameTail.length
+
+/** Writes the frame of an answer that says nothing but that it is done; returns its end. */
+export function writeSuccess(target: Buffer, start: number, opaque: number): number {
+  const at = copyBytes(successHead, 0, successHead.length, target, start)
+  return endFrame(
+    target,
+    start,
+    copyBytes(successOpaque, 0, successOpaque.length, target, at),
+    opaque,
+  )
+}
+
+/** Writes the number of the request at `at`, what stands behind it, and the lengths of the frame. */
+function endFrame(target: Buffer, start: number, at: number, opaque: number): number {
+  if (opaque < 0) {
+    target[at++] = 0x2d
+    at = writeDecimal(target, -opaque, at)
+  } else at = writeDecimal(target, opaque, at)
+  at = copyBytes(frameTail, 0, frameTail.length, target, at)
+  const length = at - start - 4
+  writeI32(target, length, start)
+  writeI32(target, length - 4, start + 4)
+  return at
 }

@@ -323,7 +323,7 @@ export class LogReader {
     const isHere = (bytes: Buffer) =>
       view.check(bytes, 0, bytes.length, true) === RecordVerdict.ok &&
       view.physicalOffset === physicalOffset
-    const held = this.#heldRecord(physicalOffset)
+    const held = this.heldRecord(physicalOffset)
     if (held !== null) return isHere(held) ? held : null
     const start = await this.readBytes(physicalOffset, 4096)
     if (start.length < 8) return null
@@ -338,7 +338,7 @@ export class LogReader {
   }
 
   /** A copy of what the tail has there, as long as its first field says; null when it has no whole one. */
-  #heldRecord(physicalOffset: number): Buffer | null {
+  heldRecord(physicalOffset: number): Buffer | null {
     const chunk = this.#tail.find(physicalOffset)
     if (chunk === null || physicalOffset + 4 > chunk.end) return null
     const from = physicalOffset - chunk.start

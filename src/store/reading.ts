@@ -107,12 +107,20 @@ export class Reading {
   }
 
   recordAt(physicalOffset: number): Promise<Buffer | null> {
-    const { reader, watermarks } = this.#parts
-    const isThere =
+    const { reader } = this.#parts
+    return this.#isThere(physicalOffset) ? reader.recordAt(physicalOffset) : Promise.resolve(null)
+  }
+
+  #isThere(physicalOffset: number): boolean {
+    return (
       Number.isSafeInteger(physicalOffset) &&
       physicalOffset >= 0 &&
-      physicalOffset < watermarks.confirmed
-    return isThere ? reader.recordAt(physicalOffset) : Promise.resolve(null)
+      physicalOffset < this.#parts.watermarks.confirmed
+    )
+  }
+
+  recordInMemory(physicalOffset: number): Buffer | null {
+    return this.#isThere(physicalOffset) ? this.#parts.reader.heldRecord(physicalOffset) : null
   }
 
   async storeTimeOf(queue: Queue, offset: number): Promise<number> {

@@ -407,6 +407,14 @@ export class Store {
     return this.#reading.recordAt(physicalOffset)
   }
 
+  /**
+   * A copy of the record at the position when it is new enough to be in memory, else null. Whether it is a
+   * record at all is for the caller to check.
+   */
+  recordInMemory(physicalOffset: number): Buffer | null {
+    return this.#reading.recordInMemory(physicalOffset)
+  }
+
   /** Store time of the message at the queue offset, ms; −1 when it is not there. */
   storeTimeOf(queue: Queue, offset: number): Promise<number> {
     return this.#reading.storeTimeOf(queue, offset)

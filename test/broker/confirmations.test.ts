@@ -16,3 +16,18 @@ it('who begins to wait after a loss is told of it, though the log has come as fa
   confirmations.onAdvanced()
   expect(await next).toBeNull()
 })
+
+it('who answers at once is told while the news of the log is, in the order of the appends', () => {
+  const store = { watermarks: { confirmed: 0 }, state: 'ok' }
+  const confirmations = new Confirmations(store as unknown as Store, new ManualClock())
+  const told: string[] = []
+  confirmations.tell(10, (fault) => told.push(`10 ${fault}`))
+  confirmations.tell(20, (fault) => told.push(`20 ${fault}`))
+  confirmations.tell(30, (fault) => told.push(`30 ${fault}`))
+  store.watermarks.confirmed = 20
+  confirmations.onAdvanced()
+  expect(told).toEqual(['10 null', '20 null'])
+  confirmations.onLost(20)
+  expect(told.slice(2)).toEqual(['30 the log could not be written'])
+  expect(confirmations.count).toBe(0)
+})

@@ -5,6 +5,7 @@ import {
   decodeUniqueId,
   encodeOffsetId,
   momentOfUniqueId,
+  physicalOffsetIn,
   UniqueIdMaker,
 } from '../../src/protocol/message-id.ts'
 
@@ -48,6 +49,7 @@ describe('the offset id', () => {
   it('is the store host and the physical offset in upper-case hex', () => {
     const id = encodeOffsetId(v4, 0x1_0000_00ab)
     expect(id).toBe('0A01020300002A9F00000001000000AB')
+    expect(physicalOffsetIn(id)).toBe(0x1_0000_00ab)
     expect(decodeOffsetId(id)).toEqual({
       storeHost: '10.1.2.3:10911',
       physicalOffset: 0x1_0000_00ab,
@@ -58,6 +60,7 @@ describe('the offset id', () => {
     const id = encodeOffsetId(encodeHost('[::1]:1') ?? Buffer.alloc(0), 5)
     expect(id).toHaveLength(56)
     expect(decodeOffsetId(id)?.physicalOffset).toBe(5)
+    expect(physicalOffsetIn(id)).toBe(5)
   })
 
   it('is null for any other text', () => {
@@ -65,6 +68,7 @@ describe('the offset id', () => {
     const huge = '0A01020300002A9F' + '7' + 'F'.repeat(15)
     for (const text of ['', 'xyz', '0A'.repeat(15), 'G'.repeat(32), negative, huge]) {
       expect([text, decodeOffsetId(text)]).toEqual([text, null])
+      expect([text, physicalOffsetIn(text)]).toEqual([text, -1])
     }
   })
 })

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeFrame } from '../../src/protocol/frame.ts'
-import { SendAnswerWriter, writeDecimal } from '../../src/protocol/send-answer.ts'
+import { ResponseCode } from '../../src/protocol/codes.ts'
+import { respond, SerializeType } from '../../src/protocol/command.ts'
+import { decodeFrame, encodeFrame } from '../../src/protocol/frame.ts'
+import {
+  SendAnswerWriter,
+  SUCCESS_BYTES_MAX,
+  writeDecimal,
+  writeSuccess,
+} from '../../src/protocol/send-answer.ts'
 
 test('decimal text is what String writes, for every size', () => {
   const target = Buffer.alloc(32)
@@ -47,5 +54,27 @@ test('the answer is a frame that a client can read, with id, queue and offset', 
         })
       },
     ),
+  )
+})
+
+test('the answer to a half says its transaction id as well', () => {
+  const writer = new SendAnswerWriter(Buffer.alloc(8), 'DefaultRegion', true)
+  const id = '7F0000010F0018B4AAC2737AD1C90001'
+  const most = Number.MAX_SAFE_INTEGER
+  const target = Buffer.alloc(writer.bytesMaxWith(id) + 10, 'x')
+  const end = writer.write(target, 10, -(2 ** 31), 65_535, most, most, id)
+  expect(end - 10).toBeLessThanOrEqual(writer.bytesMaxWith(id))
+  const { ext } = decodeFrame(target, 10, end)
+  expect([ext['transactionId'], ext['queueOffset']]).toEqual([id, String(most)])
+})
+
+test('the answer that says nothing but that it is done is what a command would be', () => {
+  const target = Buffer.alloc(SUCCESS_BYTES_MAX + 3)
+  fc.assert(
+    fc.property(fc.integer(), (opaque) => {
+      const end = writeSuccess(target, 3, opaque)
+      const command = respond({ opaque, serializeType: SerializeType.json }, ResponseCode.SUCCESS)
+      expect(target.toString('latin1', 3, end)).toBe(encodeFrame(command).toString('latin1'))
+    }),
   )
 })

@@ -4,14 +4,16 @@
  * Source: apache/rocketmq broker/…/processor/EndTransactionProcessor.java.
  */
 import { ResponseCode } from '../../protocol/codes.ts'
-import { respond } from '../../protocol/command.ts'
+import { type Command, respond, SerializeType } from '../../protocol/command.ts'
+import { SUCCESS_BYTES_MAX, writeSuccess } from '../../protocol/send-answer.ts'
 import { SysFlag } from '../../protocol/sys-flag.ts'
+import type { Connection } from '../../remoting/connection.ts'
 import { CONFIRMATIONS_MAX } from '../confirmations.ts'
-import type { RequestHandler } from '../context.ts'
+import type { BrokerContext, RequestHandler } from '../context.ts'
 import { Refusal } from '../refusal.ts'
 import { flagField, integerField, textField } from './fields.ts'
 
-export const endTransaction: RequestHandler = async (context, connection, command) => {
+export const endTransaction: RequestHandler = (context, connection, command) => {
   const isAnswer = flagField(command, 'fromTransactionCheck')
   const producerGroup = textField(command, 'producerGroup')
   const queueOffset = integerField(command, 'tranStateTableOffset')
@@ -29,19 +31,42 @@ export const endTransaction: RequestHandler = async (context, connection, comman
     })
     return respond(command, ResponseCode.SUCCESS)
   }
-  const isFound = await context.transactions.end({
-    producerGroup,
-    queueOffset,
-    physicalOffset,
-    decision,
-    isAnswer,
-  })
-  if (command.isOneway) return null
+  const end = { producerGroup, queueOffset, physicalOffset, decision, isAnswer }
+  const isFound = context.transactions.endNow(end)
+  if (isFound === null) {
+    return context.transactions.end(end).then((found) => {
+      onceStored(context, connection, command, found)
+      return null
+    })
+  }
+  onceStored(context, connection, command, isFound)
+  return null
+}
+
+/** Answers who waits, once what was decided is confirmed. */
+function onceStored(
+  { transactions, confirmations, store }: BrokerContext,
+  connection: Connection,
+  command: Command,
+  isFound: boolean,
+): void {
+  if (command.isOneway) return
   // One operation record tells of all that end in this turn, unless somebody waits for it.
-  if (!isFound) context.transactions.ops.flush()
-  const fault = await context.confirmations.wait(context.store.watermarks.appended)
-  if (fault === null) return respond(command, ResponseCode.SUCCESS)
-  throw new Refusal(ResponseCode.SYSTEM_ERROR, `the message was not stored: ${fault}`)
+  if (!isFound) transactions.ops.flush()
+  confirmations.tell(store.watermarks.appended, (fault) => {
+    if (connection.isClosed) return
+    if (fault !== null) {
+      const why = `the message was not stored: ${fault}`
+      connection.reply(respond(command, ResponseCode.SYSTEM_ERROR, why))
+    } else if (command.serializeType !== SerializeType.json) {
+      connection.reply(respond(command, ResponseCode.SUCCESS))
+    } else {
+      const { out } = connection
+      const at = out.reserve(SUCCESS_BYTES_MAX)
+      out.length = writeSuccess(out.bytes, at, command.opaque)
+      connection.touch()
+    }
+  })
 }
 
 /** Null: unknown; with Apache also bits that mean nothing. */

@@ -197,14 +197,35 @@ export class Transactions {
    * key can be found. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
    */
   async end(end: TransactionEnd): Promise<boolean> {
+    const now = this.endNow(end)
+    if (now !== null) return now
     if (this.#ending >= ENDING_MAX) throw busy('too many transactions end at once')
     this.#ending++
     try {
-      const half = await this.#end(end)
-      return end.decision === 'commit' && half.uniqueKey !== '' && this.#parts.store.settings.index
+      return this.#isFound(end, await this.#end(end))
     } finally {
       this.#ending--
     }
+  }
+
+  /**
+   * The same in this moment, where nothing has to be read or waited for: the usual case. Null where
+   * something has, and nothing is done then. Throws a Refusal.
+   */
+  endNow(end: TransactionEnd): boolean | null {
+    const record = this.#parts.store.recordInMemory(end.physicalOffset)
+    if (record === null || this.#early !== null) return null
+    const half = this.#checked(HalfMessage.of(record), end)
+    if (half.root < this.#foundTo) return null
+    const offset = this.open.current(half.root)
+    if (offset === null) throw endedBefore()
+    if (end.decision === 'commit' && this.#commit(half, end) !== AppendStatus.ok) return null
+    this.close(offset, half.root)
+    return this.#isFound(end, half)
+  }
+
+  #isFound({ decision }: TransactionEnd, half: HalfMessage): boolean {
+    return decision === 'commit' && half.uniqueKey !== '' && this.#parts.store.settings.index
   }
 
   /** Whether a half that was found at the start has been committed before the broker was killed. */
@@ -272,12 +293,7 @@ export class Transactions {
     for (;;) {
       if (this.#early !== null) throw busy('what is open is being read again')
       const offset = this.open.current(half.root)
-      if (offset === null) {
-        throw new Refusal(
-          ResponseCode.SYSTEM_ERROR,
-          'the transaction has been committed, rolled back or put aside before',
-        )
-      }
+      if (offset === null) throw endedBefore()
       const status = end.decision === 'rollback' ? AppendStatus.ok : this.#commit(half, end)
       if (status === AppendStatus.ok) {
         this.close(offset, half.root)
@@ -296,7 +312,10 @@ export class Transactions {
   /** The half that the request names, when it is the sender's. */
   async #halfOf(end: TransactionEnd): Promise<HalfMessage> {
     const record = await this.#parts.store.recordAt(end.physicalOffset)
-    const half = record === null ? null : HalfMessage.of(record)
+    return this.#checked(record === null ? null : HalfMessage.of(record), end)
+  }
+
+  #checked(half: HalfMessage | null, end: TransactionEnd): HalfMessage {
     if (half === null) {
       throw new Refusal(
         ResponseCode.SYSTEM_ERROR,
@@ -413,6 +432,13 @@ export class Transactions {
       if (!this.open.has(offset)) this.open.add(offset, root, dueMs)
     }
   }
+}
+
+function endedBefore(): Refusal {
+  return new Refusal(
+    ResponseCode.SYSTEM_ERROR,
+    'the transaction has been committed, rolled back or put aside before',
+  )
 }
 
 function busy(why: string): Refusal {
