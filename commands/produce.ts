@@ -5,7 +5,7 @@ import { ExitCode } from '../src/base/exit-codes.ts'
 import { formatCount, formatDurationMs } from '../src/base/units.ts'
 import { BatchingSender } from '../src/cli/batching-sender.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
-import { checkBrokersHaveTimers, delayOf, nearestHint } from '../src/cli/delay.ts'
+import { checkBrokersHaveTimers, delayOf, delayOnBrokers, nearestHint } from '../src/cli/delay.ts'
 import { ExecCommand } from '../src/cli/exec-command.ts'
 import { argument, durationFlag, messageFlags, rateFlag, wholeFlag } from '../src/cli/flags.ts'
 import { MessageFormat } from '../src/cli/message-format.ts'
@@ -164,13 +164,13 @@ exit code is 1 (3 when nobody answered).`
     }
     const deliverAtMs =
       flags.at === undefined ? undefined : parseTimeMs(flags.at, this.world.clock.wallMs())
-    const delay = delayOf({ delayMs: flags.delay, level: flags['delay-level'], deliverAtMs })
+    const level = flags['delay-level']
+    let delay = delayOf({ delayMs: flags.delay, level, deliverAtMs })
     const { broker, queue, oneway, rate = null } = flags
     const common = {
       topic: args.topic,
       ...(flags.priority === undefined ? {} : { priority: flags.priority }),
       ...(flags['order-key'] === undefined ? {} : { orderKey: flags['order-key'] }),
-      ...delay,
       ...(broker === undefined || queue === undefined
         ? {}
         : { queue: { brokerName: broker, queueId: queue } }),
@@ -179,6 +179,7 @@ exit code is 1 (3 when nobody answered).`
       const tags = message.tags ?? flags.tag
       return {
         ...common,
+        ...delay,
         body: message.body,
         keys: [...message.keys, ...(flags.key ?? [])],
         properties: { ...message.properties, ...Object.fromEntries(flags.header ?? []) },
@@ -201,6 +202,7 @@ exit code is 1 (3 when nobody answered).`
 
     return this.connect(flags, async (admin) => {
       const { client } = admin
+      if (level === undefined) delay = await delayOnBrokers(admin, delay, flags.delay)
       await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
       const group = flags.group === undefined ? {} : { group: flags.group }
       const sending = {

@@ -244,6 +244,7 @@ class Broker implements RunningBroker {
       file: file('delayOffset.json'),
       logger: logger.scope('delay'),
       flushMs: settings.flushDelayOffsetMs,
+      levelMax: settings.delayLevelMax,
     })
     const timers = await Timers.load({ world, store, topics, logger: logger.scope('timers') })
     const locks = new QueueLocks({

@@ -322,6 +322,8 @@ export interface BrokerSettings extends BrokerOptionValues {
   /** Where a follower would connect; told to name servers, not listened on yet. */
   readonly haAddress: string
   readonly namesrvAddresses: readonly string[]
+  /** The highest delay level. */
+  readonly delayLevelMax: number
   /** Longest body of a message, from the store's options. */
   readonly maxMessageSizeBytes: number
   readonly store: StoreSettings
@@ -355,6 +357,7 @@ export function brokerSettings(options: BrokerOptions, boundPort?: number): Brok
     advertisedAddress,
     haAddress: `${host}:${port + 1}`,
     namesrvAddresses: splitAddresses(values.namesrv),
+    delayLevelMax: storeValues.delayLevels.split(' ').length,
     maxMessageSizeBytes: storeValues.messageBytesMax,
     store: Object.freeze({
       ...storeValues,

@@ -3,7 +3,14 @@ import { MqError } from '../base/errors.ts'
 import { formatDurationMs } from '../base/units.ts'
 import type { Admin } from '../client/admin.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
-import { delayLevelOf, nearestDelaysMs } from '../protocol/delay-levels.ts'
+import {
+  delayLevelOf,
+  delayLevelsMs,
+  nearestDelaysMs,
+  parseDelayLevels,
+} from '../protocol/delay-levels.ts'
+
+type Delay = Pick<OutgoingMessage, 'delayLevel' | 'delayMs' | 'deliverAtMs'>
 
 /**
  * The level with exactly this time. Throws VALUE_INVALID, naming the nearest, when there is none.
@@ -23,12 +30,43 @@ export function delayOf(flags: {
   readonly delayMs: number | undefined
   readonly level: number | undefined
   readonly deliverAtMs: number | undefined
-}): Pick<OutgoingMessage, 'delayLevel' | 'delayMs' | 'deliverAtMs'> {
+}): Delay {
   const { delayMs, deliverAtMs } = flags
   const level = flags.level ?? (delayMs === undefined ? null : delayLevelOf(delayMs))
   if (level !== null) return { delayLevel: level }
   if (delayMs !== undefined && delayMs > 0) return { delayMs }
   return deliverAtMs === undefined ? {} : { deliverAtMs }
+}
+
+/**
+ * The delay for these brokers. Levels can be set otherwise there (messageDelayLevel): the time that was
+ * asked for then goes as the level that waits so long, or else as a time of its own. Brokers that do
+ * not tell have the levels of every RocketMQ.
+ */
+export async function delayOnBrokers(
+  admin: Admin,
+  delay: Delay,
+  askedMs: number | undefined,
+): Promise<Delay> {
+  if (askedMs === undefined || askedMs <= 0) return delay
+  const brokers = await admin.brokers.list()
+  const levels = await Promise.all(
+    brokers.map(async ({ address }) => delayLevelOf(askedMs, await levelsOf(admin, address))),
+  )
+  const [level] = levels
+  if (level === undefined) return delay
+  if (level === null || levels.some((other) => other !== level)) return { delayMs: askedMs }
+  return { delayLevel: level }
+}
+
+async function levelsOf(admin: Admin, address: string): Promise<readonly number[]> {
+  try {
+    const config = await admin.brokers.config(address)
+    return parseDelayLevels(config.get('messageDelayLevel') ?? '') ?? delayLevelsMs
+  } catch (error) {
+    if (error instanceof MqError) return delayLevelsMs
+    throw error
+  }
 }
 
 /**
@@ -38,7 +76,7 @@ export function delayOf(flags: {
 export async function checkBrokersHaveTimers(
   admin: Admin,
   topic: string,
-  delay: ReturnType<typeof delayOf>,
+  delay: Delay,
   nowMs: number,
 ): Promise<void> {
   const { delayMs, deliverAtMs } = delay

@@ -1,5 +1,5 @@
 /**
- * The 18 delay levels: a message with the property DELAY = level waits in the topic
+ * The delay levels, 18 unless a broker is set otherwise: a message with the property DELAY = level waits in the topic
  * SCHEDULE_TOPIC_XXXX, in the queue level − 1, and is delivered to its own topic when the level's
  * time has passed since it was stored. The unit of such a message in the consume queue carries the
  * time of delivery where others carry the hash of their tag.
@@ -8,30 +8,49 @@
  */
 import { SystemTopic } from './names.ts'
 
-const SECOND = 1_000
-const MINUTE = 60 * SECOND
-const HOUR = 60 * MINUTE
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+const ONE = /^(\d{1,9})([smhd])$/
+
+/** RocketMQ's default configuration, as it is written there. */
+export const DEFAULT_DELAY_LEVELS = '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h'
+
+/** Milliseconds of level 1, 2, … of a text such as `1s 5s 1m`; null when it is no such text. */
+export function parseDelayLevels(levels: string): readonly number[] | null {
+  const times = levels
+    .trim()
+    .split(/\s+/)
+    .map((time) => {
+      const [, count = '', unit = ''] = ONE.exec(time) ?? []
+      return Number(count) * (UNITS_MS[unit] ?? 0)
+    })
+  return times.every((ms) => ms > 0) ? times : null
+}
 
 /** Milliseconds of level 1, 2, …; the times of RocketMQ's default configuration. */
-export const delayLevelsMs: readonly number[] = [
-  ...[1, 5, 10, 30].map((seconds) => seconds * SECOND),
-  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30].map((minutes) => minutes * MINUTE),
-  ...[1, 2].map((hours) => hours * HOUR),
-]
+export const delayLevelsMs: readonly number[] = parseDelayLevels(DEFAULT_DELAY_LEVELS) ?? []
 
 export const DELAY_LEVEL_MAX = delayLevelsMs.length
 
 /** Level of the first try again of a failed message; each further try waits one level longer. */
 export const FIRST_RETRY_LEVEL = 3
 
-/** Milliseconds that messages in this queue wait; 0 for every queue that is not one of a delay level. */
-export function delayMsOfQueue(topic: string, queueId: number): number {
-  return topic === SystemTopic.schedule ? (delayLevelsMs[queueId] ?? 0) : 0
+/**
+ * Milliseconds that messages in this queue wait; 0 for every queue that is not one of a delay level. What
+ * waits in a level that the broker has no longer keeps the time of RocketMQ's default.
+ */
+export function delayMsOfQueue(topic: string, queueId: number, levelsMs = delayLevelsMs): number {
+  if (topic !== SystemTopic.schedule) return 0
+  return levelsMs[queueId] ?? delayLevelsMs[queueId] ?? 0
 }
 
 /** The level with exactly this time; null when there is none. */
-export function delayLevelOf(delayMs: number): number | null {
-  const index = delayLevelsMs.indexOf(delayMs)
+export function delayLevelOf(delayMs: number, levelsMs = delayLevelsMs): number | null {
+  const index = levelsMs.indexOf(delayMs)
   return index < 0 ? null : index + 1
 }
 

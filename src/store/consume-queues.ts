@@ -21,6 +21,7 @@ import { writeI32 } from '../base/bytes.ts'
 import { messageOf, MqError } from '../base/errors.ts'
 import { fitsI64, readI64, writeI64 } from '../base/i64.ts'
 import type { Logger } from '../base/logger.ts'
+import { delayMsOfQueue, parseDelayLevels } from '../protocol/delay-levels.ts'
 import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { Disk, DiskFile } from '../world/disk.ts'
@@ -92,6 +93,7 @@ export class ConsumeQueues {
   readonly #disk: Disk
   readonly #clock: Clock
   readonly #settings: StoreSettings
+  readonly #delayLevelsMs: readonly number[]
   readonly #files: OpenFiles
   readonly #logger: Logger
   readonly #cache: BlockCache
@@ -119,6 +121,7 @@ export class ConsumeQueues {
     this.form = form
     this.batchUnits = batchUnits
     this.#settings = settings
+    this.#delayLevelsMs = parseDelayLevels(settings.delayLevels) ?? []
     this.#disk = disk
     this.#clock = clock
     this.#files = files
@@ -160,7 +163,8 @@ export class ConsumeQueues {
     const { batchUnits } = this
     const isBatch = this.isBatchTopic(topic) ?? this.batchTopics.has(topic)
     const units = isBatch && batchUnits !== null ? batchUnits.queue(topic, queueId) : null
-    const queue = new Queue(topic, queueId, units)
+    const delayMs = delayMsOfQueue(topic, queueId, this.#delayLevelsMs)
+    const queue = new Queue(topic, queueId, delayMs, units)
     const queues = this.#topics.get(topic)
     if (queues) queues[queueId] = queue
     else {

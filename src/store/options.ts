@@ -4,6 +4,7 @@
  */
 import { choice, duration, optionTable, size, text, toggle, whole } from '../base/options.ts'
 import type { OptionValues } from '../base/options.ts'
+import { DEFAULT_DELAY_LEVELS } from '../protocol/delay-levels.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -65,6 +66,14 @@ export const storeOptions = optionTable({
     max: MESSAGE_BYTES_MAX,
     rocketmq: 'maxMessageSize',
     summary: 'longest body; a whole record may have 64 KiB more',
+  }),
+  delayLevels: text({
+    default: DEFAULT_DELAY_LEVELS,
+    pattern: /^(?:[1-9]\d{0,5}[smhd](?: (?=\d)|$)){1,64}$/,
+    patternText: '1 to 64 times with a blank between them, as in 1s 5s 10s 1m 2h',
+    rocketmq: 'messageDelayLevel',
+    summary: 'how long messages of delay level 1, 2 … wait',
+    cost: 'retries take level 3 and up, and clients know the default only',
   }),
   tailBytes: size({
     default: 32 * MIB,

@@ -2,7 +2,6 @@
  * One queue of a topic: the counters that producers and consumers share, and the newest units of
  * its consume queue in memory. A handle is made once per queue and lives as long as the topic.
  */
-import { delayMsOfQueue } from '../protocol/delay-levels.ts'
 import { javaHash } from '../protocol/java-hash.ts'
 import type { Block } from './block-cache.ts'
 
@@ -92,12 +91,12 @@ export class Queue {
    */
   readonly units: Queue | null
 
-  constructor(topic: string, queueId: number, units: Queue | null = null) {
+  constructor(topic: string, queueId: number, delayMs = 0, units: Queue | null = null) {
     this.topic = topic
     this.units = units
     this.topicBytes = Buffer.from(topic)
     this.queueId = queueId
     this.keySeed = javaHash(`${topic}#`)
-    this.delayMs = delayMsOfQueue(topic, queueId)
+    this.delayMs = delayMs
   }
 }

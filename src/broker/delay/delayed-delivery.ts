@@ -1,5 +1,5 @@
 /**
- * The 18 delay levels of a broker, and how far each is: kept in `config/delayOffset.json` in Apache's
+ * The delay levels of a broker, and how far each is: kept in `config/delayOffset.json` in Apache's
  * format, the queue offset of the first message that was not delivered, by level.
  *
  * The file follows the disk: an offset is written only once everything in front of it lies flushed
@@ -35,6 +35,8 @@ export interface DelayedDeliveryParts {
   readonly file: TableFile
   readonly logger: Logger
   readonly flushMs: number
+  /** Levels that the broker is set to have. */
+  readonly levelMax: number
 }
 
 export class DelayedDelivery {
@@ -56,7 +58,9 @@ export class DelayedDelivery {
     this.#dataVersion = dataVersion
     this.#saver = new TableSaver('delay offsets', () => this.#write(), logger)
     const budget = new TurnBudget(clock)
-    this.#levels = Array.from({ length: DELAY_LEVEL_MAX }, (_, queueId) => {
+    // What waits in a level that the broker has no longer is delivered as well.
+    const count = Math.max(DELAY_LEVEL_MAX, parts.levelMax)
+    this.#levels = Array.from({ length: count }, (_, queueId) => {
       const level = queueId + 1
       const queue = store.queue(SystemTopic.schedule, queueId)
       const onDeliver = (topic: string, toQueueId: number) => {

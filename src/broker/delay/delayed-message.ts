@@ -7,7 +7,6 @@
  * broker/…/schedule/ScheduleMessageService.java (messageTimeUp).
  */
 import { fitsI64, readI64 } from '../../base/i64.ts'
-import { DELAY_LEVEL_MAX } from '../../protocol/delay-levels.ts'
 import { SystemTopic, faultOfTopic } from '../../protocol/names.ts'
 import { PropertyName, parseProperties } from '../../protocol/properties.ts'
 import type { RecordParts, RecordView } from '../../protocol/record.ts'
@@ -31,12 +30,12 @@ const wholeNumber = /^-?\d{1,9}$/
  * The level that the scanned properties ask for, at most the highest; 0 when they ask for none,
  * null when the value is no whole number.
  */
-export function delayLevelIn(append: AppendRequest): number | null {
+export function delayLevelIn(append: AppendRequest, levelMax: number): number | null {
   const { scan, properties } = append
   if (scan.delayStart < 0) return 0
   const text = properties.toString('latin1', scan.delayStart, scan.delayEnd).trim()
   if (!wholeNumber.test(text)) return null
-  return Math.max(0, Math.min(DELAY_LEVEL_MAX, Number(text)))
+  return Math.max(0, Math.min(levelMax, Number(text)))
 }
 
 /**

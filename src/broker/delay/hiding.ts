@@ -13,6 +13,7 @@ import { delayLevelIn, hide } from './delayed-message.ts'
 export interface HidingRules {
   readonly timerWheelEnable: boolean
   readonly timerMaxDelaySec: number
+  readonly delayLevelMax: number
 }
 
 /**
@@ -27,7 +28,7 @@ export function hideUntilDue(
   nowMs: number,
   openQueue: (topic: string, queueId: number) => Queue,
 ): number | null {
-  const level = delayLevelIn(append)
+  const level = delayLevelIn(append, settings.delayLevelMax)
   if (level === null) {
     throw new Refusal(
       ResponseCode.MESSAGE_ILLEGAL,

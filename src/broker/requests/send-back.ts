@@ -11,7 +11,7 @@
 import { Perm, TopicSysFlag } from '../../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
 import { type Command, respond } from '../../protocol/command.ts'
-import { FIRST_RETRY_LEVEL, DELAY_LEVEL_MAX } from '../../protocol/delay-levels.ts'
+import { FIRST_RETRY_LEVEL } from '../../protocol/delay-levels.ts'
 import { encodeOffsetId } from '../../protocol/message-id.ts'
 import { dlqTopicOf, isClosedToSend, retryTopicOf } from '../../protocol/names.ts'
 import { PropertyName, parseProperties } from '../../protocol/properties.ts'
@@ -73,7 +73,10 @@ export const sendBack: RequestHandler = async (context, _connection, command) =>
   const isDead = wishedLevel < 0 || append.reconsumeTimes >= triesOf(command, retryMaxTimes)
   const level = isDead
     ? 0
-    : Math.min(DELAY_LEVEL_MAX, wishedLevel || FIRST_RETRY_LEVEL + append.reconsumeTimes)
+    : Math.min(
+        context.settings.delayLevelMax,
+        wishedLevel || FIRST_RETRY_LEVEL + append.reconsumeTimes,
+      )
   const topic = isDead ? topicOf(context, dlqTopicOf(group), DLQ_QUEUES, 0) : retry
   address(append, record, view, level)
   append.reconsumeTimes = Math.min(INT_MAX, append.reconsumeTimes + 1)

@@ -4,6 +4,7 @@
  */
 import type { BatchReader } from '../../protocol/batch-body.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
+import { DELAY_LEVEL_MAX } from '../../protocol/delay-levels.ts'
 import { PROPERTIES_BYTES_MAX } from '../../protocol/properties.ts'
 import { SysFlag } from '../../protocol/sys-flag.ts'
 import { type AppendRequest, AppendStatus } from '../../store/append.ts'
@@ -48,7 +49,7 @@ export function faultOfMessage(
 export function faultOfBatchItem(append: AppendRequest): SendFault | null {
   const { scan } = append
   const what =
-    scan.delayStart >= 0 && delayLevelIn(append) !== 0
+    scan.delayStart >= 0 && delayLevelIn(append, DELAY_LEVEL_MAX) !== 0
       ? 'asks for a delay level'
       : scan.timer
         ? 'asks for a delivery time'

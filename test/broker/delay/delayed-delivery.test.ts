@@ -128,6 +128,39 @@ describe('a message with a delay level', () => {
     expect(waiting?.properties).toMatchObject({ DELAY: '18' })
   })
 
+  test('waits as long as the broker is set to let it, also in a level that is no more', async () => {
+    const dir = await aFolder()
+    const clock = new JumpClock()
+    const before = await aClockedBroker(dir, clock)
+    await before.client.send('T1', 'old', 1, 'DELAY\u00014\u0002')
+    await before.broker.close()
+    const broker = await aClockedBroker(dir, clock, { delayLevels: '2m 7s' })
+    await broker.client.send('T1', 'second', 0, 'DELAY\u00019\u0002')
+    await broker.client.send('T1', 'first', 0, 'DELAY\u00011\u0002')
+    const [waiting] = await messagesIn(broker.client, SCHEDULE, 1, 1)
+    expect(waiting?.properties).toMatchObject({ DELAY: '2' })
+    clock.jump(6_000)
+    await settle()
+    expect(queueOf(broker, 'T1').maxOffset).toBe(0)
+    clock.jump(1_100)
+    await until(() => queueOf(broker, 'T1').maxOffset === 1)
+    expect(queueOf(broker, 'T1', 1).maxOffset).toBe(0)
+    clock.jump(23_000)
+    await until(() => queueOf(broker, 'T1', 1).maxOffset === 1)
+    expect(queueOf(broker, 'T1').maxOffset).toBe(1)
+    clock.jump(90_000)
+    await until(() => queueOf(broker, 'T1').maxOffset === 2)
+  })
+
+  test.each(['', '5', '0s', '1s,5s', '1s  5s', '1s 5x'])(
+    'cannot be set to wait “%s”',
+    async (delayLevels) => {
+      await expect(aClockedBroker(undefined, undefined, { delayLevels })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      })
+    },
+  )
+
   test('of zero or less is an ordinary message', async () => {
     const broker = await aClockedBroker()
     await broker.client.send('T1', 'x', 0, 'DELAY\u00010\u0002')
