@@ -228,13 +228,7 @@ export class ReadPath {
   }
 
   #serve(pull: HeldPull, mayHold: boolean): void {
-    if (pull.connection.isClosed) return
-    if (pull.connection.isClogged) {
-      pull.connection.whenRoom(() => {
-        this.#serve(pull, mayHold)
-      })
-      return
-    }
+    if (!this.#isReady(pull, mayHold)) return
     const { offsets } = this.#context
     const { header } = pull
     const reset = offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
@@ -264,6 +258,17 @@ export class ReadPath {
     )
   }
 
+  /** Whether an answer can go out now; if not, the pull is served when its connection has room, if that is still there. */
+  #isReady(pull: HeldPull, mayHold: boolean): boolean {
+    const { connection } = pull
+    if (connection.isClosed) return false
+    if (!connection.isClogged) return true
+    connection.whenRoom(() => {
+      this.#serve(pull, mayHold)
+    })
+    return false
+  }
+
   /** Serves what has to be read from the disk. */
   async #serveCold(
     pull: HeldPull,
@@ -271,14 +276,7 @@ export class ReadPath {
     bytesMax: number,
     mayHold: boolean,
   ): Promise<void> {
-    const { connection } = pull
-    if (connection.isClosed) return
-    if (connection.isClogged) {
-      connection.whenRoom(() => {
-        this.#serve(pull, mayHold)
-      })
-      return
-    }
+    if (!this.#isReady(pull, mayHold)) return
     const { queue, offset, header } = pull
     const { accept, select } = pull.filter
     const body = new OutBuffer()
