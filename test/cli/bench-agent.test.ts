@@ -5,7 +5,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
-import { Home, outcomeOf, shows } from './mqctl.ts'
+import { Home, isAlive, outcomeOf, shows } from './mqctl.ts'
 
 interface RunningAgent {
   readonly child: ChildProcess
@@ -59,15 +59,6 @@ async function anAgent(flags: readonly string[]): Promise<RunningAgent> {
 function childrenOf(pid: number | undefined): number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
   return text.split(' ').filter(Boolean).map(Number)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 describe('mqctl bench --agent', () => {

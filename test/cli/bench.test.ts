@@ -6,7 +6,7 @@ import { resultSchema } from '../../src/bench/result.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { Proxy, type ProxyFaults } from '../bench/a-proxy.ts'
 import { aResult } from '../bench/a-result.ts'
-import { Home, outcomeOf, shows } from './mqctl.ts'
+import { Home, isAlive, outcomeOf, shows } from './mqctl.ts'
 
 let home: Home
 
@@ -33,15 +33,6 @@ async function measuring() {
   const root = path.join(home.directory, 'data', 'mqctl', 'bench', left[0] ?? '')
   const { roles } = JSON.parse(readFileSync(path.join(root, 'state', 'run.json'), 'utf8'))
   return { child, ended, root, roles }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 describe('mqctl bench', () => {

@@ -112,3 +112,13 @@ export function shows(child: ChildProcess, text: string): Promise<void> {
     })
   })
 }
+
+/** Whether there is a process of that number. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
