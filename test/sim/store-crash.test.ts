@@ -10,26 +10,11 @@
  */
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import {
-  cutImage,
-  type Fate,
-  type Image,
-  imageKey,
-  killImage,
-  pendingOf,
-  type Snapshot,
-} from './sim-disk.ts'
+import { cutImage, type Fate, type Image, imageKey, killImage, pendingOf } from './crash-image.ts'
+import type { Snapshot } from './sim-inode.ts'
 import { randomFrom } from './sim-clock.ts'
-import {
-  type CrashKind,
-  type Flush,
-  type History,
-  inspect,
-  judge,
-  type Mark,
-  type Recovered,
-  runWorkload,
-} from './store-harness.ts'
+import { type Flush, type History, type Mark, runWorkload } from './store-harness.ts'
+import { type CrashKind, inspect, judge, type Recovered } from './store-judgement.ts'
 
 const SEED = 23
 const FREE_MAX = 6

@@ -3,8 +3,10 @@
  * machine, when acknowledged means flushed) and the directory is opened on a healthy disk.
  */
 import { describe, expect, it } from 'vitest'
-import { cutImage, type FaultPlan, killImage, pendingOf } from './sim-disk.ts'
-import { type CrashKind, type Flush, inspect, judge, runWorkload } from './store-harness.ts'
+import { cutImage, killImage, pendingOf } from './crash-image.ts'
+import type { FaultPlan } from './sim-disk.ts'
+import { type Flush, runWorkload } from './store-harness.ts'
+import { type CrashKind, inspect, judge } from './store-judgement.ts'
 
 const SEED = 11
 

@@ -11,26 +11,17 @@ import { KeyIndex } from '../../src/store/key-index.ts'
 import { LogScan } from '../../src/store/log-scan.ts'
 import type { Disk, DiskFile } from '../../src/world/disk.ts'
 import { fileNameOf } from '../../src/store/segments.ts'
+import { cutImage, type Fate, type Image, killImage, pendingOf } from './crash-image.ts'
+import { SECTOR_BYTES, type Snapshot } from './sim-inode.ts'
 import {
-  cutImage,
-  SECTOR_BYTES,
-  type Fate,
-  type Image,
-  killImage,
-  pendingOf,
-  type Snapshot,
-} from './sim-disk.ts'
-import {
-  type CrashKind,
   type Flush,
   type History,
-  inspect,
-  judge,
   type Mark,
   type RunOptions,
   runWorkload,
   SEGMENT_BYTES,
 } from './store-harness.ts'
+import { type CrashKind, inspect, judge } from './store-judgement.ts'
 
 const undo: (() => void)[] = []
 afterEach(() => {
