@@ -1,5 +1,6 @@
 /** A broker whose wall clock can be put forward, and requests of POP consumption to it. */
 import { expect } from 'vitest'
+import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import type { Command, ExtValues } from '../../../src/protocol/command.ts'
 import {
@@ -35,6 +36,31 @@ export async function aPopper(
   )
   return { ...broker, clock, client: broker.connect(), topic: 'T1', group: 'CG' }
 }
+
+let topics = 0
+
+/** The same with a topic and a group that nobody else has. */
+export async function ownTopic(popper: Popper, queues = 4): Promise<Popper> {
+  const topic = `T${++topics}`
+  const config = topicConfig(topic, { readQueueNums: queues, writeQueueNums: queues })
+  await popper.broker.context.topics.update(config)
+  return { ...popper, topic, group: `CG${topics}` }
+}
+
+/** To the queues in turn, each message tagged with its first letter. */
+export async function send(popper: Popper, bodies: readonly string[], queues = 4): Promise<void> {
+  for (const [index, body] of bodies.entries()) {
+    const answer = await popper.client.send(
+      popper.topic,
+      body,
+      index % queues,
+      `TAGS\u0001${body[0]}\u0002`,
+    )
+    expect(answer.code).toBe(ResponseCode.SUCCESS)
+  }
+}
+
+export const bodies = (count: number) => Array.from({ length: count }, (_, i) => `m${i}`)
 
 export interface Popped {
   readonly message: StoredMessage
