@@ -1,5 +1,4 @@
 import { Flags } from '@oclif/core'
-import { MqError } from '../../src/base/errors.ts'
 import { sharesOf, triedOverrides } from '../../src/bench/overrides.ts'
 import { argument } from '../../src/cli/flags.ts'
 import Bench from './index.ts'
@@ -8,7 +7,8 @@ export default class BenchBalance extends Bench {
   static override summary = 'Find the highest rate at which no resource is above a given share.'
   static override description = `It answers what a pressure test is for: how much the machine carries with room to spare. Resources are cpu (of
 all cores), broker (of a core, its busiest thread), disk, nic (of a link whose speed is known) and memory. Without --max,
-cpu, disk and nic stay at or below 70 %, as far as this host tells them. Exit code 10 when no rate keeps them.`
+cpu, disk and nic stay at or below 70 %, as far as they are known. They are those of the brokers' host: this one, or
+that of an agent (--watch-agent, --agent). Exit code 10 when no rate keeps them.`
   static override args = {
     scenario: argument({
       description: 'Whose target, messages, producers and consumers are taken; its load is not.',
@@ -30,10 +30,6 @@ cpu, disk and nic stay at or below 70 %, as far as this host tells them. Exit co
 
   override async run(): ReturnType<Bench['run']> {
     const { args, flags } = await this.parse(BenchBalance)
-    if (flags.agent !== undefined) {
-      const what = 'a balance looks at the resources of this host alone: run it beside the broker'
-      throw new MqError('USAGE', { what: `${what}, without --agent` })
-    }
     const { from, to, sla, resolution } = flags
     const max = flags.max === undefined ? {} : { max: sharesOf(flags.max) }
     const promised = sla === undefined ? {} : { sla }

@@ -163,10 +163,16 @@ export const errorTable = {
     'token file {path}: {why}',
     'make one: (umask 077; openssl rand -hex 32 > {path})',
   ),
-  TARGET_NOT_ALLOWED: row(
-    ExitCode.failed,
+  LOAD_NOT_TAKEN: row(
+    ExitCode.usage,
     false,
-    '{address} is not among the targets that this agent may reach',
+    'agent {address} does not take this load: {why}',
+    'change the scenario; when a field of it is not known there, use the same mqctl on both sides',
+  ),
+  TARGET_NOT_ALLOWED: row(
+    ExitCode.usage,
+    false,
+    '{address} is not among the targets that {agent} may reach',
     'start the agent with --allow {address} if it may',
   ),
   LAB_IMPOSSIBLE: row(ExitCode.failed, false, 'no laboratory can be built here: {why}', '{hint}'),

@@ -1,5 +1,5 @@
 /** From a scenario and the lanes of its topic to what each load process has to do. */
-import type { Lane, LaneOffsets } from '../drivers/driver.ts'
+import type { LaneOffsets } from '../drivers/driver.ts'
 import type { ConsumerSetup, ProducerSetup } from './role-messages.ts'
 import { type Scenario, kindsOf, mixOf, sizesOf, slotsOf } from './scenario-schema.ts'
 
@@ -11,7 +11,9 @@ export interface Plan {
   readonly producers: readonly ProducerSetup[]
   /** All load processes with their names; lanes are dealt out to the consumers in turn. */
   members(
-    lanes: readonly Lane[],
+    /** The lanes that there are. */
+    lanes: { readonly length: number },
+    /** Those that are read. */
     before: readonly LaneOffsets[],
     /** By lane: where consumers begin. */
     startAt: readonly number[],

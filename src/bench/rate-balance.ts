@@ -4,7 +4,8 @@
  * (`rate-search.ts`), with the shares of the resources over each trial as the promise.
  */
 import { Bisection, RESOLUTION, lastHeldBelow, unboundedText } from './rate-search.ts'
-import { type RateTrials, type ResourceName, type Trial, resourceNames } from './rate-trial.ts'
+import { type ResourceName, resourceNames } from './host-look.ts'
+import type { RateTrials, Trial } from './rate-trial.ts'
 import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 
 export type ResourceLimits = Readonly<Partial<Record<ResourceName, number | undefined>>>

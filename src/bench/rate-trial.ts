@@ -2,21 +2,20 @@
  * One rate, tried for a while: a moment to settle that counts nowhere, then a phase with counters of
  * its own, and what the machine did meanwhile. Searches, curves and balances are made of these.
  */
-import type { HostSnapshot } from '../host/snapshot.ts'
-import { type HostUsage, usageBetween } from '../host/usage.ts'
+import { usageBetween } from '../host/usage.ts'
+import {
+  type HostLook,
+  type ResourceShares,
+  type SeenHost,
+  seenBetween,
+  sharesOf,
+} from './host-look.ts'
 import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
 import type { Scenario } from './scenario-schema.ts'
 import type { Series } from './series.ts'
 import type { PlannedStage } from './stages.ts'
 import { broken, parseThreshold, samplesNeeded } from './threshold.ts'
-
-/** Resources that a balance can keep below a share. */
-export const resourceNames = ['cpu', 'broker', 'disk', 'nic', 'memory'] as const
-export type ResourceName = (typeof resourceNames)[number]
-
-/** Shares 0 … 1 over the trial; null where it cannot be told. */
-export type ResourceShares = Readonly<Record<ResourceName, number | null>>
 
 export interface Trial {
   readonly ratePerSecond: number
@@ -48,12 +47,14 @@ export interface TrialTools {
   readonly series: Series
   readonly early: AbortSignal
   readonly scenario: Scenario
-  /** Looks at the host now. */
-  readonly look: () => Promise<HostSnapshot>
+  /** Looks at this host and at those of the brokers now. */
+  readonly look: () => Promise<HostLook>
   /** How far apart the clocks of producers and consumers may be, up to now, milliseconds; null when nobody knows. */
   readonly clockErrorMs: () => number | null
-  /** Processes of the brokers on this host. */
-  readonly brokers: readonly number[]
+  /** Processes of the brokers on this host; null when none runs here. */
+  readonly brokers: readonly number[] | null
+  /** Whether load runs on this host. */
+  readonly loadIsHere: boolean
 }
 
 export class RateTrials {
@@ -113,13 +114,15 @@ export class RateTrials {
     await this.#runner.until(record?.startNs ?? endNs)
     const before = await this.#tools.look()
     await this.#runner.until(endNs)
-    const usage = usageBetween(before, await this.#tools.look())
-    if (record !== undefined) record.usage = usage
+    const after = await this.#tools.look()
+    const { brokers, loadIsHere } = this.#tools
+    const hosts = seenBetween(before, after, brokers, loadIsHere)
+    if (record !== undefined) record.usage = usageBetween(before.own, after.own)
     this.#runner.cut()
     await this.#runner.until(endNs + COLLECT_NS)
     const index = record?.index ?? 0
     const startNs = record?.startNs ?? 0
-    const trial = this.#judge(rateHz, phase, index, startNs, durationMs / 1000, sla, usage)
+    const trial = this.#judge(rateHz, phase, index, startNs, durationMs / 1000, sla, hosts)
     if (this.#consumed) await this.#untilRead(endNs + CATCH_UP_NS)
     this.#startNs = this.#runner.nextStartNs()
     return trial
@@ -141,7 +144,7 @@ export class RateTrials {
     startNs: number,
     seconds: number,
     sla: readonly string[],
-    usage: HostUsage,
+    hosts: readonly SeenHost[],
   ): Trial {
     const sums = this.#series.phase(index)
     const from = this.#series.secondsOf(startNs)
@@ -191,27 +194,7 @@ export class RateTrials {
       p50Ms: latency.response?.p50Ms ?? null,
       p99Ms: latency.response?.p99Ms ?? null,
       lagSlopePerSecond: lag.slopePerSecond,
-      resources: sharesOf(usage, this.#tools.brokers),
+      resources: sharesOf(hosts),
     }
-  }
-}
-
-/** The loopback is no link, and a link whose speed nobody knows has no share. */
-function sharesOf(usage: HostUsage, brokers: readonly number[]): ResourceShares {
-  const links = usage.nics.flatMap(({ isLoopback, txShare, rxShare }) =>
-    isLoopback || (txShare === null && rxShare === null)
-      ? []
-      : [Math.max(txShare ?? 0, rxShare ?? 0)],
-  )
-  const loops = usage.processes.flatMap(({ pid, busiestThread }) =>
-    brokers.includes(pid) && busiestThread !== null ? [busiestThread.cores] : [],
-  )
-  const { memory } = usage
-  return {
-    cpu: usage.cpu?.busy ?? null,
-    broker: loops.length === 0 ? null : Math.max(...loops),
-    disk: usage.disk?.utilisation ?? null,
-    nic: links.length === 0 ? null : Math.max(...links),
-    memory: memory === null ? null : 1 - memory.availableBytes / memory.totalBytes,
   }
 }

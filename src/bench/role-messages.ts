@@ -57,6 +57,8 @@ export interface ConsumerSetup extends Target {
   readonly producerClocks: ProducerClocks | null
 }
 
+export type RoleSetup = ProducerSetup | ConsumerSetup
+
 /** By producer: what the clock of its host says, seen from the consumer's host. */
 export interface ProducerClocks {
   /** To be added to a producer's time to have it on the consumer's clock, nanoseconds. */
@@ -68,7 +70,7 @@ export interface ProducerClocks {
 export type ToRole =
   | {
       readonly kind: 'setup'
-      readonly setup: ProducerSetup | ConsumerSetup
+      readonly setup: RoleSetup
       /** The only targets that it may connect to, as HOST:PORT or HOST; absent for all. */
       readonly allowed?: readonly string[]
     }

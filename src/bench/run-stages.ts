@@ -8,6 +8,7 @@ import { usageBetween } from '../host/usage.ts'
 import type { Clock } from '../world/clock.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { Crew } from './crew.ts'
+import type { SeenHost } from './host-look.ts'
 import type { PhaseRecord } from './phase-runner.ts'
 import { type BalanceRecord, runBalance } from './rate-balance.ts'
 import { type CurveRecord, runCurve } from './rate-curve.ts'
@@ -21,6 +22,8 @@ interface Parts extends Omit<TrialTools, 'look'> {
   readonly clock: Clock
   readonly crew: Crew
   readonly sampler: HostSampler
+  /** What the hosts of brokers that agents look at did since it was asked before. */
+  readonly lookThere: () => Promise<readonly SeenHost[]>
 }
 
 export class RunStages {
@@ -102,8 +105,12 @@ export class RunStages {
   }
 
   async #tryRates(one: PlannedStage, startNs: number): Promise<void> {
-    const { sampler, ...tools } = this.#parts
-    const trials = new RateTrials({ ...tools, look: () => sampler.mark() }, startNs)
+    const { sampler, lookThere, ...tools } = this.#parts
+    const look = async () => {
+      const [own, there] = await Promise.all([sampler.mark(), lookThere()])
+      return { own, there }
+    }
+    const trials = new RateTrials({ ...tools, look }, startNs)
     if (one.stage.shape === 'curve') this.curve = await runCurve(trials, one)
     else if (one.stage.shape === 'balance') this.balance = await runBalance(trials, one)
     else this.search = await new RateSearch(trials).run(one)

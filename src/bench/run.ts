@@ -22,6 +22,7 @@ import { checkBefore } from '../host/checks.ts'
 import { hostComplaints } from '../host/tuning/tuning.ts'
 import type { World } from '../world/world.ts'
 import { Agents } from './agent/agents.ts'
+import { checkAgents } from './agent-check.ts'
 import { clockErrorMs } from './agent-hosts.ts'
 import { assembleResult } from './assemble.ts'
 import { AGENT_START_DELAY_MS, type Ceiling, measureCeiling } from './ceiling.ts'
@@ -126,6 +127,8 @@ class BenchRun {
     const agents = await this.#openAgents()
     const facts = await this.#driver.brokerFacts()
     const plan = planOf(scenario, endpoints, this.#runId)
+    const watch = new TargetWatch(this.#driver, facts, this.#options.known)
+    if (agents !== null) await checkAgents(agents, scenario, plan, watch)
     this.#options.onBegin?.({ runId: plan.runId, startedMs })
     const topics = new RunTopics(this.#driver, scenario, plan)
     this.#topics = topics
@@ -134,7 +137,6 @@ class BenchRun {
     const ends = new QueueEnds(clock, this.#driver, lanes)
     const before = await ends.now()
     const startAt = await this.#startAt(lanes, before)
-    const watch = new TargetWatch(this.#driver, facts, this.#options.known)
     const hostFacts = readHostFacts(this.#options.dataDir ?? diskPathOf(facts, watch))
     const durability = durabilityOf(this.#driver, facts, hostFacts, watch)
     const loadHere = agents?.carryLoad !== true
@@ -192,7 +194,9 @@ class BenchRun {
       runner,
       series,
       sampler,
-      brokers: pidsOf(watch.brokers),
+      lookThere: async () => (await agents?.lookAtBrokers()) ?? [],
+      brokers: watch.pidsHere,
+      loadIsHere: loadHere,
       clockErrorMs: () => clockErrorMs(agents?.records ?? [], crew.processes),
       early: this.#early.signal,
     })
@@ -302,8 +306,9 @@ class BenchRun {
     const { agents } = this.#options
     if (agents === undefined || agents === null) return null
     this.#agents = await Agents.open(this.#world, agents, (address, why, carriesLoad) => {
-      // One that is only sampled is missed in the result; the load goes on.
-      if (!carriesLoad) return
+      // One that is only sampled is missed in the result, and the load goes on; but a balance is about what it tells.
+      const { load } = this.#options.loaded.scenario
+      if (!carriesLoad && !load.some(({ shape }) => shape === 'balance')) return
       this.#lost.push(`agent ${address}: ${why}`)
       this.#early.abort()
     })
@@ -312,9 +317,9 @@ class BenchRun {
 
   async #sampleAgents(watch: TargetWatch, gridNs: number, series: () => Series): Promise<void> {
     const { interval, linkSpeed } = this.#options.loaded.scenario.metrics
-    const elsewhere = watch.brokers.flatMap(({ address, isLocal }) => (isLocal ? [] : [address]))
+    const brokers = watch.elsewhere
     await this.#agents?.sample(
-      { periodMs: interval, gridNs, linkBitsPerSecond: linkSpeed, brokers: elsewhere },
+      { periodMs: interval, gridNs, linkBitsPerSecond: linkSpeed, brokers },
       (agent, atNs, usage) => {
         series().onHostUsage(atNs, usage, agent)
       },

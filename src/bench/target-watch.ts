@@ -54,6 +54,17 @@ export class TargetWatch {
     return this.brokers.length > 0 && this.brokers.every((broker) => broker.isLocal)
   }
 
+  /** Addresses of brokers that are not on this host. */
+  get elsewhere(): string[] {
+    return this.brokers.flatMap(({ address, isLocal }) => (isLocal ? [] : [address]))
+  }
+
+  /** Processes of brokers on this host; null when none runs here. */
+  get pidsHere(): readonly number[] | null {
+    const here = this.brokers.filter(({ isLocal }) => isLocal)
+    return here.length === 0 ? null : here.flatMap(({ pid }) => (pid === null ? [] : [pid]))
+  }
+
   /** Hosts that brokers run on. */
   get machineCount(): number {
     const hosts = new Set(

@@ -24,12 +24,12 @@ export function fencedNet(net: Net, targets: readonly AllowedTarget[]): Net {
   return {
     connect: async (host, port, timeoutMs) => {
       if (!isAllowed(targets, host, port)) {
-        throw new MqError('TARGET_NOT_ALLOWED', { address: `${host}:${port}` })
+        throw new MqError('TARGET_NOT_ALLOWED', { agent: 'this agent', address: `${host}:${port}` })
       }
       return net.connect(host, port, timeoutMs)
     },
     listen: async (host, port) => {
-      throw new MqError('TARGET_NOT_ALLOWED', { address: `${host}:${port}` })
+      throw new MqError('TARGET_NOT_ALLOWED', { agent: 'this agent', address: `${host}:${port}` })
     },
   }
 }

@@ -134,14 +134,20 @@ describe('mqctl bench --agent', () => {
   })
 
   it('goes to no target that an agent does not allow', async () => {
+    const topics = async () =>
+      (await home.json(['topic', 'list', '--namesrv', nameServer])).document
+    const before = await topics()
     const strict = await anAgent(['--allow', '127.0.0.1:1'])
     const args = withAgents()
       .join('\n')
       .replace(agents[1]?.address ?? '', strict.address)
     const { document, exitCode } = await home.json(args.split('\n'))
     strict.child.kill('SIGKILL')
-    expect([exitCode, document.error.code]).toEqual([1, 'TARGET_NOT_ALLOWED'])
+    expect([exitCode, document.error.code]).toEqual([2, 'TARGET_NOT_ALLOWED'])
     expect(document.error.message).toContain(nameServer)
+    expect(document.error.message).toContain(`agent ${strict.address} may reach`)
+    // Asked before anything was made: not even for a moment was there a topic.
+    expect(await topics()).toEqual(before)
   })
 
   it('is held to the allowed targets also where a name server would send it elsewhere', async () => {

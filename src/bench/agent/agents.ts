@@ -7,6 +7,7 @@ import type { SecureNet } from '../../world/secure-net.ts'
 import type { World } from '../../world/world.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
 import type { CrewMember } from '../crew.ts'
+import type { SeenHost } from '../host-look.ts'
 import type { ProducerClocks } from '../role-messages.ts'
 import type { ClockReading } from './clock-gauge.ts'
 import { type AgentBroker, AgentLink, type AgentMark, type SampleRequest } from './link.ts'
@@ -153,6 +154,37 @@ export class Agents {
     })
   }
 
+  /**
+   * Asks each whether it would take its part of the load, and which of the brokers run there.
+   * Rejects with MqError TARGET_NOT_ALLOWED, LOAD_NOT_TAKEN or AGENT_UNREACHABLE.
+   */
+  async check(members: readonly CrewMember[], brokers: readonly string[]): Promise<void> {
+    for (const agent of this.#agents) {
+      const ours = members.filter((_, index) => this.#at(index) === agent)
+      // Those of a kind differ in their numbers alone.
+      const setups = (['producer', 'consumer'] as const).flatMap(
+        (kind) => ours.find(({ setup }) => setup.kind === kind)?.setup ?? [],
+      )
+      agent.brokers = await agent.link.check(setups, ours.length, brokers)
+    }
+  }
+
+  /** Whether brokers run on the host of any. */
+  get seeBrokers(): boolean {
+    return this.#agents.some(({ brokers }) => brokers.length > 0)
+  }
+
+  /** What the hosts of the brokers did since this was asked before; nothing at the first time. */
+  async lookAtBrokers(): Promise<SeenHost[]> {
+    const seen = this.#agents.map(async ({ link, brokers }): Promise<SeenHost[]> => {
+      if (brokers.length === 0) return []
+      const usage = (await link.mark('phase'))?.usage ?? null
+      const pids = brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
+      return usage === null ? [] : [{ usage, brokers: pids }]
+    })
+    return (await Promise.all(seen)).flat()
+  }
+
   /** Samples all hosts from now on. */
   async sample(
     asked: SampleRequest,
@@ -169,14 +201,14 @@ export class Agents {
   /** The window begins. */
   async markFirst(): Promise<void> {
     await this.#all(async (agent) => {
-      agent.firstMark = await agent.link.mark()
+      agent.firstMark = await agent.link.mark('window')
     })
   }
 
   /** The window is over. */
   async markLast(): Promise<void> {
     await this.#all(async (agent) => {
-      agent.lastMark = await agent.link.mark()
+      agent.lastMark = await agent.link.mark('window')
     })
   }
 

@@ -11,7 +11,7 @@ import { plainLine } from '../../base/plain-line.ts'
 import type { ByteStream, Net } from '../../world/net.ts'
 import type { SecureNet } from '../../world/secure-net.ts'
 import { type LoadPlace, type LoadRole, type RoleKind } from '../role-process.ts'
-import type { FromRole, ToRole } from '../role-messages.ts'
+import type { FromRole, RoleSetup, ToRole } from '../role-messages.ts'
 import { ClockGauge, type ClockReading } from './clock-gauge.ts'
 import {
   type AgentAnswer,
@@ -19,6 +19,7 @@ import {
   PROTOCOL_VERSION,
   REPORT_BYTES_MAX,
   STRANGER_BYTES_MAX,
+  type Span,
   WELCOME_BYTES_MAX,
   answerSchema,
   challengeSchema,
@@ -44,7 +45,7 @@ export interface LinkOptions {
 
 /** The agent's host at a mark. */
 export interface AgentMark {
-  /** Since the mark before; null at the first. */
+  /** Since the mark before of the same span; null at the first. */
   readonly usage: HostUsage | null
   readonly samplerCores: number
   readonly jvms: (AgentAnswer & { kind: 'marked' })['jvms']
@@ -209,10 +210,32 @@ export class AgentLink implements LoadPlace {
     return answer?.kind === 'sampling' ? answer.brokers : []
   }
 
+  /**
+   * Whether it would take these setups and so many load processes. Rejects with MqError
+   * TARGET_NOT_ALLOWED, LOAD_NOT_TAKEN or AGENT_UNREACHABLE.
+   *
+   * @returns those of the brokers that run there
+   */
+  async check(
+    setups: readonly RoleSetup[],
+    roles: number,
+    brokers: readonly string[],
+  ): Promise<readonly AgentBroker[]> {
+    const answer = await this.#ask((id) => ({ kind: 'check', id, roles, setups, brokers }))
+    if (answer?.kind !== 'checked') throw unreachable(this.host, this.#lost ?? '', START_HINT)
+    const { refusal } = answer
+    if (refusal === null) return answer.brokers
+    if (refusal.target === null) {
+      throw new MqError('LOAD_NOT_TAKEN', { address: this.host, why: plainLine(refusal.why) })
+    }
+    const agent = `agent ${this.host}`
+    throw new MqError('TARGET_NOT_ALLOWED', { agent, address: refusal.target })
+  }
+
   /** Null when it is lost, or not sampled. */
-  async mark(): Promise<AgentMark | null> {
+  async mark(of: Span): Promise<AgentMark | null> {
     if (!this.#isSampled) return null
-    const answer = await this.#ask((id) => ({ kind: 'mark', id }))
+    const answer = await this.#ask((id) => ({ kind: 'mark', id, of }))
     return answer?.kind === 'marked' ? answer : null
   }
 
@@ -314,6 +337,7 @@ export class AgentLink implements LoadPlace {
         this.#asked.get(answer.id)?.(answer)
         return
       case 'sampling':
+      case 'checked':
       case 'marked':
         this.#asked.get(answer.id)?.(answer)
         return

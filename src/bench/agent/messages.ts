@@ -8,11 +8,12 @@
  *                             ←    welcome {proof, facts …}, or refused {why, hint}
  *   then, in any order:
  *   ping {id}                 →    pong {id, atNs}
+ *   check {id, setups …}      →    checked {id, refusal, brokers}
  *   open {role, name, what}   →    opened {role, pid}
  *   order {role, order}       →    report {role, report} …, ended {role, why}
  *   close {role}              →
  *   sample {id, …}            →    sampling {id, brokers}, then usage {atNs, usage} every period
- *   mark {id}                 →    marked {id, usage since the last mark, …}
+ *   mark {id, of}             →    marked {id, usage since the last mark of that, …}
  *
  * The agent ends a session whose controller breaks these rules, is silent for a while or goes away,
  * with everything that it started for it.
@@ -31,8 +32,8 @@ export const PROTOCOL_VERSION = 2
 export const STRANGER_BYTES_MAX = 4_096
 /** Longest word of an agent that may still have to prove itself: what its host is. */
 export const WELCOME_BYTES_MAX = 64 * 1024
-/** Longest order: a setup with ten thousand topics. */
-export const ORDER_BYTES_MAX = 32 * 1024 * 1024
+/** Longest order: a setup with ten thousand topics, or a million lanes. */
+export const ORDER_BYTES_MAX = 64 * 1024 * 1024
 /** Longest report: a ledger of four million exceptions, or what a consumer saw of a thousand million messages. */
 export const REPORT_BYTES_MAX = 256 * 1024 * 1024
 
@@ -51,6 +52,13 @@ export const helloSchema = z.strictObject({
 
 export const proofSchema = z.strictObject({ kind: z.literal('proof'), proof })
 
+/** Brokers of the run: those of the agent's host are looked at. */
+const brokers = z.array(endpointSchema).max(1_000)
+
+/** What marks are the edges of: the whole window, or one phase of it. */
+const spans = ['window', 'phase'] as const
+export type Span = (typeof spans)[number]
+
 /** From a controller that has proved itself. */
 export const requestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('ping'), id }),
@@ -68,10 +76,17 @@ export const requestSchema = z.discriminatedUnion('kind', [
     periodMs: z.number().min(100).max(86_400_000),
     gridNs: momentNs,
     linkBitsPerSecond: z.number().min(1).max(1e15).nullable(),
-    /** Brokers of the run: those of the agent's host are looked at. */
-    brokers: z.array(endpointSchema).max(1_000),
+    brokers,
   }),
-  z.strictObject({ kind: z.literal('mark'), id }),
+  z.strictObject({ kind: z.literal('mark'), id, of: z.enum(spans) }),
+  z.strictObject({
+    kind: z.literal('check'),
+    id,
+    roles: z.number().int().min(0).max(1e6),
+    /** Looked at by the schema of orders, and told what is wrong with them. */
+    setups: z.array(z.unknown()).max(2),
+    brokers,
+  }),
 ])
 
 const histogram = z.object({
@@ -229,6 +244,9 @@ const jvmGc = z
   })
   .nullable()
 
+/** Of the brokers that were asked about, those of its host. */
+const ownBrokers = z.array(z.object({ address: endpointSchema, pid: z.number().int().nullable() }))
+
 /** From an agent that has proved itself. */
 export const answerSchema = z.discriminatedUnion('kind', [
   refusedSchema,
@@ -236,11 +254,13 @@ export const answerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('opened'), role, pid: z.number().int().nullable() }),
   z.object({ kind: z.literal('report'), role, report: reportSchema }),
   z.object({ kind: z.literal('ended'), role, why: text }),
+  z.object({ kind: z.literal('sampling'), id, brokers: ownBrokers }),
   z.object({
-    kind: z.literal('sampling'),
+    kind: z.literal('checked'),
     id,
-    /** Of the brokers that were asked about, those of this host. */
-    brokers: z.array(z.object({ address: endpointSchema, pid: z.number().int().nullable() })),
+    /** Why it would not take the load; null when it would. */
+    refusal: z.object({ why: text, target: endpointSchema.nullable() }).nullable(),
+    brokers: ownBrokers,
   }),
   z.object({ kind: z.literal('usage'), atNs: count, usage: usageSchema }),
   z.object({

@@ -106,7 +106,10 @@ const producerSetup: z.ZodType<ProducerSetup> = z
     entropy: share,
     seed: whole(0xffff_ffff),
   })
-  .refine(({ pool, sizes }) => pool * largest(sizes) <= POOL_BYTES_MAX, 'its bodies take too much')
+  .refine(
+    ({ pool, sizes }) => pool * largest(sizes) <= POOL_BYTES_MAX,
+    'its pool of bodies takes more than 1 GiB (message.pool × the largest size)',
+  )
 
 const producerClocks = z.strictObject({
   aheadNs: z.array(z.number()).max(PRODUCERS_MAX),
@@ -139,7 +142,7 @@ const consumerSetup: z.ZodType<ConsumerSetup> = z
   .refine(
     ({ producers, sendersOfEach, laneCount }) =>
       producers * sendersOfEach * laneCount <= ORDER_CELLS_MAX,
-    'its order check takes too much',
+    'senders × queues are more than the order of a consumer can be checked for',
   )
 
 const hz = z.number().min(0).max(1e8)
@@ -194,6 +197,27 @@ export const orderSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('poll') }),
   z.strictObject({ kind: z.literal('finish') }),
 ])
+
+/** A setup as it would be taken, or why it would not, with the place in it. */
+export function readSetup(
+  written: unknown,
+): { readonly setup: ProducerSetup | ConsumerSetup } | { readonly fault: string } {
+  const schema = isForConsumer(written) ? consumerSetup : producerSetup
+  const { data, error } = schema.safeParse(written)
+  if (data !== undefined) return { setup: data }
+  const [issue] = error.issues
+  const at = issue?.path.map(String).join('.') ?? ''
+  return { fault: `${at}${at === '' ? '' : ': '}${issue?.message ?? ''}` }
+}
+
+function isForConsumer(written: unknown): boolean {
+  return (
+    typeof written === 'object' &&
+    written !== null &&
+    'kind' in written &&
+    written.kind === 'consumer'
+  )
+}
 
 function largest(sizes: readonly { readonly sizeBytes: number }[]): number {
   return Math.max(...sizes.map(({ sizeBytes }) => sizeBytes))

@@ -24,10 +24,12 @@ import {
   PROTOCOL_VERSION,
   REPORT_BYTES_MAX,
   STRANGER_BYTES_MAX,
+  type Span,
   helloSchema,
   proofSchema,
   requestSchema,
 } from './messages.ts'
+import { readSetup } from './order-schema.ts'
 import { drawNonce, isProof, proofOf } from './token.ts'
 import { FrameFault, FrameReader, encodeFrame } from './wire.ts'
 
@@ -68,7 +70,7 @@ export class AgentSession {
   /** Null targets that this session has started: its own load may go there. */
   readonly #ownTargets: string[] = []
   #sampler: HostSampler | null = null
-  #lastMark: HostSnapshot | null = null
+  readonly #lastMarks = new Map<Span, HostSnapshot>()
   #brokers: readonly { readonly address: string; readonly pid: number | null }[] = []
 
   constructor(
@@ -211,7 +213,12 @@ export class AgentSession {
         this.#sample(request)
         return
       case 'mark':
-        void this.#mark(request.id)
+        this.#mark(request.id, request.of).catch((error: unknown) => {
+          this.end(messageOf(error))
+        })
+        return
+      case 'check':
+        this.#check(request)
     }
   }
 
@@ -249,13 +256,12 @@ export class AgentSession {
       role.order(order)
       return
     }
-    const allowed = [...this.#options.allow, ...this.#ownTargets]
-    const wrong = order.setup.endpoints.find((endpoint) => !allows(allowed, endpoint))
+    const wrong = this.#forbiddenOf(order.setup)
     if (wrong === undefined) {
-      role.order({ kind: 'setup', setup: order.setup, allowed })
+      role.order({ kind: 'setup', setup: order.setup, allowed: this.#allowed })
       return
     }
-    const error = new MqError('TARGET_NOT_ALLOWED', { address: wrong })
+    const error = new MqError('TARGET_NOT_ALLOWED', { agent: 'this agent', address: wrong })
     this.#send({
       kind: 'report',
       role: number,
@@ -268,6 +274,38 @@ export class AgentSession {
     })
   }
 
+  /** Says what of a run would be refused, before anything of it is made anywhere. */
+  #check({ id, roles, setups, brokers }: AgentRequest & { kind: 'check' }): void {
+    this.#send({
+      kind: 'checked',
+      id,
+      refusal: this.#refusalOf(roles, setups),
+      brokers: brokersHere(brokers),
+    })
+  }
+
+  #refusalOf(roles: number, setups: readonly unknown[]) {
+    if (roles > ROLES_MAX) {
+      return { why: `${roles} load processes; at most ${ROLES_MAX} run here`, target: null }
+    }
+    for (const written of setups) {
+      const read = readSetup(written)
+      if ('fault' in read) return { why: clipped(read.fault), target: null }
+      const target = this.#forbiddenOf(read.setup)
+      if (target !== undefined) return { why: '', target }
+    }
+    return null
+  }
+
+  get #allowed(): readonly string[] {
+    return [...this.#options.allow, ...this.#ownTargets]
+  }
+
+  /** The first target that is not on the list. */
+  #forbiddenOf({ endpoints }: { readonly endpoints: readonly string[] }): string | undefined {
+    return endpoints.find((endpoint) => !allows(this.#allowed, endpoint))
+  }
+
   #sample({
     id,
     periodMs,
@@ -277,11 +315,7 @@ export class AgentSession {
   }: AgentRequest & { kind: 'sample' }): void {
     const { clock } = this.#world
     void this.#sampler?.stop()
-    this.#brokers = brokers.flatMap((address) => {
-      const colon = address.lastIndexOf(':')
-      if (!isLocalHost(address.slice(0, colon))) return []
-      return [{ address, pid: listenerPid(Number(address.slice(colon + 1))) }]
-    })
+    this.#brokers = brokersHere(brokers)
     const pids = this.#brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
     const probe = openHostProbe(clock, {
       diskPath: this.#options.diskPath,
@@ -297,19 +331,20 @@ export class AgentSession {
       })
     })
     this.#sampler = sampler
-    this.#lastMark = null
+    this.#lastMarks.clear()
     const roles = [...this.#roles.values()].flatMap(({ pid }) => (pid === null ? [] : [pid]))
     for (const pid of [...pids, ...roles, process.pid]) sampler.watch(pid)
     sampler.start(periodMs, gridNs / 1e6)
     this.#send({ kind: 'sampling', id, brokers: [...this.#brokers] })
   }
 
-  async #mark(id: number): Promise<void> {
+  async #mark(id: number, of: Span): Promise<void> {
     const sampler = this.#sampler
     if (sampler === null) return
     const snapshot = await sampler.mark()
-    const usage = this.#lastMark === null ? null : usageBetween(this.#lastMark, snapshot)
-    this.#lastMark = snapshot
+    const last = this.#lastMarks.get(of)
+    const usage = last === undefined ? null : usageBetween(last, snapshot)
+    this.#lastMarks.set(of, snapshot)
     this.#send({
       kind: 'marked',
       id,
@@ -345,6 +380,15 @@ export class AgentSession {
     if (this.#isProved) this.#options.logger.info(text, { controller: remoteAddress, ...fields })
     else this.#options.logger.warn('connection refused', { from: remoteAddress, ...fields })
   }
+}
+
+/** Of these brokers, those that run on this host. */
+function brokersHere(addresses: readonly string[]) {
+  return addresses.flatMap((address) => {
+    const colon = address.lastIndexOf(':')
+    if (!isLocalHost(address.slice(0, colon))) return []
+    return [{ address, pid: listenerPid(Number(address.slice(colon + 1))) }]
+  })
 }
 
 function allows(allowed: readonly string[], endpoint: string): boolean {

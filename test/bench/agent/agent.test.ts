@@ -11,12 +11,15 @@ import { PROTOCOL_VERSION, STRANGER_BYTES_MAX } from '../../../src/bench/agent/m
 import { AgentServer } from '../../../src/bench/agent/server.ts'
 import { drawNonce, proofOf } from '../../../src/bench/agent/token.ts'
 import { FrameReader, encodeFrame } from '../../../src/bench/agent/wire.ts'
+import { planOf } from '../../../src/bench/plan.ts'
+import { readScenario } from '../../../src/bench/scenario.ts'
 import { nodeSecureNet } from '../../../src/world/node-secure-net.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import type { TlsIdentity } from '../../../src/world/secure-net.ts'
 
 const token = Buffer.from('0123456789abcdef')
 const asked = { periodMs: 1_000, gridNs: 1e9, linkBitsPerSecond: null, brokers: [] }
+const bigSizes = [{ sizeBytes: 4 * 1024 * 1024, weight: 1 }]
 const ended: (() => unknown)[] = []
 
 afterEach(async () => {
@@ -224,13 +227,43 @@ describe('an agent takes', () => {
     }
   })
 
+  it('no setup that it would refuse later, and says why beforehand', async () => {
+    const link = await aLink(await anAgent())
+    const { scenario } = readScenario('version: 1\nname: x\n', 'x.yaml')
+    const setupOf = (endpoint: string, changes: object = {}) => {
+      const plan = planOf(scenario, [endpoint], Buffer.alloc(4))
+      const members = plan.members({ length: 8 }, [], [])
+      return members.map(({ setup }) => ({ ...setup, ...changes }))
+    }
+    const check = (setups: ReturnType<typeof setupOf>, roles = 2) =>
+      refusalOf(link.check(setups.slice(0, 2), roles, []))
+    const allowed = '10.9.8.7:9876'
+    expect(await check(setupOf(allowed))).toBe('none')
+    expect(await check(setupOf('10.9.8.7:9877'))).toBe(
+      `2 TARGET_NOT_ALLOWED 10.9.8.7:9877 is not among the targets that agent ${link.host} may reach`,
+    )
+    expect(await check(setupOf(allowed, { pool: 100_000, sizes: bigSizes }))).toMatch(
+      /^2 LOAD_NOT_TAKEN agent .* does not take this load: its pool of bodies takes more than 1 GiB/,
+    )
+    expect(await check(setupOf(allowed, { colour: 'red' }))).toMatch(
+      /^2 LOAD_NOT_TAKEN .*: Unrecognized key: "colour"/,
+    )
+    expect(await check(setupOf(allowed), 300)).toMatch(/^2 LOAD_NOT_TAKEN .*: 300 load processes/)
+    // It is asked, and no more: the session goes on.
+    expect(await link.check([], 0, ['127.0.0.1:1', '10.9.8.7:10911'])).toEqual([
+      { address: '127.0.0.1:1', pid: null },
+    ])
+  })
+
   it('marks of its host, with what happened between two of them', async () => {
     const link = await aLink(await anAgent())
-    expect(await link.mark()).toBeNull()
+    expect(await link.mark('window')).toBeNull()
     expect(await link.sample({ ...asked, brokers: ['10.9.8.7:10911'] })).toEqual([])
-    const first = await link.mark()
-    const second = await link.mark()
-    expect([first?.usage, second?.usage?.cpuCount]).toEqual([null, os.availableParallelism()])
+    const first = await link.mark('window')
+    const phase = await link.mark('phase')
+    const second = await link.mark('window')
+    expect([first?.usage, phase?.usage]).toEqual([null, null])
+    expect(second?.usage?.cpuCount).toBe(os.availableParallelism())
     expect(second?.usage?.processes.map(({ pid }) => pid)).toContain(process.pid)
   })
 })
@@ -243,7 +276,11 @@ describe('a link', () => {
     await link.sample(asked)
     await agent.close()
     await expect.poll(() => lost.length).toBe(1)
-    expect([await link.mark(), await link.readClock(), link.lost]).toEqual([null, null, lost[0]])
+    expect([await link.mark('window'), await link.readClock(), link.lost]).toEqual([
+      null,
+      null,
+      lost[0],
+    ])
   })
 
   it('to nobody is an unreachable agent', async () => {
