@@ -6,7 +6,7 @@
  *   stop    unregister → no new connections → answer what is held and owed → save → close the store
  */
 import { MqError } from '../base/errors.ts'
-import type { Logger } from '../base/logger.ts'
+import { type Logger, silentLogger } from '../base/logger.ts'
 import type { Command } from '../protocol/command.ts'
 import { decodeHost } from '../protocol/host.ts'
 import type { Connection, ConnectionHandler } from '../remoting/connection.ts'
@@ -96,6 +96,7 @@ class Broker implements RunningBroker {
   #server: RemotingServer | null = null
   #fastServer: RemotingServer | null = null
   #store: Store | null = null
+  #topics: TopicTable | null = null
   #context: BrokerContext | null = null
   #writePath: WritePath | null = null
   #readPath: ReadPath | null = null
@@ -184,10 +185,15 @@ class Broker implements RunningBroker {
     const storeHost = storeHostOf(settings.advertisedAddress)
     const { dir, ...storeValues } = this.#options.store
     const values = resolveOptions(storeOptions, storeValues, 'store')
+    const kinds = await TopicTable.kinds(
+      new ConfigFile(world.disk, dir, 'topics.json', silentLogger),
+    )
+    const isBatchTopic = (topic: string) =>
+      (this.#topics === null ? kinds.get(topic) : this.#topics.get(topic)?.isBatch) ?? null
     const store = await Store.open(
       world,
       { ...values, dir, storeHost: decodeHost(storeHost, 0, storeHost.length) },
-      { ...this.#hooks(), confirm: aloneConfirm(values.flush) },
+      { ...this.#hooks(), confirm: aloneConfirm(values.flush), isBatchTopic },
       logger.scope('store'),
     )
     this.#store = store
@@ -202,6 +208,7 @@ class Broker implements RunningBroker {
       },
       storedTopics(store),
     )
+    this.#topics = topics
     const groups = await GroupTable.load({
       clock: world.clock,
       settings,
@@ -463,9 +470,10 @@ class Gate implements ConnectionHandler {
   }
 }
 
-function* storedTopics(store: Store): Generator<readonly [string, number]> {
+function* storedTopics(store: Store): Generator<readonly [string, number, boolean]> {
   for (const topic of store.topics()) {
     const queues = store.queuesOf(topic)
-    yield [topic, queues.reduce((most, queue) => Math.max(most, queue.queueId + 1), 0)] as const
+    const count = queues.reduce((most, queue) => Math.max(most, queue.queueId + 1), 0)
+    yield [topic, count, queues.some((queue) => queue.units !== null)] as const
   }
 }

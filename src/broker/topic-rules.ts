@@ -10,16 +10,19 @@ import { Refusal } from './refusal.ts'
 const ATTRIBUTES_MAX = 100
 const ATTRIBUTE_CHARS_MAX = 1_024
 
+/** Value of `queue.type` of topics with batch queues: what is sent together to them stays one record. */
+const BATCH_QUEUES = 'BatchCQ'
+
 /** Attribute → the values that this broker does justice to. */
 const knownAttributes: ReadonlyMap<string, readonly string[]> = new Map([
-  ['queue.type', ['SimpleCQ']],
+  ['queue.type', ['SimpleCQ', BATCH_QUEUES]],
   ['cleanup.policy', ['DELETE']],
   ['message.type', ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION', 'MIXED', 'PRIORITY']],
 ])
 
 /**
- * The attribute by which a topic that somebody else made asks for what is not built (batch queues,
- * compaction), as `key=value`; null when there is none. Such a topic is kept as it is, and refused:
+ * The attribute by which a topic that somebody else made asks for what is not built (compaction), as
+ * `key=value`; null when there is none. Such a topic is kept as it is, and refused:
  * what is written to it here would be of another form, and Apache's broker would not open it again.
  */
 export function unservedAttribute(attributes: Readonly<Record<string, string>>): string | null {
@@ -28,6 +31,16 @@ export function unservedAttribute(attributes: Readonly<Record<string, string>>):
     if (value !== undefined && !served.includes(value)) return `${key}=${clip(value)}`
   }
   return null
+}
+
+/** Whether a topic with these attributes has batch queues. */
+export function hasBatchQueues(attributes: Readonly<Record<string, string>>): boolean {
+  return Object.hasOwn(attributes, 'queue.type') && attributes['queue.type'] === BATCH_QUEUES
+}
+
+/** The attributes of a topic of which only its messages are left. */
+export function attributesOfQueues(areBatch: boolean): Record<string, string> {
+  return areBatch ? { 'queue.type': BATCH_QUEUES } : {}
 }
 
 /** Why the numbers of a configuration cannot be; null when they can. */
@@ -72,6 +85,7 @@ export function changedAttributes(
     if (sign === '-') {
       if (current === null) throw refusal(`only add attribute is supported while creating topic`)
       if (!Object.hasOwn(result, key)) throw refusal(`attempt to delete a nonexistent key: ${key}`)
+      if (key === 'queue.type' && hasBatchQueues(result)) throw unchangeable(key)
       Reflect.deleteProperty(result, key)
       continue
     }
@@ -79,7 +93,7 @@ export function changedAttributes(
       throw refusal(`${key}=${clip(value)} is not served by this broker: ${allowed.join(', ')}`)
     }
     if (current !== null && key === 'queue.type' && result[key] !== value) {
-      throw refusal(`attempt to update an unchangeable attribute: ${key}`)
+      throw unchangeable(key)
     }
     result[key] = value
   }
@@ -100,6 +114,10 @@ export function parseAttributes(text: string | undefined): Record<string, string
     attributes[key] = equals < 0 ? '' : trimmed.slice(equals + 1)
   }
   return attributes
+}
+
+function unchangeable(key: string): Refusal {
+  return refusal(`attempt to update an unchangeable attribute: ${key}`)
 }
 
 function clip(text: string): string {

@@ -3,7 +3,7 @@ import { Perm, type TopicConfig, topicConfigToJson } from '../protocol/bodies/to
 import { writeJson } from '../protocol/lenient-json.ts'
 import { isRetryTopic } from '../protocol/names.ts'
 import type { Queue } from '../store/queue.ts'
-import { unservedAttribute } from './topic-rules.ts'
+import { hasBatchQueues, unservedAttribute } from './topic-rules.ts'
 
 /** Gives the store's handle of one queue; the same one each time. */
 export type OpenQueue = (topic: string, queueId: number) => Queue
@@ -23,6 +23,8 @@ export class Topic {
   readonly isRetry: boolean
   /** Why nobody may send to it or read it here; null for nearly all topics. */
   unserved: string | null
+  /** What is sent together stays one record, and offsets count the messages in it. */
+  isBatch: boolean
   readonly #openQueue: OpenQueue
   readonly #queues: (Queue | undefined)[] = []
   #config: TopicConfig
@@ -33,6 +35,7 @@ export class Topic {
     this.bytes = Buffer.from(config.topicName)
     this.isRetry = isRetryTopic(config.topicName)
     this.unserved = whyUnserved(config)
+    this.isBatch = hasBatchQueues(config.attributes)
     this.#config = config
     this.#openQueue = openQueue
   }
@@ -87,6 +90,7 @@ export class Topic {
   change(config: TopicConfig): void {
     this.#config = { ...config, topicName: this.name }
     this.unserved = whyUnserved(config)
+    this.isBatch = hasBatchQueues(config.attributes)
     this.#json = null
   }
 

@@ -29,7 +29,12 @@ import { isSystemTopicOf, systemTopics } from './system-topics.ts'
 import type { TableFile } from './table-file.ts'
 import { TableSaver } from './table-saver.ts'
 import { type OpenQueue, Topic } from './topic.ts'
-import { changedAttributes, faultOfTopicConfig } from './topic-rules.ts'
+import {
+  attributesOfQueues,
+  changedAttributes,
+  faultOfTopicConfig,
+  hasBatchQueues,
+} from './topic-rules.ts'
 import { TurnBudget } from './turn-budget.ts'
 
 export type { Topic } from './topic.ts'
@@ -66,11 +71,12 @@ export class TopicTable {
   /**
    * Reads the table and adds the system's topics.
    * @param stored topics of which messages are stored, with their number of queues: a topic that was
-   * made just before the process died has messages before it has a configuration
+   * made just before the process died has messages before it has a configuration; and whether those
+   * are batch queues
    */
   static async load(
     parts: TopicTableParts,
-    stored: Iterable<readonly [topic: string, queues: number]> = [],
+    stored: Iterable<readonly [topic: string, queues: number, areBatch?: boolean]> = [],
   ): Promise<TopicTable> {
     const table = new TopicTable(parts)
     const content = await parts.file.load()
@@ -80,10 +86,11 @@ export class TopicTable {
       for (const config of topics) table.#addLoaded(config)
     }
     let added = 0
-    for (const [name, queues] of stored) {
+    for (const [name, queues, areBatch = false] of stored) {
       if (table.#topics.has(name) || faultOfTopic(name) !== null) continue
       parts.logger.warn('topic with messages had no configuration', { topic: name, queues })
-      table.#put(topicConfig(name, { readQueueNums: queues, writeQueueNums: queues }))
+      const attributes = attributesOfQueues(areBatch)
+      table.#put(topicConfig(name, { readQueueNums: queues, writeQueueNums: queues, attributes }))
       added++
     }
     for (const config of systemTopics(parts.settings)) {
@@ -99,6 +106,20 @@ export class TopicTable {
       await table.save()
     }
     return table
+  }
+
+  /**
+   * The topics that a file has, and whether they have batch queues: what the store has to know before
+   * the table can be loaded. Empty when it cannot be read, which `load` says then.
+   */
+  static async kinds(file: TableFile): Promise<ReadonlyMap<string, boolean>> {
+    try {
+      const content = await file.load()
+      const topics = content === null ? [] : topicConfigTableFromJson(parseBody(content)).topics
+      return new Map(topics.map((topic) => [topic.topicName, hasBatchQueues(topic.attributes)]))
+    } catch {
+      return new Map()
+    }
   }
 
   get dataVersion(): DataVersion {

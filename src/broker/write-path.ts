@@ -22,6 +22,7 @@ import { isClosedToSend, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import { encodeRecallHandle } from '../protocol/recall-handle.ts'
 import { SendRequest } from '../protocol/send-request.ts'
+import { SysFlag } from '../protocol/sys-flag.ts'
 import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
@@ -354,6 +355,7 @@ export class WritePath {
       : send.body
     const start = hasForeignHandle ? 0 : send.bodyStart
     const end = hasForeignHandle ? body.length : send.bodyEnd
+    if (topic.isBatch && this.#appendInner(connection, topic, body, start, end, count)) return
     const status = store.appendBatch(append, batch, body, start, end)
     if (status !== AppendStatus.ok) {
       this.#refuseAppend(connection, status)
@@ -367,6 +369,46 @@ export class WritePath {
       ids = i === 0 ? id : `${ids},${id}`
     }
     this.#owe(connection, append.queueId, ids, null)
+  }
+
+  /**
+   * A batch to a topic of batch queues stays one record, which has the properties of the request; its
+   * messages have their own. False when it is stored message by message: without an id of its own, as
+   * at Apache, or with bodies that are compressed one by one, which no reader of such a record expects.
+   */
+  #appendInner(
+    connection: Connection,
+    topic: Topic,
+    body: Buffer,
+    start: number,
+    end: number,
+    count: number,
+  ): boolean {
+    const send = this.#send
+    const append = this.#append
+    const { store, stats } = this.#context
+    append.setProperties(send.properties, 0, send.propertiesEnd)
+    if (append.scan.uniqKeyStart < 0 || (send.sysFlag & SysFlag.compressed) !== 0) return false
+    if (append.scan.popCheck) this.#drop(POP_CHECK)
+    const uniqueId = uniqueKeyIn(append)
+    append.flag = send.flag
+    append.body = body
+    append.bodyStart = start
+    append.bodyEnd = end
+    if (this.#refuseFault(connection, faultOfBatchItem(append) ?? this.#faultOfMessage()))
+      return true
+    append.sysFlag = send.sysFlag | SysFlag.needUnwrap | SysFlag.innerBatch
+    append.messages = count
+    const status = store.append(append)
+    append.messages = 1
+    if (status !== AppendStatus.ok) {
+      this.#refuseAppend(connection, status)
+      return true
+    }
+    const { lastAppend } = store
+    stats.onPut(topic, count, lastAppend.end - lastAppend.physicalOffset)
+    this.#owe(connection, append.queueId, null, { batchUniqId: uniqueId })
+    return true
   }
 
   #owe(connection: Connection, queueId: number, ids: string | null, extra: ExtValues | null): void {

@@ -250,7 +250,7 @@ export class Producer {
         topic: first.topic,
         sysFlag: compression?.by.sysFlag ?? 0,
         batch: true,
-        properties: 'WAIT\u0001' + String(first.waitStored ?? true) + '\u0002',
+        properties: this.#batchProperties(first, compression !== null),
       },
       body,
       orderKey: first.orderKey ?? null,
@@ -284,6 +284,16 @@ export class Producer {
     this.#client.leave(this.#member)
     if (this.#introduced.size > 0) await this.#client.unregister({ producerGroup: this.group })
     if (this.#ownsClient) this.#client.close()
+  }
+
+  /**
+   * What holds for a batch as a whole. With an id of its own it stays one record in a topic of batch
+   * queues; not when its bodies are compressed, since readers of such a record take them as they are.
+   */
+  #batchProperties(first: OutgoingMessage, isCompressed: boolean): string {
+    const wait = `WAIT\u0001${first.waitStored ?? true}\u0002`
+    if (isCompressed) return wait
+    return `UNIQ_KEY\u0001${this.#ids.next(this.#client.world.clock.wallMs())}\u0002${wait}`
   }
 
   #compressionOfAll(messages: readonly OutgoingMessage[]): Compression | null {

@@ -178,7 +178,10 @@ export class QueueAccess {
       status,
       messages:
         status === 'found' && response.body !== null
-          ? receivedMessages(address, queue.brokerName, response.body)
+          ? receivedMessages(address, queue.brokerName, response.body).filter(
+              // Of a batch that is one record all of it comes, whatever of it was read before.
+              ({ queueOffset }) => queueOffset >= options.offset,
+            )
           : [],
       nextOffset: header.nextBeginOffset,
       minOffset: header.minOffset,

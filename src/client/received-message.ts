@@ -3,6 +3,7 @@ import { MqError } from '../base/errors.ts'
 import { plainBytes } from '../protocol/compressed-body.ts'
 import { type StoredMessage, decodeRecords } from '../protocol/record.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
+import { innerMessages } from './inner-batch.ts'
 
 export interface ReceivedMessage extends StoredMessage {
   /** Name of the broker that served it. */
@@ -17,7 +18,7 @@ export interface ReceivedMessage extends StoredMessage {
 export const PLAIN_BYTES_MAX = 16 * 1024 * 1024
 
 /**
- * The messages of a pull or query body, their bodies plain. What is damaged, too large or compressed in
+ * The messages of a pull or query body, also those that are one record together, their bodies plain. What is damaged, too large or compressed in
  * an unknown way stays as it is and keeps its `compression`. Throws FRAME_MALFORMED when the bytes are no records.
  */
 export function receivedMessages(
@@ -27,7 +28,7 @@ export function receivedMessages(
 ): ReceivedMessage[] {
   const { messages, fault } = decodeRecords(body, false)
   if (fault !== null) throw new MqError('FRAME_MALFORMED', { address, what: fault })
-  return messages.map((message) => received(brokerName, message))
+  return messages.flatMap(innerMessages).map((message) => received(brokerName, message))
 }
 
 export function received(brokerName: string, message: StoredMessage): ReceivedMessage {

@@ -47,6 +47,8 @@ export const PropertyName = {
   popCheck: 'POP_CK',
   firstPopTime: '1ST_POP_TIME',
   priority: '_SYS_MSG_PRIORITY_',
+  innerNum: 'INNER_NUM',
+  innerBase: 'INNER_BASE',
   bornTimestamp: 'BORN_TIMESTAMP',
   correlationId: 'CORRELATION_ID',
   replyToClient: 'REPLY_TO_CLIENT',

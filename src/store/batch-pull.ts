@@ -15,7 +15,7 @@ import type { Queue } from './queue.ts'
 import type { Segments } from './segments.ts'
 
 /** What a scan stopped at, because it has to be read first; as in PullScan. `missingUnit` counts units. */
-export interface Missing {
+interface Missing {
   missingUnit: number
   missingRecord: number
   missingSize: number

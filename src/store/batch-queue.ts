@@ -8,7 +8,7 @@
  * appended to such a queue, also to what comes by itself.
  */
 import { assert } from '../base/assert.ts'
-import { parseProperties } from '../protocol/properties.ts'
+import { parseProperties, PropertyName } from '../protocol/properties.ts'
 import {
   BATCH_MESSAGES_MAX,
   BATCH_UNIT_BYTES,
@@ -71,8 +71,8 @@ export function innerOf(
   end: number,
 ): { base: number; messages: number } | null {
   const properties = parseProperties(bytes.toString('utf8', start, end))
-  const base = wholeNumber(properties['INNER_BASE'])
-  const messages = wholeNumber(properties['INNER_NUM'])
+  const base = wholeNumber(properties[PropertyName.innerBase])
+  const messages = wholeNumber(properties[PropertyName.innerNum])
   return messages > 0 && messages <= BATCH_MESSAGES_MAX && base >= 0 ? { base, messages } : null
 }
 

@@ -18,6 +18,9 @@ export interface Unit {
   readonly physicalOffset: number
   readonly size: number
   readonly tagsCode: number
+  /** Of a batch queue: the offset of the first message in the record, and how many there are. */
+  readonly base?: number
+  readonly messages?: number
 }
 
 /** The unit at the offset, read when it has to be; null outside of the queue's files and for holes. */

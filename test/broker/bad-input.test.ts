@@ -216,18 +216,18 @@ const lines: readonly Bad[] = [
       ),
   },
   {
-    what: 'an inner batch, which is not built',
+    what: 'an inner batch that its sender made',
     code: MESSAGE_ILLEGAL,
     ask: () => send({ f: 0x80 }),
   },
   {
-    what: 'a topic with batch queues, which is not built',
+    what: 'a compacted topic, which is not built',
     code: INVALID_PARAMETER,
     ask: () =>
       client.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, {
         ...{ topic: 'Batches', defaultTopic: 'TBW102', readQueueNums: 1, writeQueueNums: 1 },
         ...{ perm: 6, topicFilterType: 'SINGLE_TAG', topicSysFlag: 0, order: false },
-        attributes: '+queue.type=BatchCQ',
+        attributes: '+cleanup.policy=COMPACTION',
       }),
   },
 ]

@@ -106,6 +106,7 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
   for (let offset = from; offset < end; offset++) {
     const unit = await context.store.unitAt(queue, offset)
     if (unit === null) continue
+    if (unit.base !== undefined) offset = unit.base + (unit.messages ?? 1) - 1
     units.push({
       physicOffset: unit.physicalOffset,
       physicSize: unit.size,

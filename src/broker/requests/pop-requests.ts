@@ -207,6 +207,13 @@ function readable(context: BrokerContext, connection: Connection, command: Comma
     )
   }
   if (topic.unserved !== null) throw new Refusal(ResponseCode.NO_PERMISSION, topic.unserved)
+  if (topic.isBatch) {
+    // Clients do not take apart what they get by POP: they would see a batch as one message.
+    throw new Refusal(
+      ResponseCode.NO_PERMISSION,
+      `the topic[${topic.name}] has queue.type=BatchCQ, which this broker serves by pulling only`,
+    )
+  }
   if (queueId >= topic.readQueueNums) {
     throw new Refusal(
       ResponseCode.INVALID_PARAMETER,

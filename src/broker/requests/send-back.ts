@@ -16,6 +16,7 @@ import { encodeOffsetId } from '../../protocol/message-id.ts'
 import { dlqTopicOf, isClosedToSend, retryTopicOf } from '../../protocol/names.ts'
 import { PropertyName, parseProperties } from '../../protocol/properties.ts'
 import { RecordVerdict, RecordView } from '../../protocol/record.ts'
+import { SysFlag } from '../../protocol/sys-flag.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
 import { CONFIRMATIONS_MAX } from '../confirmations.ts'
 import type { BrokerContext, RequestHandler } from '../context.ts'
@@ -35,6 +36,8 @@ const rewritten: ReadonlySet<string> = new Set<string>([
   PropertyName.delay,
   PropertyName.retryTopic,
   PropertyName.originMessageId,
+  PropertyName.innerNum,
+  PropertyName.innerBase,
 ])
 
 const statusNames = new Map<number, string>(
@@ -64,6 +67,10 @@ export const sendBack: RequestHandler = async (context, _connection, command) =>
     isClosedToSend(record.toString('utf8', view.topicStart, view.topicEnd))
   ) {
     throw new Refusal(ResponseCode.SYSTEM_ERROR, `look message by offset failed, ${offset}`)
+  }
+  if ((view.sysFlag & SysFlag.innerBatch) !== 0) {
+    // Many messages: which one it is does not say. Clients send it to the retry topic themselves then.
+    throw new Refusal(ResponseCode.SYSTEM_ERROR, 'a message of an inner batch cannot be given back')
   }
   if (context.confirmations.count >= CONFIRMATIONS_MAX) {
     throw new Refusal(ResponseCode.SYSTEM_ERROR, 'too many messages are given back at once')

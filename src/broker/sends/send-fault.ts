@@ -32,7 +32,9 @@ export function faultOfMessage(
     }
   }
   if ((append.sysFlag & (SysFlag.innerBatch | SysFlag.needUnwrap)) !== 0) {
-    return illegal('inner batches are not served by this broker')
+    return illegal(
+      'a sender does not make inner batches: the broker does, of a batch to a topic with queue.type=BatchCQ',
+    )
   }
   const bodyBytes = append.bodyEnd - append.bodyStart
   if (bodyBytes > bodyBytesMax) {

@@ -72,7 +72,7 @@ describe('creating a topic', () => {
     ['an unknown filter type', 'T', { topicFilterType: 'SQL' }],
     ['an unknown attribute', 'T', { attributes: '+delete.everything=true' }],
     ['a compacted topic, which is not built', 'T', { attributes: '+cleanup.policy=COMPACTION' }],
-    ['a batch queue, which is not built', 'T', { attributes: '+queue.type=BatchCQ' }],
+    ['a queue type that there is not', 'T', { attributes: '+queue.type=RocksDBCQ' }],
   ])('is refused for %s', async (_what, topic, given) => {
     const { connect, broker } = await aBroker()
     const before = broker.context.topics.size
