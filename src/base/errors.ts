@@ -61,6 +61,12 @@ export const errorTable = {
     'the connection to {address} closed: {why}',
     'try again; mqctl status shows whether the process lives',
   ),
+  NOT_AT_END: row(
+    ExitCode.unreachable,
+    true,
+    'whether {group} is at the end cannot be told: {why}',
+    'mqctl group get {group} shows its members and what is left',
+  ),
   TOPIC_NOT_FOUND: row(
     ExitCode.failed,
     false,

@@ -10,6 +10,7 @@ import { PopConsumer } from '../client/pop-consumer.ts'
 import type { MessageHandler } from '../client/handler-loop.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
 import type { TraceLoss } from '../client/tracer.ts'
+import type { Clock } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
 import type { Position } from './position.ts'
 
@@ -59,6 +60,10 @@ export interface GroupOutcome {
 
 /** How often a member looks whether it has reached the end. */
 const LOOK_MS = 100
+/** A broker that does not answer may be on its way back. */
+const UNREACHABLE_MS_MAX = 10_000
+/** Brokers keep the locks of a member that vanished for a minute, and it may have taken them late. */
+const LOCKED_MS_MAX = 90_000
 
 /**
  * Ends on the signal, after `countMax` messages, or at the end; progress has been reported then.
@@ -96,6 +101,10 @@ export async function consumeAsGroup(
   const stopLooking = options.exitAtEnd
     ? world.clock.every(LOOK_MS, () => {
         if (consumer.isCaughtUp) over.abort()
+        const error = consumer instanceof Consumer ? endCannotBeTold(world.clock, consumer) : null
+        if (error === null) return
+        failure ??= { error }
+        over.abort()
       })
     : () => undefined
   await aborted(over.signal)
@@ -145,6 +154,17 @@ function orderedOptions({ orderly }: GroupConsumerOptions) {
   if (orderly === null) return {}
   const { suspendMs } = orderly
   return { ordered: true, ...(suspendMs === null ? {} : { suspendMs }) }
+}
+
+/** Why a member does not get what it would have to process first; null: it has it, or may get it yet. */
+function endCannotBeTold(clock: Clock, { hindrance, group }: Consumer): unknown {
+  if (hindrance === null) return null
+  const { passes, sinceMs, error } = hindrance
+  const forMs = clock.monotonicMs() - sinceMs
+  if (passes === 0 || forMs < (error === null ? LOCKED_MS_MAX : UNREACHABLE_MS_MAX)) return null
+  if (error !== null) return error
+  const why = 'it does not get all of its queues; other members may keep them'
+  return new MqError('NOT_AT_END', { group, why })
 }
 
 function throwIfAny(failure: { readonly error: unknown } | null): void {

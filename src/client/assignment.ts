@@ -41,6 +41,21 @@ export interface AssignmentOptions {
   readonly onMessages: () => void
 }
 
+/** A member that has not got all of its share. */
+export interface Hindrance {
+  /** Passes in a row that did not take all; 0: none has ended. */
+  readonly passes: number
+  /** When the first of them ended (monotonic ms). */
+  readonly sinceMs: number
+  /** What the last one met; null: nothing, but others have the queues still. */
+  readonly error: unknown
+}
+
+interface Share {
+  readonly queues: readonly MessageQueue[]
+  readonly isMember: boolean
+}
+
 /** After a pass that could not be finished. */
 const REBALANCE_AGAIN_MS = 1_000
 /** A topic that does not exist is asked for this often: a retry topic comes with the first heart-beat. */
@@ -58,6 +73,10 @@ export class Assignment {
   readonly #ending = new Set<string>()
   #rebalancing: Promise<void> | null = null
   #rebalanceAgain = false
+  /** Null: the last pass took all that is this member's. */
+  #hindrance: Hindrance | null = { passes: 0, sinceMs: 0, error: null }
+  /** What the pass under way met last. */
+  #failure: unknown = null
   #stopSoon: Stop | null = null
   /** When the next pass is due (monotonic ms), while there is one. */
   #soonMs = 0
@@ -73,6 +92,11 @@ export class Assignment {
     this.#access = access
     this.#progress = progress
     this.#options = options
+  }
+
+  /** Why this member has not got all of its share; null: it has, as far as it was looked. */
+  get hindrance(): Hindrance | null {
+    return this.#hindrance
   }
 
   get queues(): IterableIterator<AssignedQueue> {
@@ -102,6 +126,7 @@ export class Assignment {
       this.#assigned.get(key)?.drop()
       this.#assigned.delete(key)
     }
+    this.#noteHindrance(0)
     this.rebalanceSoon(REBALANCE_AGAIN_MS)
   }
 
@@ -165,15 +190,33 @@ export class Assignment {
 
   async #rebalancePass(): Promise<void> {
     let isDone = true
+    this.#failure = null
     for (const topic of this.#options.subscriptions.keys()) {
       try {
         if (!(await this.#rebalanceTopic(topic))) isDone = false
       } catch (error) {
         isDone = false
+        this.#failure = error
         this.#client.logger.warn('rebalance failed', { topic, why: messageOf(error) })
       }
     }
-    if (!isDone) this.rebalanceSoon(REBALANCE_AGAIN_MS)
+    if (isDone) {
+      this.#failure = null
+      this.#hindrance = null
+      return
+    }
+    this.#noteHindrance(1)
+    this.rebalanceSoon(REBALANCE_AGAIN_MS)
+  }
+
+  #noteHindrance(passes: number): void {
+    const before = this.#hindrance
+    const isFirst = before === null || before.passes === 0
+    this.#hindrance = {
+      passes: passes + (before?.passes ?? 0),
+      sinceMs: isFirst ? this.#client.world.clock.monotonicMs() : before.sinceMs,
+      error: this.#failure,
+    }
   }
 
   /** False when it has to be done again soon. */
@@ -188,7 +231,8 @@ export class Assignment {
     }
     const share = await this.#shareOf(route)
     if (share === null) return false
-    const wanted = new Map(share.map((queue) => [messageQueueKey(queue), queue]))
+    const { queues, isMember } = share
+    const wanted = new Map(queues.map((queue) => [messageQueueKey(queue), queue]))
     const lost = [...this.#assigned].filter(
       ([key, assigned]) => assigned.queue.topic === topic && !wanted.has(key),
     )
@@ -196,7 +240,7 @@ export class Assignment {
     const added = [...wanted].filter(([key]) => !this.#assigned.has(key))
     const free = await this.#lock(added.filter(([key]) => !this.#ending.has(key)))
     const results = await Promise.all(free.map((queue) => this.#takeQueue(topic, queue)))
-    return free.length === added.length && results.every((taken) => taken)
+    return isMember && free.length === added.length && results.every((taken) => taken)
   }
 
   /** The queues that are ours alone. */
@@ -206,16 +250,19 @@ export class Assignment {
     return locks === null || queues.length === 0 ? queues : locks.take(queues)
   }
 
-  /** The queues that are ours; null when the members cannot be told. */
-  async #shareOf(route: TopicRoute): Promise<readonly MessageQueue[] | null> {
-    if (this.#options.broadcast) return route.subscribeQueues
+  /** The queues that are ours: none while brokers do not count us in. Null when the members cannot be told. */
+  async #shareOf(route: TopicRoute): Promise<Share | null> {
+    if (this.#options.broadcast) return { queues: route.subscribeQueues, isMember: true }
     let members = await this.#members(route)
     if (members !== null && !members.includes(this.#client.clientId)) {
       // The broker restarted, or has not heard of us: say so, and ask again.
       await this.#client.heartbeat()
       members = await this.#members(route)
     }
-    return members === null ? null : shareOf(this.#client.clientId, members, route.subscribeQueues)
+    if (members === null) return null
+    const { clientId } = this.#client
+    const queues = shareOf(clientId, members, route.subscribeQueues)
+    return { queues, isMember: members.includes(clientId) }
   }
 
   /** The members of the group as any broker of the topic knows them. */
@@ -224,6 +271,7 @@ export class Assignment {
       ...broker.brokerAddrs.values(),
     ])
     const start = this.#client.world.random.below(Math.max(1, addresses.length))
+    let failure: unknown = null
     for (let i = 0; i < addresses.length; i++) {
       const address = addresses[(start + i) % addresses.length]
       if (address === undefined) continue
@@ -238,9 +286,11 @@ export class Assignment {
         // Apache says SYSTEM_ERROR when there is no member.
         if (response.code === ResponseCode.SYSTEM_ERROR) return []
       } catch (error) {
+        failure = error
         this.#client.logger.warn('members cannot be told', { address, why: messageOf(error) })
       }
     }
+    this.#failure = failure
     return null
   }
 
@@ -251,6 +301,7 @@ export class Assignment {
       await this.#options.locks?.release([queue])
       return false
     } catch (error) {
+      this.#failure = error
       this.#client.logger.warn('queue cannot be taken', {
         topic,
         queueId: queue.queueId,

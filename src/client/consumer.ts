@@ -27,7 +27,7 @@ import { isRetryTopic, retryTopicOf } from '../protocol/names.ts'
 import type { Stop } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
 import type { FlowLimits } from './assigned-queue.ts'
-import { Assignment, type StartPosition } from './assignment.ts'
+import { Assignment, type Hindrance, type StartPosition } from './assignment.ts'
 import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
 import { answerConsumerRequest } from './consumer-requests.ts'
 import { HandlerLoop, type MessageHandler } from './handler-loop.ts'
@@ -217,9 +217,15 @@ export class Consumer {
     return [...this.#assignment.queues].map((assigned) => assigned.queue)
   }
 
-  /** True when every queue that this member has was processed to its end. */
+  /** True when this member has all of its share of the queues, and each was processed to its end. */
   get isCaughtUp(): boolean {
+    if (this.#assignment.hindrance !== null) return false
     return [...this.#assignment.queues].every((assigned) => assigned.isCaughtUp)
+  }
+
+  /** Why this member has not got all of its share of the queues; null: it has. */
+  get hindrance(): Hindrance | null {
+    return this.#assignment.hindrance
   }
 
   /**

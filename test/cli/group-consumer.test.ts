@@ -1,0 +1,102 @@
+import { afterEach, expect, it } from 'vitest'
+import type { Logger } from '../../src/base/logger.ts'
+import { consumeAsGroup } from '../../src/cli/group-consumer.ts'
+import { decodeHeartbeatData } from '../../src/protocol/bodies/heartbeat-data.ts'
+import { encodeLockedQueues } from '../../src/protocol/bodies/lock-batch.ts'
+import { encodeConsumerList } from '../../src/protocol/bodies/name-lists.ts'
+import { RequestCode, ResponseCode } from '../../src/protocol/codes.ts'
+import { respond } from '../../src/protocol/command.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { type Script, ScriptedPeer, nameServerScript, routeBody } from '../client/scripted-peer.ts'
+import { JumpClock } from '../world/jump-clock.ts'
+
+const open: ScriptedPeer[] = []
+afterEach(async () => {
+  for (const peer of open.splice(0)) await peer.close()
+})
+
+async function aPeer(script: Script): Promise<ScriptedPeer> {
+  const peer = await ScriptedPeer.start(script)
+  open.push(peer)
+  return peer
+}
+
+/** Two minutes pass when it happens for the second time: a pass has ended then. */
+function aClock(): { readonly clock: JumpClock; readonly happened: () => void } {
+  const clock = new JumpClock()
+  let times = 0
+  const happened = () => {
+    times += 1
+    if (times === 2) {
+      setImmediate(() => {
+        clock.jump(120_000)
+      })
+    }
+  }
+  return { clock, happened }
+}
+
+async function consumeToTheEnd(
+  broker: string,
+  clock: JumpClock,
+  given: { readonly orderly: boolean; readonly warn: (text: string) => void },
+) {
+  const nameServer = await aPeer(nameServerScript(new Map([['T', routeBody([broker])]])))
+  const logger: Logger = {
+    info: () => undefined,
+    warn: given.warn,
+    error: () => undefined,
+    scope: () => logger,
+  }
+  return consumeAsGroup(
+    { ...nodeWorld, clock },
+    {
+      nameServers: [nameServer.address],
+      group: 'G',
+      topic: 'T',
+      tags: '*',
+      sql: null,
+      broadcastFile: null,
+      from: null,
+      exitAtEnd: true,
+      countMax: null,
+      signal: new AbortController().signal,
+      logger,
+      parallel: 1,
+      retriesMax: null,
+      retryLevel: 0,
+      orderly: given.orderly ? { suspendMs: null } : null,
+      pop: null,
+      trace: false,
+      closeTimeoutMs: 100,
+    },
+    () => Promise.resolve('done'),
+  )
+}
+
+it('does not take a broker that cannot be reached for the end of the topic', async () => {
+  const { clock, happened } = aClock()
+  const warn = (text: string) => {
+    if (text === 'members cannot be told') happened()
+  }
+  const consuming = consumeToTheEnd('127.0.0.1:1', clock, { orderly: false, warn })
+  await expect(consuming).rejects.toMatchObject({ exitCode: 3 })
+})
+
+it('does not take queues that somebody else has locked for the end of the topic', async () => {
+  const { clock, happened } = aClock()
+  let clientId = ''
+  const broker = await aPeer((command) => {
+    const { code, body } = command
+    const answer = (bytes: Buffer | null) => respond(command, ResponseCode.SUCCESS, null, {}, bytes)
+    if (code === RequestCode.HEART_BEAT) clientId = decodeHeartbeatData(body).clientId
+    if (code === RequestCode.GET_CONSUMER_LIST_BY_GROUP)
+      return answer(encodeConsumerList([clientId]))
+    if (code !== RequestCode.LOCK_BATCH_MQ) return answer(null)
+    happened()
+    return answer(encodeLockedQueues([]))
+  })
+  const warn = () => undefined
+  const consuming = consumeToTheEnd(broker.address, clock, { orderly: true, warn })
+  await expect(consuming).rejects.toMatchObject({ exitCode: 3 })
+})
