@@ -14,7 +14,7 @@ import type { Connection } from '../remoting/connection.ts'
 import type { Stop } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
 import { parseNameServers } from './addresses.ts'
-import { type AskedFor, expectSuccess } from './answers.ts'
+import { type AskedFor, expectSuccess, refusalOf } from './answers.ts'
 import { makeClientId } from './client-id.ts'
 import { NameServers } from './name-servers.ts'
 import { RouteCache } from './routes.ts'
@@ -109,7 +109,17 @@ export class MqClient {
     timeoutMs: number = this.requestTimeoutMs,
   ): Promise<Command> {
     const response = await this.remoting.invoke(address, request(code, ext, body), timeoutMs)
-    return expectSuccess(address, code, response, asked)
+    if (response.code === ResponseCode.SUCCESS) return response
+    throw this.refusal(address, code, response, asked)
+  }
+
+  /** See `refusalOf`. What a broker says of a topic is remembered. */
+  refusal(address: string, code: number, response: Command, asked: AskedFor): MqError {
+    const { topic } = asked
+    if (response.code === ResponseCode.TOPIC_NOT_EXIST && topic !== undefined) {
+      this.routes.denied(topic)
+    }
+    return refusalOf(address, code, response, asked)
   }
 
   /** The same question to the name servers. */

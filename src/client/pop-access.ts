@@ -17,7 +17,6 @@ import {
 } from '../protocol/pop-header.ts'
 import { retryFlagOf, topicOfFlag } from '../protocol/pop-names.ts'
 import { PropertyName } from '../protocol/properties.ts'
-import { refusalOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 import { type ReceivedMessage, receivedMessages } from './received-message.ts'
 
@@ -77,7 +76,7 @@ export class PopAccess {
     if (emptyCodes.has(answer.code)) return { messages: [], rest }
     if (answer.code !== ResponseCode.SUCCESS) {
       const asked = { topic: wish.topic, group: this.#group }
-      throw refusalOf(address, RequestCode.POP_MESSAGE, answer, asked)
+      throw this.#client.refusal(address, RequestCode.POP_MESSAGE, answer, asked)
     }
     const untilMs = startMs + wish.invisibleMs
     return { messages: this.#messagesIn(address, brokerName, answer, untilMs), rest }

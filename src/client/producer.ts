@@ -20,7 +20,7 @@ import type { TracedType } from '../protocol/trace-record.ts'
 import { type SendHeader, readSendResponse, sendFieldsV2 } from '../protocol/send-header.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
-import { refusalOf, responseCodeOf } from './answers.ts'
+import { responseCodeOf } from './answers.ts'
 import { type BodyCompressor, zlibCompressor } from './body-compressor.ts'
 import { BrokerHealth } from './broker-health.ts'
 import { makeUniqueIds } from './client-id.ts'
@@ -383,7 +383,7 @@ export class Producer {
     const status = statusOfCode.get(response.code)
     const header = status === undefined ? null : readSendResponse(response.ext)
     if (status === undefined || header === null) {
-      throw refusalOf(address, sending.code, response, { topic: sending.topic })
+      throw this.#client.refusal(address, sending.code, response, { topic: sending.topic })
     }
     const { MSG_REGION: region, TRACE_ON: traceOn } = response.ext
     return {

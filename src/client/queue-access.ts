@@ -4,7 +4,6 @@ import type { MessageQueue } from '../protocol/bodies/message-queue.ts'
 import { RequestCode, ResponseCode } from '../protocol/codes.ts'
 import { type Command, type ExtValues, request } from '../protocol/command.ts'
 import { PullSysFlag, pullFields, readPullResponse } from '../protocol/pull-header.ts'
-import { refusalOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 import { type ReceivedMessage, receivedMessages } from './received-message.ts'
 
@@ -112,7 +111,7 @@ export class QueueAccess {
     )
     if (response.code === ResponseCode.QUERY_NOT_FOUND) return null
     if (response.code !== ResponseCode.SUCCESS) {
-      throw refusalOf(address, code, response, { topic: queue.topic, group })
+      throw this.#client.refusal(address, code, response, { topic: queue.topic, group })
     }
     return numberField(address, response, 'offset')
   }
@@ -169,7 +168,7 @@ export class QueueAccess {
     const status = statusOfCode.get(response.code)
     const header = status === undefined ? null : readPullResponse(response.ext)
     if (status === undefined || header === null) {
-      throw refusalOf(address, RequestCode.PULL_MESSAGE, response, {
+      throw this.#client.refusal(address, RequestCode.PULL_MESSAGE, response, {
         topic: queue.topic,
         group: options.group,
       })

@@ -1,6 +1,8 @@
 /**
  * Who serves the topics that this client uses: asked once, kept, asked again every 30 s. While all
- * name servers are down the last answer stays in use.
+ * name servers are down the last answer stays in use; so it does while they know nothing of the topic: a
+ * name server forgets what a broker has as soon as that broker is away, and after a restart of its own
+ * hears of it only after a while. A topic is gone when one of its brokers says so too.
  * Source: apache/rocketmq client/…/impl/factory/MQClientInstance.java.
  */
 import type { MqError } from '../base/errors.ts'
@@ -40,6 +42,8 @@ const MASTER_ID = 0
 interface KnownRoute {
   readonly route: TopicRoute
   readonly askedMs: number
+  /** A broker said that there is no such topic. */
+  isDenied: boolean
 }
 
 export class RouteCache {
@@ -86,7 +90,10 @@ export class RouteCache {
     }
   }
 
-  /** Asks now. Several who ask at the same time share one question. */
+  /**
+   * Asks now; several who ask at the same time share one question. Throws TOPIC_NOT_FOUND also while a
+   * route of before stays in use.
+   */
   refresh(topic: string): Promise<TopicRoute> {
     const asking = this.#asking.get(topic)
     if (asking !== undefined) return asking
@@ -95,6 +102,12 @@ export class RouteCache {
     })
     this.#asking.set(topic, answer)
     return answer
+  }
+
+  /** A broker has not got the topic: if the name servers know nothing of it either, it is gone. */
+  denied(topic: string): void {
+    const known = this.#known.get(topic)
+    if (known !== undefined) known.isDenied = true
   }
 
   /** Asks for all topics in use; those without an answer keep what is known. */
@@ -144,7 +157,7 @@ export class RouteCache {
   async #ask(topic: string): Promise<TopicRoute> {
     const response = await this.#nameServers.ask(() => routeRequest(topic), this.#timeoutMs)
     if (response.code !== ResponseCode.SUCCESS) {
-      if (response.code === ResponseCode.TOPIC_NOT_EXIST) this.#drop(topic)
+      if (response.code === ResponseCode.TOPIC_NOT_EXIST) this.#dropIfGone(topic)
       throw refusalOf(this.#nameServers.active, RequestCode.GET_ROUTEINFO_BY_TOPIC, response, {
         topic,
       })
@@ -153,14 +166,21 @@ export class RouteCache {
     return this.#keep(routeOf(topic, data, false))
   }
 
-  /** A topic that is gone from the name servers has no queues; who uses it is told. */
-  #drop(topic: string): void {
-    if (this.#known.delete(topic)) this.onChange(topic)
+  /** A topic that is gone has no queues; who uses it is told. */
+  #dropIfGone(topic: string): void {
+    const known = this.#known.get(topic)
+    if (known === undefined || !(known.isDenied || known.route.isTemplate)) return
+    this.#known.delete(topic)
+    this.onChange(topic)
   }
 
   #keep(route: TopicRoute): TopicRoute {
     const before = this.#known.get(route.topic)?.route
-    this.#known.set(route.topic, { route, askedMs: this.#clock.monotonicMs() })
+    this.#known.set(route.topic, {
+      route,
+      askedMs: this.#clock.monotonicMs(),
+      isDenied: false,
+    })
     if (before === undefined || !sameRoute(before, route)) this.onChange(route.topic)
     return route
   }

@@ -70,9 +70,26 @@ describe('routes', () => {
     expect(changes).toEqual(['T'])
     routes.set('T', routeBody(['1.1.1.1:1', '2.2.2.2:2']))
     await cache.refresh('T')
+    expect(changes).toEqual(['T', 'T'])
+  })
+
+  it('stay in use while name servers know nothing of the topic, until one of its brokers denies it too', async () => {
+    const routes = new Map([
+      ['T', routeBody(['1.1.1.1:1'])],
+      ['TBW102', routeBody(['2.2.2.2:2'], 8, 7)],
+    ])
+    const { cache } = await aCache(routes)
+    await cache.get('T')
+    const changes: string[] = []
+    cache.onChange = (topic) => changes.push(topic)
     routes.delete('T')
+    await expect(cache.refresh('T')).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' })
+    expect((await cache.get('T')).publishQueues).toHaveLength(2)
+    expect((await cache.forPublish('T')).isTemplate).toBe(false)
+    expect(changes).toEqual([])
+    cache.denied('T')
     await cache.refreshAll()
-    expect(changes).toEqual(['T', 'T', 'T'])
+    expect(changes).toEqual(['T'])
     expect(cache.peek('T')).toBeNull()
   })
 
