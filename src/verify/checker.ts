@@ -35,6 +35,8 @@ export class Checker {
   readonly #said = new Map<number, number>()
   readonly #committedAt = new Map<number, number>()
   readonly #asked = new Set<number>()
+  /** Acknowledged halves that nobody ended and no broker asked about yet. */
+  readonly #open = new Set<number>()
   readonly #outages: { on: string; start: number; before: number; after: number | null }[] = []
   readonly #tally = {
     ...{ acknowledged: 0, refused: 0, unknown: 0, checks: 0, delivered: 0, firstDeliveries: 0 },
@@ -42,6 +44,8 @@ export class Checker {
   }
   readonly #reasons: string[] = []
   #owed = 0
+  /** Halves that a broker with settings of its own did not ask about in time. */
+  #unasked = 0
   #lastOkAt = 0
   #drained: boolean | null = null
   #closed = false
@@ -52,9 +56,12 @@ export class Checker {
     this.#stored = new Stored(this.#messages, this.#places, this.#findings)
   }
 
-  /** Messages, once for each of their readers, that have to end in a final place and have not yet. */
+  /**
+   * Messages, once for each of their readers, that have to end in a final place and have not yet, and
+   * halves that their broker has to ask about.
+   */
   get owed(): number {
-    return this.#owed
+    return this.#owed + this.#open.size
   }
 
   get acknowledged(): number {
@@ -73,6 +80,7 @@ export class Checker {
       case 'check':
         this.#tally.checks += 1
         this.#asked.add(this.#messages.find(event.v))
+        this.#open.delete(this.#messages.find(event.v))
         this.#says(this.#messages.find(event.v), event)
         break
       case 'deliver':
@@ -158,6 +166,7 @@ export class Checker {
         this.#stands(index, event.q, event.o, event.i)
       }
       if (!this.#head.plan.transactional) this.#owe(index)
+      else if (!this.#isDecided(index)) this.#open.add(index)
     } else {
       this.#tally[event.e === 'fail' ? 'refused' : 'unknown'] += 1
       messages.outcome.set(index, event.e === 'fail' ? Outcome.fail : Outcome.info)
@@ -169,6 +178,7 @@ export class Checker {
     if (index === NOBODY || (event.f === 'end' && event.e !== 'invoke')) return
     const before = this.#said.get(index) ?? 0
     this.#said.set(index, before | Said[event.is])
+    this.#open.delete(index)
     if (event.is === 'commit' && (before & Said.commit) === 0) {
       this.#committedAt.set(index, event.t)
       this.#owe(index)
@@ -180,6 +190,11 @@ export class Checker {
     for (const reader of this.#readers.values()) {
       if (this.#messages.isFor(index, reader.name) && !reader.isFinal(index)) this.#owed += 1
     }
+  }
+
+  /** Whether a half was ended, or asked about. */
+  #isDecided(index: number): boolean {
+    return this.#said.has(index) || this.#asked.has(index)
   }
 
   #isOwed(index: number): boolean {
@@ -370,8 +385,11 @@ export class Checker {
   }
 
   #judgeEnd(index: number, line: number): void {
-    const said = this.#said.has(index) || this.#asked.has(index)
-    if (said || this.#messages.outcome.get(index) !== Outcome.ok) return
+    if (this.#isDecided(index) || this.#messages.outcome.get(index) !== Outcome.ok) return
+    if (this.#head.plan.foreign === true) {
+      this.#unasked += 1
+      return
+    }
     this.#findings.add('unresolved', this.#messages.valueOf(index), 'never asked about', [line])
   }
 
@@ -435,6 +453,12 @@ export class Checker {
       )
       need(says.includes(Said.rollback), 'nothing was rolled back')
       need(checks > 0, 'no broker asked about an open transaction')
+      const halves =
+        this.#unasked === 1 ? '1 open transaction' : `${this.#unasked} open transactions`
+      need(
+        this.#unasked === 0,
+        `${halves} not asked about in time: the broker's transactionTimeOut and transactionCheckInterval say when`,
+      )
     }
   }
 

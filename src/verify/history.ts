@@ -30,6 +30,8 @@ export interface Plan {
   readonly ordered: boolean
   /** Whether messages are seen only when they were committed. */
   readonly transactional: boolean
+  /** The brokers have settings of their own: when they ask about open transactions is theirs. Missing: false. */
+  readonly foreign?: boolean
   /** Deliveries after the first, at most; null: no bound. */
   readonly retriesMax: number | null
   /** How often the broker is to be killed. */

@@ -88,7 +88,7 @@ export async function verifyFeature(
     const run = world.random.fill(Buffer.alloc(4)).toString('hex')
     const prefix = `verify-${options.feature}-${run}`
     const setup = setups[options.feature]({ seed: options.seed, prefix })
-    const head = headOf(world, options, setup, run, prefix)
+    const head = headOf(world, options, setup, run, prefix, target.crash === null)
     const { queues, history } = options
     await admin.topics.create({ topic: prefix, readQueues: queues, writeQueues: queues })
     const writer = history === null ? null : await HistoryWriter.open(world.disk, history, head)
@@ -117,6 +117,7 @@ function headOf(
   setup: FeatureSetup,
   run: string,
   topic: string,
+  foreign: boolean,
 ): HistoryHead {
   const { ordered, retriesMax, decide, readers } = setup
   return {
@@ -126,6 +127,7 @@ function headOf(
     plan: {
       ...{ topic, ordered, retriesMax, kills },
       transactional: decide !== undefined,
+      foreign,
       readers: [...new Set(readers.map(({ reader }) => reader))],
     },
   }
@@ -214,22 +216,38 @@ class FeatureRun {
 
   /** Until everything has come to its end, or nothing comes any more. */
   async #drain(): Promise<void> {
+    const { checker } = this.#recorder
+    const { signal } = this.#options
+    // What should not come may be owed again: a commit that a broker asked for late.
+    while ((await this.#untilNothingIsOwed()) && !signal.aborted) {
+      this.#progress('waits for what should not come')
+      await this.#lookFor(AFTERWARDS_MS, () => checker.owed > 0)
+      if (checker.owed === 0) return
+    }
+  }
+
+  /** False when nothing came for too long. */
+  async #untilNothingIsOwed(): Promise<boolean> {
     const { clock } = this.#world
     const { patienceMs, signal } = this.#options
     const { checker } = this.#recorder
     let before = checker.owed
     let movedMs = clock.monotonicMs()
     for (let look = 1; checker.owed > 0 && !signal.aborted; look++) {
-      if (clock.monotonicMs() - movedMs > patienceMs) return
+      if (clock.monotonicMs() - movedMs > patienceMs) return false
       this.#progress('waits for what is under way')
       await sleep(clock, LOOK_MS)
       if (look % DEAD_LOOKS === 0) await this.#noteDead()
       if (checker.owed !== before) movedMs = clock.monotonicMs()
       before = checker.owed
     }
-    this.#progress('waits for what should not come')
-    for (let ms = 0; ms < AFTERWARDS_MS && !signal.aborted; ms += LOOK_MS) {
-      await sleep(clock, LOOK_MS)
+    return true
+  }
+
+  /** So long, or until `isOver`. */
+  async #lookFor(forMs: number, isOver: () => boolean): Promise<void> {
+    for (let ms = 0; ms < forMs && !isOver() && !this.#options.signal.aborted; ms += LOOK_MS) {
+      await sleep(this.#world.clock, LOOK_MS)
     }
   }
 

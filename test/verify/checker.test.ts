@@ -428,6 +428,30 @@ describe('a planted fault', () => {
   })
 })
 
+describe('open transactions', () => {
+  const unasked = (foreign: boolean) => {
+    const { head, events } = aHistory('txn', 3)
+    const plant = planted.find(({ kind }) => kind === 'unresolved')?.plant
+    expect(plant?.(events)).toBe(true)
+    return { head: { ...head, plan: { ...head.plan, foreign } }, events }
+  }
+
+  it('are owed until they are ended or a broker asked about them', () => {
+    const { head, events } = unasked(false)
+    const checker = new Checker(head)
+    for (const event of numbered(events)) checker.add(event)
+    expect(checker.owed).toBe(1)
+  })
+
+  it('that a broker with settings of its own did not ask about in time accuse nobody', () => {
+    expect(judge(unasked(true))).toMatchObject({
+      exitCode: 14,
+      violations: [],
+      reasons: [expect.stringMatching(/^1 open transaction not asked about in time/)],
+    })
+  })
+})
+
 describe('a history that says too little', () => {
   const reasonsWithout = (feature: Feature, change: Plant) => {
     const history = aHistory(feature, 3)
