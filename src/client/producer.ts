@@ -99,6 +99,8 @@ const retryCodes: ReadonlySet<number> = new Set([
 
 const SEND_TIMEOUT_MS = 3_000
 const RETRIES = 2
+/** For what was sent one way, at the end. */
+const DRAIN_MS = 10_000
 /** Before trying the broker again that just refused; doubled each time. */
 const SAME_BROKER_PAUSE_MS = 20
 
@@ -144,6 +146,7 @@ export class Producer {
   readonly #compression: Compression | null
   /** Brokers that know of this producer. */
   readonly #introduced = new Set<string>()
+  #sentOneway = false
   #closed = false
 
   private constructor(client: MqClient, ownsClient: boolean, options: ProducerOptions) {
@@ -260,7 +263,10 @@ export class Producer {
     return prepared.map((item, index) => receipt(stored, item.messageId, index))
   }
 
-  /** Hands the message to the connection; nobody says whether it arrived. */
+  /**
+   * Hands the message to the connection, which takes as much as its broker reads; nobody says whether it
+   * arrived.
+   */
   async sendOneway(message: OutgoingMessage): Promise<void> {
     const prepared = this.#prepare(message)
     const sending: Sending = {
@@ -273,15 +279,19 @@ export class Producer {
     }
     const route = await this.#client.routes.forPublish(prepared.topic)
     const queue = this.#choose(route, sending, new Set())
+    this.#sentOneway = true
     await this.#client.remoting.oneway(addressOf(route, queue), commandFor(sending, queue))
   }
 
-  /** Says good-bye to the brokers. What is in flight fails. */
+  /** Says good-bye to the brokers. What is in flight fails; what was sent one way goes out within ten seconds. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     await this.tracer?.close()
     this.#client.leave(this.#member)
+    if (this.#sentOneway && !(await this.#client.remoting.drained(DRAIN_MS))) {
+      this.#client.logger.warn('messages sent one way did not all go out', { waitedMs: DRAIN_MS })
+    }
     if (this.#introduced.size > 0) await this.#client.unregister({ producerGroup: this.group })
     if (this.#ownsClient) this.#client.close()
   }

@@ -1,6 +1,7 @@
 /** Connections to other processes by address, opened on demand and reused. */
 import { MqError, messageOf } from '../base/errors.ts'
 import type { Command } from '../protocol/command.ts'
+import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import { Connection, type ConnectionHandler, FlushList } from './connection.ts'
 
@@ -17,6 +18,7 @@ const CONNECT_TIMEOUT_MS = 3_000
 /** Apache's client closes a silent connection after two minutes; pulls and heart-beats keep ours busy. */
 const IDLE_MS_MAX = 120_000
 const TICK_MS = 100
+const DRAIN_LOOK_MS = 10
 
 /** `host:port`, `[v6]:port`. Throws MqError USAGE when it is neither. */
 export function splitAddress(address: string): { host: string; port: number } {
@@ -66,10 +68,24 @@ export class RemotingClient {
     return connection.invoke(command, timeoutMs)
   }
 
-  /** Sends a request that gets no answer. */
+  /**
+   * Sends a request that gets no answer. Resolves when it is handed to its connection, which has a few
+   * MiB unsent at most; rejects with MqError.
+   */
   async oneway(address: string, command: Command): Promise<void> {
     const connection = await this.connect(address)
-    connection.oneway(command)
+    await connection.onewayInTurn(command)
+  }
+
+  /** Resolves when the kernel has all that was sent, or after `timeoutMs`: false then. */
+  async drained(timeoutMs: number): Promise<boolean> {
+    const { clock } = this.#world
+    const untilMs = clock.monotonicMs() + timeoutMs
+    while ([...this.#open].some((connection) => connection.unsentBytes > 0)) {
+      if (clock.monotonicMs() >= untilMs) return false
+      await sleep(clock, DRAIN_LOOK_MS)
+    }
+    return true
   }
 
   /** Sends what is collected, then closes every connection. */
@@ -97,6 +113,7 @@ export class RemotingClient {
         this.#world.clock,
         this.#handlerFor(address),
         this.flushList,
+        'client',
       )
     } catch (error) {
       throw new MqError('BROKER_UNREACHABLE', { address, why: messageOf(error) }, { cause: error })

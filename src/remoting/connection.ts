@@ -3,7 +3,9 @@
  * directions share the stream; each side numbers its own (`opaque`), and bit 0 of the flag tells a
  * response from a request. Output is collected and handed to the socket once a turn.
  *
- * Backpressure: while the peer does not read what we wrote, we do not read what it sends.
+ * Backpressure: while the peer does not read what we wrote, a server does not read what it sends, and gives
+ * up one that never does. A client reads on: its requests wait here until the server has taken those before
+ * them. Were both to stop, each would wait for the other.
  */
 import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
@@ -36,9 +38,17 @@ interface InFlight {
   readonly reject: (error: MqError) => void
 }
 
-/** Unsent bytes above which a peer that does not read is given up. */
+interface Waiting {
+  readonly send: () => void
+  readonly lost: () => void
+}
+
+/** Which side of the connection this is. */
+type Side = 'client' | 'server'
+
+/** Unsent bytes above which a server gives up a peer that does not read. */
 const UNSENT_BYTES_MAX = 64 * 1024 * 1024
-/** Unsent bytes above which large answers wait (`whenRoom`). */
+/** Unsent bytes above which large answers (`whenRoom`) and a client's requests wait. */
 const CLOGGED_BYTES = 8 * 1024 * 1024
 /** Collected bytes that go to the socket before the turn ends: one chunk may hold a thousand requests. */
 const EARLY_FLUSH_BYTES = 1024 * 1024
@@ -57,8 +67,11 @@ export class Connection {
   readonly #inFlight = new Map<number, InFlight>()
   /** Shared by all connections of one owner: who has output to flush at the end of the turn. */
   readonly #flushList: FlushList
+  readonly #side: Side
   #nextOpaque = 1
   readonly #waitingForRoom: (() => void)[] = []
+  /** Requests that are written once those before them are sent, in order. */
+  readonly #waitingToSend: Waiting[] = []
   #flushing = false
   /** Nothing goes out or is looked at any more; the socket may still be on its way down. */
   #closing = false
@@ -76,11 +89,13 @@ export class Connection {
     clock: Clock,
     handler: ConnectionHandler,
     flushList: FlushList = new FlushList(clock),
+    side: Side = 'server',
   ) {
     this.#stream = stream
     this.#clock = clock
     this.#handler = handler
     this.#flushList = flushList
+    this.#side = side
     this.remoteAddress = stream.remoteAddress
     this.localAddress = stream.localAddress
     this.#lastReadMs = clock.monotonicMs()
@@ -94,6 +109,7 @@ export class Connection {
       this.#peerIsSlow = false
       this.#updateReading()
       for (const go of this.#waitingForRoom.splice(0)) go()
+      while (!this.#isFull && this.#waitingToSend.length > 0) this.#waitingToSend.shift()?.send()
     }
     stream.onClose = (error) => {
       this.#onClose(error)
@@ -123,6 +139,10 @@ export class Connection {
   /** Runs `go` once the peer has read what was sent; never when it goes away before. */
   whenRoom(go: () => void): void {
     this.#waitingForRoom.push(go)
+  }
+
+  get #isFull(): boolean {
+    return this.#side === 'client' && this.unsentBytes > CLOGGED_BYTES
   }
 
   /** Requests of ours that wait for their response. */
@@ -185,15 +205,44 @@ export class Connection {
         resolve,
         reject,
       })
-      this.reply(command)
+      this.#whenRoomToSend({
+        send: () => {
+          // It may have timed out meanwhile.
+          if (this.#inFlight.has(command.opaque)) this.reply(command)
+        },
+        lost: () => undefined,
+      })
     })
   }
 
-  /** Sends a request that gets no answer. */
+  /** Sends a request that gets no answer; at once, however much is unsent. */
   oneway(command: Command): void {
     command.opaque = this.takeOpaque()
     command.flag = (command.flag | CommandFlag.oneway) & ~CommandFlag.response
     this.reply(command)
+  }
+
+  /** The same when those before it are sent but for a few MiB. Rejects with CONNECTION_LOST. */
+  onewayInTurn(command: Command): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const lost = () => {
+        reject(this.#lostError())
+      }
+      if (this.isClosed) {
+        lost()
+        return
+      }
+      const send = () => {
+        this.oneway(command)
+        resolve()
+      }
+      this.#whenRoomToSend({ send, lost })
+    })
+  }
+
+  #whenRoomToSend(waiting: Waiting): void {
+    if (this.#isFull || this.#waitingToSend.length > 0) this.#waitingToSend.push(waiting)
+    else waiting.send()
   }
 
   /** Hands what is collected to the socket. */
@@ -208,6 +257,8 @@ export class Connection {
     const unsentBytes = this.#stream.pendingBytes()
     if (unsentBytes === 0) out.reuse()
     else out.replace()
+    // A client bounds what it has unsent itself, and reads on.
+    if (this.#side === 'client') return
     if (unsentBytes > UNSENT_BYTES_MAX) {
       this.close(`${unsentBytes} bytes of answers were not read`)
     } else if (!flowing) {
@@ -305,6 +356,7 @@ export class Connection {
     if (error !== null) this.#closeReason = messageOf(error)
     for (const waiting of this.#inFlight.values()) waiting.reject(this.#lostError())
     this.#inFlight.clear()
+    for (const { lost } of this.#waitingToSend.splice(0)) lost()
     this.#handler.onClose(this, this.#closeReason)
   }
 

@@ -1,5 +1,6 @@
 import * as net from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { MqError } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { type Command, request, respond } from '../../src/protocol/command.ts'
 import { RemotingClient } from '../../src/remoting/client.ts'
@@ -216,6 +217,72 @@ describe('answers to many requests of one chunk', () => {
   })
 })
 
+describe('a client whose server does not read', () => {
+  /** A stream that takes nothing until it drains. */
+  function stuck() {
+    const parts = aConnection(undefined, 'client')
+    let unsent = 0
+    const paused: string[] = []
+    parts.stream.write = (bytes) => {
+      unsent += bytes.length
+      return false
+    }
+    parts.stream.pendingBytes = () => unsent
+    parts.stream.pause = () => paused.push('paused')
+    const drain = () => {
+      unsent = 0
+      parts.stream.onDrain()
+    }
+    return { ...parts, paused, drain, unsentMiB: () => Math.floor(unsent / 1024 / 1024) }
+  }
+
+  const aRequest = () => request(10, {}, Buffer.alloc(3 * 1024 * 1024))
+
+  test('reads on, and its requests wait for those before them', async () => {
+    const { connection, closed, paused, drain, unsentMiB } = stuck()
+    const lost: unknown[] = []
+    for (let i = 0; i < 32; i++) connection.invoke(aRequest(), 5_000).catch((e) => lost.push(e))
+    expect([paused, closed, connection.inFlightCount, unsentMiB()]).toEqual([[], [], 32, 9])
+    drain()
+    expect(unsentMiB()).toBe(9)
+    connection.close('test')
+    await expect.poll(() => lost.length).toBe(32)
+  })
+
+  test('takes no more one-way requests than it has room for, and says which are lost', async () => {
+    const { connection, drain } = stuck()
+    const ends: string[] = []
+    for (let i = 0; i < 7; i++) {
+      connection.onewayInTurn(aRequest()).then(
+        () => ends.push('sent'),
+        (error: unknown) => ends.push((error as MqError).code),
+      )
+    }
+    await expect.poll(() => ends).toEqual(['sent', 'sent', 'sent'])
+    drain()
+    await expect.poll(() => ends.length).toBe(6)
+    connection.close('test')
+    await expect.poll(() => ends.at(-1)).toBe('CONNECTION_LOST')
+    await expect(connection.onewayInTurn(aRequest())).rejects.toMatchObject({
+      code: 'CONNECTION_LOST',
+    })
+  })
+
+  test('has sent all that was one way when it is told to wait for that', async () => {
+    let seen = 0
+    const { address } = await aServer({
+      onCommand: (_connection, command) => {
+        seen += command.body?.length ?? 0
+      },
+    })
+    const client = aClient()
+    for (let i = 0; i < 4; i++) await client.oneway(address, aRequest())
+    expect(await client.drained(10_000)).toBe(true)
+    client.close()
+    await expect.poll(() => seen).toBe(12 * 1024 * 1024)
+  })
+})
+
 describe('a frame that does not come to its end', () => {
   const half = aFrameOf(34).subarray(0, 1000)
 
@@ -248,6 +315,7 @@ describe('a frame that does not come to its end', () => {
 /** A connection over a stream of which the test is the other side. */
 function aConnection(
   onCommand: (connection: Connection, command: Command) => void = () => undefined,
+  side: 'client' | 'server' = 'server',
 ) {
   const clock = new ManualClock()
   const closed: string[] = []
@@ -266,10 +334,13 @@ function aConnection(
       stream.onClose(null)
     },
   }
-  const connection = new Connection(stream, clock, {
-    onCommand,
-    onClose: (_connection, reason) => closed.push(reason),
-  })
+  const connection = new Connection(
+    stream,
+    clock,
+    { onCommand, onClose: (_connection, reason) => closed.push(reason) },
+    undefined,
+    side,
+  )
   return { clock, stream, connection, closed }
 }
 
