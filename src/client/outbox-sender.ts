@@ -1,11 +1,12 @@
 /**
  * Sends through an outbox: a message is kept first, then sent until a broker acknowledges it, with growing
- * pauses. After so many tries it is given up for now, which is the alarm; it stays in the outbox.
+ * pauses. After so many tries it is given up for now, which is the alarm; it stays in the outbox. What no
+ * broker would ever take is not kept, and an outbox that is full takes nothing until some of it is sent.
  */
 import { MqError } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
-import type { Outbox } from './outbox.ts'
-import type { OutgoingMessage } from './outgoing-message.ts'
+import type { KeptMessage, Outbox } from './outbox.ts'
+import { type OutgoingMessage, prepareMessage } from './outgoing-message.ts'
 import type { Producer, SendReceipt } from './producer.ts'
 
 export interface OutboxSenderOptions {
@@ -14,7 +15,13 @@ export interface OutboxSenderOptions {
   readonly tries: number
   /** No more tries. */
   readonly signal: AbortSignal
+  /** Bytes that the outbox keeps before it is full; default 256 MiB. */
+  readonly bytesMax?: number
 }
+
+const BYTES_MAX = 256 * 1024 * 1024
+/** As long as the id that a message gets. */
+const SOME_ID = '0'.repeat(32)
 
 const PAUSE_MS_MIN = 1_000
 const PAUSE_MS_MAX = 30_000
@@ -25,6 +32,10 @@ export class OutboxSender {
   readonly #options: OutboxSenderOptions
   /** A message was given up: the others get one try each, until one succeeds. */
   #isDown = false
+  /** Ids of messages that `send` is about to send or to try again. */
+  readonly #underWay = new Set<string>()
+  /** Sends what is kept until there is room; those who wait share it. */
+  #makingRoom: Promise<void> | null = null
 
   constructor(producer: Pick<Producer, 'send'>, outbox: Outbox, options: OutboxSenderOptions) {
     this.#producer = producer
@@ -32,11 +43,27 @@ export class OutboxSender {
     this.#options = options
   }
 
-  /** Rejects with the last try's error; the message is still in the outbox then. */
+  /**
+   * Rejects with the last try's error; the message is still in the outbox then. Rejects with what is wrong
+   * with the message, or with INTERRUPTED while the outbox is full, before it is kept.
+   */
   async send(message: OutgoingMessage): Promise<SendReceipt> {
     const { messageId } = message
     const isKept = messageId !== undefined && this.#outbox.has(messageId)
+    if (!isKept) {
+      prepareMessage(message, messageId ?? SOME_ID, null)
+      while (this.#isFull) await this.#makeRoom()
+    }
     const kept = isKept ? { ...message, messageId } : await this.#outbox.add(message)
+    this.#underWay.add(kept.messageId)
+    try {
+      return await this.#sendNow(kept)
+    } finally {
+      this.#underWay.delete(kept.messageId)
+    }
+  }
+
+  async #sendNow(kept: KeptMessage): Promise<SendReceipt> {
     for (let failures = 0; ;) {
       try {
         const receipt = await this.#producer.send(kept)
@@ -49,6 +76,38 @@ export class OutboxSender {
         if (mayHelp && failures >= this.#options.tries) this.#isDown = true
         if (!mayHelp || this.#isDown || this.#options.signal.aborted) throw error
         await this.#pause(failures)
+      }
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#outbox.pendingBytes >= (this.#options.bytesMax ?? BYTES_MAX)
+  }
+
+  #makeRoom(): Promise<void> {
+    this.#makingRoom ??= this.#sendKept().finally(() => {
+      this.#makingRoom = null
+    })
+    return this.#makingRoom
+  }
+
+  /** Until there is room, oldest first, after growing pauses. Rejects with INTERRUPTED. */
+  async #sendKept(): Promise<void> {
+    for (let failures = 1; ; failures++) {
+      await this.#pause(failures)
+      for (const kept of this.#outbox.pending) {
+        if (!this.#isFull) return
+        if (this.#options.signal.aborted) throw new MqError('INTERRUPTED')
+        const { messageId } = kept
+        if (this.#underWay.has(messageId) || !this.#outbox.has(messageId)) continue
+        try {
+          await this.#producer.send(kept)
+          this.#isDown = false
+          this.#outbox.done(messageId)
+          failures = 0
+        } catch (error) {
+          if (error instanceof MqError && error.retry) break
+        }
       }
     }
   }

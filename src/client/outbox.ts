@@ -10,7 +10,14 @@ import path from 'node:path'
 import { z } from 'zod'
 import { MqError } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
-import { type Disk, type DiskFile, type DiskLock, syncFile, writeAll } from '../world/disk.ts'
+import {
+  type Disk,
+  type DiskFile,
+  type DiskLock,
+  readSpan,
+  syncFile,
+  writeAll,
+} from '../world/disk.ts'
 import type { World } from '../world/world.ts'
 import { makeUniqueIds } from './client-id.ts'
 import type { OutgoingMessage } from './outgoing-message.ts'
@@ -19,8 +26,11 @@ import type { OutgoingMessage } from './outgoing-message.ts'
 export type KeptMessage = OutgoingMessage & { readonly messageId: string }
 
 const FILE = 'outbox.ndjson'
-/** A file of this size in which nothing is pending is emptied. */
+const SCRATCH = `${FILE}.tmp`
+/** A file of this size in which nothing is pending is emptied; one in which little is, when it is opened. */
 const EMPTY_ABOVE_BYTES = 1024 * 1024
+/** The file is read in pieces of this size: it may be larger than what one buffer holds. */
+const PIECE_BYTES = 4 * 1024 * 1024
 
 const whole = z.number().int()
 /** Every field of a message: one that is missing here would make a file that cannot be read. */
@@ -48,13 +58,20 @@ const lineSchema = z.union([
   z.strictObject({ add: z.strictObject(messageFields) }),
 ])
 
+interface Kept {
+  readonly message: KeptMessage
+  /** Of its line. */
+  readonly bytes: number
+}
+
 export class Outbox {
   readonly #clock: Clock
   readonly #file: DiskFile
   readonly #lock: DiskLock
   readonly #ids: ReturnType<typeof makeUniqueIds>
   /** By id, oldest first. */
-  readonly #pending: Map<string, KeptMessage>
+  readonly #pending: Map<string, Kept>
+  #pendingBytes: number
   /** End of the lines that are whole. */
   #position: number
   #lines: { readonly text: string; readonly settle: (error: Error | null) => void }[] = []
@@ -66,6 +83,7 @@ export class Outbox {
     this.#lock = lock
     this.#ids = makeUniqueIds(world.random)
     this.#pending = old.pending
+    this.#pendingBytes = old.pendingBytes
     this.#position = old.bytes
   }
 
@@ -80,7 +98,9 @@ export class Outbox {
     if (lock === null) throw new MqError('OUTBOX_IN_USE', { path: directory })
     try {
       const at = path.join(directory, FILE)
-      const old = await oldLinesOf(disk, at)
+      const found = await oldLinesOf(disk, at)
+      const isMostlyDone = found.pendingBytes < found.bytes / 2 && found.bytes > EMPTY_ABOVE_BYTES
+      const old = isMostlyDone ? await writtenAnew(disk, directory, found) : found
       const file = await disk.open(at, 'create')
       // What a crash cut off in the middle of a line was never sent.
       await file.truncate(old.bytes)
@@ -94,7 +114,12 @@ export class Outbox {
 
   /** Messages that no broker has acknowledged yet, oldest first. */
   get pending(): readonly KeptMessage[] {
-    return [...this.#pending.values()]
+    return [...this.#pending.values()].map(({ message }) => message)
+  }
+
+  /** What `pending` takes in the file, and about as much in memory. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
   }
 
   get pendingCount(): number {
@@ -115,12 +140,14 @@ export class Outbox {
       ...(delayMs === undefined ? {} : { delayMs: Math.ceil(delayMs) }),
       ...(deliverAtMs === undefined ? {} : { deliverAtMs: Math.ceil(deliverAtMs) }),
     }
-    this.#pending.set(messageId, kept)
-    const body = Buffer.from(message.body).toString('base64')
+    const text = lineOf(kept)
+    const bytes = Buffer.byteLength(text)
+    this.#pending.set(messageId, { message: kept, bytes })
+    this.#pendingBytes += bytes
     try {
-      await this.#append({ add: { ...kept, body } })
+      await this.#append(text)
     } catch (error) {
-      this.#pending.delete(messageId)
+      this.#forget(messageId)
       throw error
     }
     return kept
@@ -128,8 +155,8 @@ export class Outbox {
 
   /** A broker has it. */
   done(messageId: string): void {
-    if (!this.#pending.delete(messageId)) return
-    this.#append({ done: messageId }).catch(() => undefined)
+    if (!this.#forget(messageId)) return
+    this.#append(`${JSON.stringify({ done: messageId })}\n`).catch(() => undefined)
   }
 
   /** Writes what is under way; what is pending stays for the next time. */
@@ -139,13 +166,19 @@ export class Outbox {
     await this.#lock.release()
   }
 
-  #append(line: object): Promise<void> {
+  /** False when it was not pending. */
+  #forget(messageId: string): boolean {
+    this.#pendingBytes -= this.#pending.get(messageId)?.bytes ?? 0
+    return this.#pending.delete(messageId)
+  }
+
+  #append(text: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error: Error | null) => {
         if (error === null) resolve()
         else reject(error)
       }
-      this.#lines.push({ text: `${JSON.stringify(line)}\n`, settle })
+      this.#lines.push({ text, settle })
       this.#writing ??= this.#writeLines().finally(() => {
         this.#writing = null
       })
@@ -178,32 +211,87 @@ export class Outbox {
 }
 
 interface OldLines {
-  readonly pending: Map<string, KeptMessage>
+  readonly pending: Map<string, Kept>
+  readonly pendingBytes: number
   /** Of whole lines. */
   readonly bytes: number
 }
 
 async function oldLinesOf(disk: Disk, at: string): Promise<OldLines> {
-  const pending = new Map<string, KeptMessage>()
-  if ((await disk.facts(at)) === null) return { pending, bytes: 0 }
-  const content = await disk.readFile(at)
-  let from = 0
-  for (let number = 1; ; number += 1) {
-    const end = content.indexOf(0x0a, from)
-    if (end < 0) break
-    const line = parsedLine(content.toString('utf8', from, end))
+  const pending = new Map<string, Kept>()
+  if ((await disk.facts(at)) === null) return { pending, pendingBytes: 0, bytes: 0 }
+  let number = 0
+  let pendingBytes = 0
+  let bytes = 0
+  for await (const text of wholeLinesOf(disk, at)) {
+    number += 1
+    const line = parsedLine(text.toString('utf8'))
     if (line === null) {
       throw new MqError('INPUT_BROKEN', {
         what: `line ${number} of ${at} is no line of an outbox`,
         hint: 'move the file away, and look what can be saved from it; nothing of it was sent now',
       })
     }
-    if ('done' in line) pending.delete(line.done)
-    else pending.set(line.add.messageId, keptMessage(line.add))
-    from = end + 1
+    const lineBytes = text.length + 1
+    bytes += lineBytes
+    const id = 'done' in line ? line.done : line.add.messageId
+    pendingBytes -= pending.get(id)?.bytes ?? 0
+    if ('done' in line) pending.delete(id)
+    else {
+      pending.set(id, { message: keptMessage(line.add), bytes: lineBytes })
+      pendingBytes += lineBytes
+    }
   }
   // When all was acknowledged, the file begins anew.
-  return { pending, bytes: pending.size === 0 ? 0 : from }
+  return { pending, pendingBytes, bytes: pending.size === 0 ? 0 : bytes }
+}
+
+/** Lines that end, without their ends; each is valid until the next one. */
+async function* wholeLinesOf(disk: Disk, at: string): AsyncGenerator<Buffer> {
+  const file = await disk.open(at, 'read')
+  try {
+    let rest: Buffer = Buffer.alloc(0)
+    for (let position = 0; ;) {
+      const piece = await readSpan(file, position, PIECE_BYTES)
+      if (piece.length === 0) return
+      position += piece.length
+      const content = rest.length === 0 ? piece : Buffer.concat([rest, piece])
+      let from = 0
+      for (let end; (end = content.indexOf(0x0a, from)) >= 0; from = end + 1) {
+        yield content.subarray(from, end)
+      }
+      rest = content.subarray(from)
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** Leaves out what is done with: a crash leaves the old file or the new one. */
+async function writtenAnew(disk: Disk, directory: string, old: OldLines): Promise<OldLines> {
+  const scratch = path.join(directory, SCRATCH)
+  await disk.remove(scratch)
+  const file = await disk.open(scratch, 'create')
+  const pending = new Map<string, Kept>()
+  let bytes = 0
+  try {
+    for (const [id, { message }] of old.pending) {
+      const line = Buffer.from(lineOf(message))
+      await writeAll(file, line, bytes)
+      pending.set(id, { message, bytes: line.length })
+      bytes += line.length
+    }
+    await syncFile(file)
+  } finally {
+    await file.close()
+  }
+  await disk.rename(scratch, path.join(directory, FILE))
+  return { pending, pendingBytes: bytes, bytes }
+}
+
+function lineOf(message: KeptMessage): string {
+  const body = Buffer.from(message.body).toString('base64')
+  return `${JSON.stringify({ add: { ...message, body } })}\n`
 }
 
 function parsedLine(text: string): z.infer<typeof lineSchema> | null {

@@ -108,6 +108,49 @@ describe('sending through an outbox', () => {
   })
 })
 
+describe('what an outbox does not take', () => {
+  it('is a message that no broker would ever take', async () => {
+    const producer = failing(0)
+    const { signal } = new AbortController()
+    const sender = new OutboxSender(producer, outbox, {
+      ...{ clock: new ManualClock(), tries: 1, signal },
+    })
+    const large = { topic: 't', body: Buffer.alloc(5 * 1024 * 1024) }
+    await expect(sender.send(large)).rejects.toMatchObject({ code: 'MESSAGE_ILLEGAL' })
+    expect([outbox.pendingCount, producer.tries.length]).toEqual([0, 0])
+  })
+
+  it('is a message too many: that one waits until a broker took some of the others', async () => {
+    const clock = new ManualClock()
+    const producer = failing(2)
+    const { signal } = new AbortController()
+    const sender = new OutboxSender(producer, outbox, { clock, tries: 1, signal, bytesMax: 100 })
+    for (const body of ['first', 'second']) {
+      await expect(sender.send({ topic: 't', body })).rejects.toMatchObject({ retry: true })
+    }
+    expect(outbox.pendingBytes).toBeGreaterThan(100)
+    const third = sender.send({ topic: 't', body: 'third' })
+    await settled()
+    expect([outbox.pendingCount, producer.tries.length]).toEqual([2, 2])
+    clock.advance(1_000)
+    expect((await third).status).toBe('SEND_OK')
+    expect(producer.tries.map(({ body }) => body)).toEqual(['first', 'second', 'first', 'third'])
+    expect(outbox.pending.map(({ body }) => body)).toEqual(['second'])
+  })
+
+  it('is anything more when it is full and is told to end', async () => {
+    const abort = new AbortController()
+    const { signal } = abort
+    const clock = new ManualClock()
+    const sender = new OutboxSender(failing(9), outbox, { clock, tries: 1, signal, bytesMax: 1 })
+    await expect(sender.send(message)).rejects.toMatchObject({ retry: true })
+    const waiting = sender.send(message)
+    abort.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    expect(outbox.pendingCount).toBe(1)
+  })
+})
+
 /** What is due in this turn and the next ones has happened. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))

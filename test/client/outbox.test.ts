@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm, stat } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -56,4 +56,22 @@ it('reads a fraction that an earlier version wrote', async () => {
   const add = { topic: 't', messageId: 'id', body: 'eA==', delayMs: 16_100.000000000002 }
   await appendFile(path.join(directory, 'outbox.ndjson'), `${JSON.stringify({ add })}\n`)
   expect(await found()).toHaveLength(1)
+})
+
+it('leaves out what is done with when it is opened and most of it is', async () => {
+  const file = path.join(directory, 'outbox.ndjson')
+  const add = { topic: 't', messageId: 'stays', body: 'eA==' }
+  const body = Buffer.alloc(3 * 1024 * 1024).toString('base64')
+  const lines = [
+    { add },
+    { add: { ...add, messageId: 'large', body } },
+    { add: { ...add, messageId: 'larger', body } },
+    { done: 'large' },
+    { done: 'larger' },
+  ]
+  await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  await appendFile(file, '{"add":{"topic":"t","messageId":"cut o')
+  expect(await found()).toMatchObject([{ messageId: 'stays', body: Buffer.from('x') }])
+  expect((await stat(file)).size).toBe(JSON.stringify({ add }).length + 1)
+  expect(await found()).toMatchObject([{ messageId: 'stays' }])
 })
