@@ -3,7 +3,8 @@ import type { HostUsage } from '../host/usage.ts'
 import type { AgentBroker } from './agent/link.ts'
 import type { AgentRecord } from './agent/agents.ts'
 import type { CrewProcess } from './crew.ts'
-import type { BenchResult, HostResult } from './result.ts'
+import type { BenchResult } from './result.ts'
+import type { HostResult } from './result-hosts.ts'
 
 /** A host's usage as a result has it. */
 export function hostResultOf(

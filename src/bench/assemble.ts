@@ -19,13 +19,8 @@ import { type JudgedPhase, limitOf } from './phase-limit.ts'
 import { judgePrediction, type PredictionMeasured } from './prediction.ts'
 import { brokerResult, loadProcessResult, otherResult } from './process-results.ts'
 import { receiptChecks } from './receipt-validity.ts'
-import {
-  type BenchResult,
-  type Bottleneck,
-  type HostResult,
-  type ProcessResult,
-  RESULT_SCHEMA_VERSION,
-} from './result.ts'
+import { type BenchResult, type Bottleneck, RESULT_SCHEMA_VERSION } from './result.ts'
+import type { HostResult, ProcessResult } from './result-hosts.ts'
 import { figuresOf, pendingOf, rowsOf, secondsOf, worstPacing } from './run-phases.ts'
 import { receiptInputOf } from './run-receipts.ts'
 import type { PhaseOfRun, RunRecord } from './run-record.ts'

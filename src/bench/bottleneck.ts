@@ -5,7 +5,8 @@
  * On a machine where broker and load share few cores the CPU is full before any of them is at its
  * own limit. Then the verdict is `cpu-host`, and the evidence says who took how much.
  */
-import type { Bottleneck, BottleneckName, HostResult, ProcessResult } from './result.ts'
+import type { Bottleneck, BottleneckName } from './result.ts'
+import type { HostResult, ProcessResult } from './result-hosts.ts'
 import {
   HOST_BUSY_MAX,
   generatorsAreIdle,

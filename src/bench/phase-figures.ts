@@ -2,7 +2,8 @@
 import type { LatencyHistogram } from './histogram.ts'
 import type { Load } from './load-program.ts'
 import type { PhaseSums } from './phase-sums.ts'
-import type { Latencies, Latency, Pacing, PhaseFigures, Rate, SeriesRow, Totals } from './result.ts'
+import type { SeriesRow } from './result.ts'
+import type { Latencies, Latency, Pacing, PhaseFigures, Rate, Totals } from './result-figures.ts'
 
 /** A timer may fire this much before its time; the second before it is whole all the same. */
 const EARLY_SECONDS = 0.01

@@ -20,7 +20,8 @@ import {
   wireBytes,
 } from './capacity.ts'
 import { ethernet, loopback } from './framing.ts'
-import type { BenchResult, HostResult, ProcessResult } from './result.ts'
+import type { BenchResult } from './result.ts'
+import type { HostResult, ProcessResult } from './result-hosts.ts'
 import { type Scenario, meanSizeBytes, slotsOf, weightedKinds } from './scenario-schema.ts'
 import { plannedPeakHz } from './stages.ts'
 

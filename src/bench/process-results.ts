@@ -1,7 +1,7 @@
 /** One row a process: what the host saw of it, and what it said of its own inside. */
 import type { RuntimeFigures } from '../host/node-runtime.ts'
 import type { HostUsage, ProcessUsage } from '../host/usage.ts'
-import type { Gc, ProcessResult } from './result.ts'
+import type { Gc, ProcessResult } from './result-hosts.ts'
 import type { WindowFigures } from './role-messages.ts'
 import type { InsideMark, WatchedBroker } from './target-watch.ts'
 

@@ -4,151 +4,11 @@
  * reason. Fields may be added within a version; none changes its meaning or goes away.
  */
 import { z } from 'zod'
+import { nullable, number, text } from './result-fields.ts'
+import { figuresSchema, latenciesSchema, pacingSchema, totalsSchema } from './result-figures.ts'
+import { hostRowSchema, hostSchema, processSchema } from './result-hosts.ts'
 
 export const RESULT_SCHEMA_VERSION = 1
-
-const nullable = <T extends z.ZodType>(type: T) => type.nullable()
-const number = z.number()
-const text = z.string()
-
-/** Latency of one kind. A percentile is null when fewer than ten samples lie above it. */
-const latencySchema = z.object({
-  /** How to read it: what is counted, from when. */
-  label: text,
-  count: number,
-  minMs: number,
-  meanMs: number,
-  p50Ms: nullable(number),
-  p90Ms: nullable(number),
-  p95Ms: nullable(number),
-  p99Ms: nullable(number),
-  p999Ms: nullable(number),
-  p9999Ms: nullable(number),
-  maxMs: number,
-  /** Arrivals before their sending, counted as 0. */
-  negative: number,
-  clamped: number,
-  precisionDigits: number,
-  /** HdrHistogram, compressed, base64, unit nanoseconds. */
-  histogram: text,
-})
-
-const rateSchema = z.object({
-  /** Over the whole window. */
-  meanPerSecond: number,
-  /** Of the whole seconds of the window; null when there is none. */
-  medianPerSecond: nullable(number),
-  minPerSecond: nullable(number),
-  maxPerSecond: nullable(number),
-})
-
-const gcSchema = z.object({
-  count: number,
-  pauseMs: number,
-  /** Of the window, 0 … 1. */
-  share: number,
-  /** Null where only sums are known. */
-  pauseMsMax: nullable(number),
-})
-
-const processSchema = z.object({
-  name: text,
-  role: z.enum(['broker', 'nameserver', 'producer', 'consumer', 'orchestrator']),
-  pid: nullable(number),
-  /** Address of the agent on whose host it ran; absent for the host that ran the bench, or one that nobody sampled. */
-  host: text.optional(),
-  /** CPU in cores: 1 is one core busy all the time. */
-  cores: nullable(number),
-  userCores: nullable(number),
-  systemCores: nullable(number),
-  busiestThread: nullable(z.object({ name: text, cores: number })),
-  /** The CPU quota of its control group: cores, and the share of the periods in which it was stopped. */
-  quota: nullable(z.object({ cores: number, throttledShare: number })).default(null),
-  threads: nullable(number),
-  rssBytes: nullable(number),
-  rssPeakBytes: nullable(number),
-  gc: nullable(gcSchema),
-  loop: nullable(z.object({ p99Ms: nullable(number), maxMs: nullable(number), scope: text })),
-  diskReadBytes: nullable(number),
-  diskWrittenBytes: nullable(number),
-  fsync: nullable(z.object({ count: number, meanMs: nullable(number), maxMs: nullable(number) })),
-  /** Why something is null, by field. */
-  unavailable: z.record(text, text),
-})
-
-const nicSchema = z.object({
-  name: text,
-  isLoopback: z.boolean(),
-  rxBytesPerSecond: number,
-  txBytesPerSecond: number,
-  rxPacketsPerSecond: number,
-  txPacketsPerSecond: number,
-  rxDrops: number,
-  txDrops: number,
-  linkBitsPerSecond: nullable(number),
-  rxShare: nullable(number),
-  txShare: nullable(number),
-})
-
-export const hostSchema = z.object({
-  name: text,
-  roles: z.array(text),
-  /** Address of the agent that told of it; absent for the host that ran the bench. */
-  agent: text.optional(),
-  cpuCount: number,
-  cpu: nullable(
-    z.object({
-      user: number,
-      system: number,
-      irq: number,
-      iowait: number,
-      steal: number,
-      idle: number,
-      busy: number,
-    }),
-  ),
-  load1: nullable(number),
-  /** Shares of the time in which some task, or all of them, waited for a resource (Linux PSI). */
-  pressure: nullable(
-    z.object({
-      cpuSome: number,
-      ioSome: number,
-      ioFull: number,
-      memorySome: number,
-      memoryFull: number,
-    }),
-  ).default(null),
-  memory: nullable(
-    z.object({
-      totalBytes: number,
-      availableBytes: number,
-      cachedBytes: number,
-      dirtyBytes: nullable(number),
-      swapUsedBytes: number,
-      swapInPages: nullable(number),
-      swapOutPages: nullable(number),
-    }),
-  ),
-  disk: nullable(
-    z.object({
-      device: text,
-      readBytes: number,
-      writtenBytes: number,
-      readBytesPerSecond: number,
-      writtenBytesPerSecond: number,
-      readsPerSecond: number,
-      writesPerSecond: number,
-      utilisation: number,
-      writeAwaitMs: nullable(number),
-      flushes: nullable(number),
-      flushAwaitMs: nullable(number),
-    }),
-  ),
-  nics: z.array(nicSchema),
-  /** What looking at the host cost, in cores. */
-  samplerCores: number,
-  unavailable: z.record(text, text),
-})
 
 const bottleneckNames = [
   'nic-tx',
@@ -205,19 +65,6 @@ const queueLagSchema = z.object({
   slopePerSecond: nullable(number),
 })
 
-/** What a host did in a second. */
-const hostRowSchema = z.object({
-  cpuBusy: nullable(number),
-  iowait: nullable(number),
-  steal: nullable(number),
-  availableBytes: nullable(number),
-  diskWrittenBytesPerSecond: nullable(number),
-  diskUtilisation: nullable(number),
-  nicTxBytesPerSecond: number,
-  nicRxBytesPerSecond: number,
-  loopbackBytesPerSecond: number,
-})
-
 const seriesRowSchema = z.object({
   /** Seconds since the start of the window; the row covers the second before it. */
   t: number,
@@ -238,82 +85,6 @@ const seriesRowSchema = z.object({
   host: nullable(hostRowSchema),
   /** The hosts of agents, by address; absent without agents. */
   agents: z.record(text, hostRowSchema).optional(),
-})
-
-const totalsSchema = z.object({
-  sent: number,
-  acked: number,
-  failed: number,
-  /** One-way messages that were handed to the network: of these nobody says more. */
-  unanswered: number.default(0),
-  pending: number,
-  received: number,
-  sentBytes: number,
-  receivedBytes: number,
-  /** 0 where it is not known of a single phase. */
-  wireBytesSent: number,
-  rates: z.object({
-    acked: rateSchema,
-    received: rateSchema,
-    /** Handed to the network, acknowledged or not. */
-    sent: nullable(rateSchema).default(null),
-    /** What the schedule asked for; null in a closed load. */
-    offeredPerSecond: nullable(number).default(null),
-  }),
-  /** By the name of the outcome. */
-  errors: z.record(text, number),
-  /** Requests of consumers that failed and were repeated, whole run. */
-  consumerTroubles: z.record(text, number),
-  /** Due by the schedule; 0 in a closed load. */
-  scheduled: number.default(0),
-  /** Due and never sent: the phase was over before a sender was free. */
-  unsent: number.default(0),
-  /** Sent late because no sender was free. */
-  blocked: number.default(0),
-})
-
-const latenciesSchema = z.object({
-  /** From the intended send time; null in a closed model, which has none. */
-  response: nullable(latencySchema),
-  service: nullable(latencySchema),
-  /** From the intended to the actual send. */
-  sendDelay: nullable(latencySchema).default(null),
-  endToEnd: nullable(latencySchema),
-  unavailable: z.record(text, text),
-})
-
-const pacingSchema = z.object({
-  model: z.enum(['closed', 'open', 'mixed']),
-  text: text,
-  /** Lateness of sends for which a sender was free: the generator's own error. */
-  error: nullable(latencySchema).default(null),
-})
-
-/** What one phase measured. */
-const figuresSchema = z.object({
-  /** Index that rows of `series` carry. */
-  index: number,
-  load: text,
-  totals: totalsSchema,
-  latency: latenciesSchema,
-  pacing: pacingSchema,
-  lag: z.object({
-    max: number,
-    maxSeconds: number,
-    /** Messages a second by which the lag grew, by least squares over the seconds of the phase. */
-    slopePerSecond: nullable(number),
-  }),
-  /** Of a phase that lasts until everything is read; null for others. */
-  drain: nullable(
-    z.object({
-      /** Messages that lay there when it began: received, less what was sent meanwhile. */
-      backlog: number,
-      /** Everything was read before the time was over. */
-      done: z.boolean(),
-      /** Messages that were not: of the group that is furthest behind. */
-      remaining: number,
-    }),
-  ).default(null),
 })
 
 const predictionSchema = z.object({
@@ -622,20 +393,11 @@ export const resultSchema = z.object({
 })
 
 export type BenchResult = z.infer<typeof resultSchema>
-export type Latency = z.infer<typeof latencySchema>
-export type ProcessResult = z.infer<typeof processSchema>
-export type HostResult = z.infer<typeof hostSchema>
 export type SeriesRow = z.infer<typeof seriesRowSchema>
 export type ValidityCheck = z.infer<typeof checkSchema>
 export type ThresholdResult = z.infer<typeof thresholdSchema>
 export type Bottleneck = BenchResult['bottleneck']
-export type Totals = z.infer<typeof totalsSchema>
-export type Latencies = z.infer<typeof latenciesSchema>
-export type Pacing = z.infer<typeof pacingSchema>
-export type PhaseFigures = z.infer<typeof figuresSchema>
 export type Trial = z.infer<typeof trialSchema>
-export type Rate = z.infer<typeof rateSchema>
-export type Gc = z.infer<typeof gcSchema>
 
 /**
  * When the window began, in wall-clock milliseconds; rows of the series are seconds from then on. It

@@ -11,7 +11,8 @@ import {
 } from './phase-figures.ts'
 import type { PhaseSums } from './phase-sums.ts'
 import { peakHz } from './rate-shape.ts'
-import type { PhaseFigures, SeriesRow } from './result.ts'
+import type { SeriesRow } from './result.ts'
+import type { PhaseFigures } from './result-figures.ts'
 import type { PhaseOfRun, RunRecord } from './run-record.ts'
 import type { PacingSeen } from './validity.ts'
 

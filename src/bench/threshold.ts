@@ -11,15 +11,8 @@ import { nearest } from '../base/nearest.ts'
 import { parseDurationMs, parseRateHz } from '../base/units.ts'
 import { SAMPLES_ABOVE_MIN } from './histogram.ts'
 import { rowsBetween } from './phase-figures.ts'
-import {
-  type BenchResult,
-  type Latencies,
-  type PhaseFigures,
-  type SeriesRow,
-  type ThresholdResult,
-  type Totals,
-  windowStartMs,
-} from './result.ts'
+import { type BenchResult, type SeriesRow, type ThresholdResult, windowStartMs } from './result.ts'
+import type { Latencies, PhaseFigures, Totals } from './result-figures.ts'
 import type { Scenario } from './scenario-schema.ts'
 
 export interface Threshold {

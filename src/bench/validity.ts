@@ -3,7 +3,8 @@
  * `error` makes the run invalid (exit 13): its numbers then say something else than they seem to.
  */
 import type { Scenario } from './scenario-schema.ts'
-import type { HostResult, ProcessResult, ValidityCheck } from './result.ts'
+import type { ValidityCheck } from './result.ts'
+import type { HostResult, ProcessResult } from './result-hosts.ts'
 
 /** The largest pacing error of a phase, and the interval between its messages. */
 export interface PacingSeen {

@@ -5,7 +5,8 @@
  *
  *   Tag=response.steady,0.000,30.000,12.345,HISTFAAAA…
  */
-import type { BenchResult, Latencies } from '../bench/result.ts'
+import type { BenchResult } from '../bench/result.ts'
+import type { Latencies } from '../bench/result-figures.ts'
 
 const kinds = ['response', 'service', 'sendDelay', 'endToEnd'] as const
 

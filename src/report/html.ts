@@ -4,7 +4,8 @@
  * timelines share one axis, environment and scenario stand at the end. Light, dark and on paper.
  */
 import { createHash } from 'node:crypto'
-import { type BenchResult, type Latency, type Trial, windowStartMs } from '../bench/result.ts'
+import { type BenchResult, type Trial, windowStartMs } from '../bench/result.ts'
+import type { Latency } from '../bench/result-figures.ts'
 import { bytesPerSecond, grouped, milliseconds, percent } from './figures.ts'
 import { type Html, html, htmlList, htmlTable, nothing } from './html-text.ts'
 import { styleSheet } from './html-style.ts'

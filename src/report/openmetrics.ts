@@ -3,7 +3,8 @@
  * exporter: base units (seconds, bytes, ratios) in the names, one series for the whole and one for
  * each phase. What has no value is left out.
  */
-import type { BenchResult, Latency, PhaseFigures, Totals } from '../bench/result.ts'
+import type { BenchResult } from '../bench/result.ts'
+import type { Latency, PhaseFigures, Totals } from '../bench/result-figures.ts'
 
 type Labels = Readonly<Record<string, string>>
 

@@ -2,7 +2,9 @@
  * What a report says, as titled tables and lines; `text.ts` and `markdown.ts` only lay them out.
  * Pure functions of a saved result.
  */
-import type { BenchResult, Latency, ProcessResult } from '../bench/result.ts'
+import type { BenchResult } from '../bench/result.ts'
+import type { Latency } from '../bench/result-figures.ts'
+import type { ProcessResult } from '../bench/result-hosts.ts'
 import { bytesPerSecond, cores, decimalBytes, grouped, milliseconds, percent } from './figures.ts'
 
 export interface Table {

@@ -1,10 +1,7 @@
 /** Results and their parts for tests: healthy by default, each test changes what it is about. */
-import type {
-  BenchResult,
-  HostResult,
-  PhaseFigures,
-  ProcessResult,
-} from '../../src/bench/result.ts'
+import type { BenchResult } from '../../src/bench/result.ts'
+import type { PhaseFigures } from '../../src/bench/result-figures.ts'
+import type { HostResult, ProcessResult } from '../../src/bench/result-hosts.ts'
 
 export function aHost(changes: Partial<HostResult> = {}): HostResult {
   return {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type BottleneckInput, findBottleneck } from '../../src/bench/bottleneck.ts'
 import { readScenario } from '../../src/bench/scenario.ts'
-import type { HostResult } from '../../src/bench/result.ts'
+import type { HostResult } from '../../src/bench/result-hosts.ts'
 import { type ValidityInput, checkValidity } from '../../src/bench/validity.ts'
 import { aHost, aNic, aProcess, aProducer } from './a-result.ts'
 

@@ -20,7 +20,7 @@
  */
 import { z } from 'zod'
 import type { HostUsage } from '../../host/usage.ts'
-import { hostSchema } from '../result.ts'
+import { hostSchema } from '../result-hosts.ts'
 import type { FromRole } from '../role-messages.ts'
 import { producerLatencies } from '../tally.ts'
 import { endpointSchema, momentNs, orderSchema } from './order-schema.ts'
