@@ -123,6 +123,12 @@ export const errorTable = {
     'outbox {path} is in use by another process',
     'wait for it to end, or name another directory',
   ),
+  PROGRESS_IN_USE: row(
+    ExitCode.failed,
+    false,
+    'progress file {path} is in use by another process',
+    'each member of a broadcast group on one machine needs one of its own: --offsets-file PATH',
+  ),
   STORE_UNWRITABLE: row(
     ExitCode.failed,
     false,

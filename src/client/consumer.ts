@@ -80,7 +80,7 @@ export interface ConsumerOptions extends ClientOptions {
    * time (10 s, 30 s, 1 min … 2 h); −1: none, it is a dead letter at once. Default 0.
    */
   readonly retryLevel?: (message: ReceivedMessage) => number
-  /** Broadcast: the file that keeps progress over restarts; without one it ends with this process. */
+  /** Broadcast: the file that keeps progress over restarts, one a process; without one it ends with this process. */
   readonly progressFile?: string
   /** Whether traces tell of each try: true, or a topic of their own for them; default false. */
   readonly trace?: boolean | string
@@ -105,6 +105,7 @@ export class Consumer {
   readonly #options: ConsumerOptions
   readonly #subscriptions: ReadonlyMap<string, SubscriptionData>
   readonly #assignment: Assignment
+  readonly #progress: ProgressStore
   readonly #locks: OrderLocks | null
   readonly #sendBack: SendBack | null
   readonly #loop: HandlerLoop
@@ -122,6 +123,7 @@ export class Consumer {
     this.group = options.group
     this.#client = client
     this.#options = options
+    this.#progress = progress
     this.#startedMs = client.world.clock.wallMs()
     this.#subscriptions = subscriptionsOf(options, this.#startedMs)
     const broadcast = options.model === 'broadcast'
@@ -181,8 +183,9 @@ export class Consumer {
 
   /**
    * Joins the group and takes its share of the queues. A topic that does not exist yet is consumed
-   * once it does. Throws NAME_ILLEGAL, USAGE, NAMESRV_UNREACHABLE, and what a broker answers to an
-   * SQL92 expression that it cannot use.
+   * once it does. Throws NAME_ILLEGAL, USAGE, NAMESRV_UNREACHABLE, what a broker answers to an SQL92
+   * expression that it cannot use, and of a progress file PROGRESS_IN_USE, INPUT_BROKEN,
+   * OUTPUT_UNWRITABLE.
    */
   static async start(world: World, options: ConsumerOptions): Promise<Consumer> {
     checkGroup(options.group)
@@ -193,16 +196,18 @@ export class Consumer {
       if (!isRetryTopic(topic)) checkTopic(topic)
     }
     const client = new MqClient(world, options)
+    let progress: ProgressStore | null = null
     try {
       const access = new QueueAccess(client)
-      const progress =
+      progress =
         options.model === 'broadcast'
-          ? await LocalProgress.open(world.disk, options.progressFile ?? null, client.logger)
+          ? await LocalProgress.open(world.disk, options.progressFile ?? null)
           : new BrokerProgress(options.group, access)
       const consumer = new Consumer(client, options, access, progress)
       await consumer.#start()
       return consumer
     } catch (error) {
+      await progress?.close()
       client.close()
       throw error
     }
@@ -266,6 +271,7 @@ export class Consumer {
       this.#client.logger.warn('handlers still run at close', { handlers: this.#loop.running })
     }
     await this.#assignment.report()
+    await this.#progress.close()
     this.#locks?.stop()
     await this.#assignment.unlock()
     await this.#sendBack?.close()

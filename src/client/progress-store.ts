@@ -1,13 +1,12 @@
 /** Where the progress of a consumer is kept: at the brokers for a group, here for broadcast. */
-import { messageOf } from '../base/errors.ts'
-import type { Logger } from '../base/logger.ts'
+import { MqError, messageOf } from '../base/errors.ts'
 import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
 import {
   type QueueOffset,
   decodeResetOffsetBody,
   encodeResetOffsetBody,
 } from '../protocol/bodies/queue-offsets.ts'
-import { type Disk, syncFile, writeAll } from '../world/disk.ts'
+import { type Disk, type DiskLock, syncFile, writeAll } from '../world/disk.ts'
 import type { QueueAccess } from './queue-access.ts'
 
 export interface ProgressStore {
@@ -20,6 +19,8 @@ export interface ProgressStore {
   read(queue: MessageQueue, exact: boolean): Promise<number | null>
   /** Stores all of them. Throws when one was not stored. */
   write(offsets: readonly QueueOffset[]): Promise<void>
+  /** Nothing is read or stored any more. */
+  close(): Promise<void>
 }
 
 /** The group's progress at the brokers, shared by its members. */
@@ -42,6 +43,10 @@ export class BrokerProgress implements ProgressStore {
       offsets.map(({ queue, offset }) => this.#access.reportProgress(this.#group, queue, offset)),
     )
   }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
 }
 
 /** Progress of this process alone: in memory, and in a file when one is given (Java's form). */
@@ -49,23 +54,53 @@ export class LocalProgress implements ProgressStore {
   readonly isAtBroker = false
   readonly #disk: Disk
   readonly #path: string | null
+  readonly #lock: DiskLock | null
   readonly #offsets = new Map<string, QueueOffset>()
 
-  private constructor(disk: Disk, path: string | null) {
+  private constructor(disk: Disk, path: string | null, lock: DiskLock | null) {
     this.#disk = disk
     this.#path = path
+    this.#lock = lock
   }
 
-  /** A file that cannot be read counts as empty, and says so. */
-  static async open(disk: Disk, path: string | null, logger: Logger): Promise<LocalProgress> {
-    const progress = new LocalProgress(disk, path)
-    if (path === null || (await disk.facts(path)) === null) return progress
+  /**
+   * The file is this process' alone until `close`. Throws PROGRESS_IN_USE while another one has it,
+   * INPUT_BROKEN when it holds no progress, OUTPUT_UNWRITABLE when there can be no file.
+   */
+  static async open(disk: Disk, path: string | null): Promise<LocalProgress> {
+    if (path === null) return new LocalProgress(disk, null, null)
+    let lock: DiskLock | null
     try {
-      for (const row of decodeResetOffsetBody(await disk.readFile(path))) progress.#keep(row)
+      lock = await disk.lock(`${path}.lock`)
     } catch (error) {
-      logger.warn('progress file cannot be read', { path, why: messageOf(error) })
+      throw new MqError('OUTPUT_UNWRITABLE', { path, why: messageOf(error) }, { cause: error })
+    }
+    if (lock === null) throw new MqError('PROGRESS_IN_USE', { path })
+    const progress = new LocalProgress(disk, path, lock)
+    try {
+      if ((await disk.facts(path)) !== null) await progress.#load(path)
+    } catch (error) {
+      await lock.release()
+      throw error
     }
     return progress
+  }
+
+  async #load(path: string): Promise<void> {
+    try {
+      const content = await this.#disk.readFile(path)
+      if (!content.includes('offsetTable')) throw new Error('it has no offsetTable')
+      for (const row of decodeResetOffsetBody(content)) this.#keep(row)
+    } catch (error) {
+      throw new MqError(
+        'INPUT_BROKEN',
+        {
+          what: `${path} is no progress of a broadcast member: ${messageOf(error)}`,
+          hint: 'name the right file, or remove this one to begin as a new member does',
+        },
+        { cause: error },
+      )
+    }
   }
 
   async read(queue: MessageQueue): Promise<number | null> {
@@ -86,6 +121,10 @@ export class LocalProgress implements ProgressStore {
       await file.close()
     }
     await this.#disk.rename(scratch, this.#path)
+  }
+
+  async close(): Promise<void> {
+    await this.#lock?.release()
   }
 
   #keep(row: QueueOffset): void {
