@@ -1,5 +1,5 @@
 /** Pieces of HTML from text that may hold anything: the only place that makes markup out of strings. */
-import type { Table } from './sections.ts'
+import type { Table } from './tables.ts'
 
 /** Markup that was made here, and is not text any more. */
 export interface Html {

@@ -13,19 +13,21 @@ import {
   headline,
   hostLines,
   isOneWay,
+  limitLines,
+  summaryLines,
+  warningLines,
+} from './sections.ts'
+import { type Band, chart, secondTicks } from './svg-chart.ts'
+import {
   latencyNotes,
   latencyTable,
-  limitLines,
   phaseTable,
   processNotes,
   processTable,
   queueTable,
   searchTable,
-  summaryLines,
   thresholdTable,
-  warningLines,
-} from './sections.ts'
-import { type Band, chart, secondTicks } from './svg-chart.ts'
+} from './tables.ts'
 
 /** A whole document with a final newline. */
 export function htmlReport(result: BenchResult): string {

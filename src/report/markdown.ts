@@ -1,20 +1,16 @@
 /** The report as Markdown, for a pull request or a page. */
 import type { BenchResult } from '../bench/result.ts'
+import { headline, hostLines, limitLines, summaryLines, warningLines } from './sections.ts'
 import {
   type Table,
-  headline,
-  hostLines,
   latencyNotes,
   latencyTable,
-  limitLines,
   phaseTable,
   processNotes,
   processTable,
   searchTable,
-  summaryLines,
   thresholdTable,
-  warningLines,
-} from './sections.ts'
+} from './tables.ts'
 
 /** Markdown with a final newline. */
 export function markdownReport(result: BenchResult): string {

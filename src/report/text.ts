@@ -1,20 +1,16 @@
 /** The report for a terminal or a log: one page, the verdict first. */
 import type { BenchResult } from '../bench/result.ts'
+import { headline, hostLines, limitLines, summaryLines, warningLines } from './sections.ts'
 import {
   type Table,
-  headline,
-  hostLines,
   latencyNotes,
   latencyTable,
-  limitLines,
   phaseTable,
   processNotes,
   processTable,
   searchTable,
-  summaryLines,
   thresholdTable,
-  warningLines,
-} from './sections.ts'
+} from './tables.ts'
 
 /** Colours, if any; the command passes those of its terminal. */
 export interface Paint {
