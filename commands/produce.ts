@@ -270,6 +270,11 @@ exit code is 1 (3 when nobody answered).`
           const count = formatCount(transactions.openCount)
           this.remark(`${count} not decided yet: mqctl txn list shows what is open`)
         }
+        if (transactions.undoneCount > 0) {
+          const count = formatCount(transactions.undoneCount)
+          this.warn(`${count} did not come to the decision ${flags.txn}; the output says which`)
+          this.exitWith(ExitCode.failed)
+        }
       }
       checkExec?.stop()
       await producer.close()

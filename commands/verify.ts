@@ -139,7 +139,7 @@ be in it. Exit code 12: messages are missing, and were not sent again.`
       return this.#compare(expected, args.topic, flags)
     }
     if (flags.history !== undefined) {
-      return this.#show([await verifyHistory(this.world, flags.history)])
+      return this.#show([await verifyHistory(this.world, flags.history)], 0)
     }
     if (flags.namesrv !== undefined && (flags.kills ?? 0) > 0) {
       throw new MqError('USAGE', {
@@ -188,7 +188,7 @@ be in it. Exit code 12: messages are missing, and were not sent again.`
     } finally {
       view.end()
     }
-    return this.#show(verdicts)
+    return this.#show(verdicts, wanted.length - verdicts.length)
   }
 
   async #compare(
@@ -259,9 +259,11 @@ be in it. Exit code 12: messages are missing, and were not sent again.`
     return { ...verdict, history: null }
   }
 
-  async #show(results: readonly Verdict[]): Promise<Verified> {
+  /** @param missing features that were wanted and have no verdict: the run was ended before */
+  async #show(results: readonly Verdict[], missing: number): Promise<Verified> {
     const codes = [ExitCode.integrity, ExitCode.inconclusive] as const
-    const exitCode = codes.find((code) => results.some((one) => one.exitCode === code)) ?? 0
+    const worst = codes.find((code) => results.some((one) => one.exitCode === code))
+    const exitCode = worst ?? (missing > 0 ? ExitCode.inconclusive : 0)
     const verdict =
       exitCode === ExitCode.integrity ? 'violated' : exitCode === 0 ? 'valid' : 'unknown'
     this.exitWith(exitCode)

@@ -3,13 +3,14 @@ import { ExitCode } from '../../src/base/exit-codes.ts'
 import { formatDurationMs } from '../../src/base/units.ts'
 import { BrokerCommand } from '../../src/cli/broker-command.ts'
 import { argument, durationFlag, wholeFlag } from '../../src/cli/flags.ts'
-import { LagTrend, pauseOrAbort, trendText } from '../../src/cli/lag-trend.ts'
+import { LagTrend, trendText } from '../../src/cli/lag-trend.ts'
 import { jsonText } from '../../src/cli/output.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { isoTime } from '../../src/cli/time.ts'
 import type { Admin } from '../../src/client/admin.ts'
 import type { GroupLag as Lag } from '../../src/client/group-admin.ts'
+import { pauseOrAbort } from '../../src/client/pause.ts'
 
 const WATCH_MS = 2_000
 

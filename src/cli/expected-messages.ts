@@ -74,7 +74,11 @@ export class ExpectedMessages {
         else times.wanted += 1
       }
     }
-    return expected
+    if (expected.#times.size > 0) return expected
+    throw new MqError('VALUE_INVALID', {
+      what: `${file} names no message`,
+      hint: 'nothing expected is always there: look at what should have written the file',
+    })
   }
 
   /** Whether each line holds a message that can be sent. */

@@ -1,7 +1,6 @@
 /** Lags that are looked at again and again: how fast they grow or shrink, and when they will be gone. */
 import { formatCount, formatDurationMs } from '../base/units.ts'
 import type { GroupLag } from '../client/group-admin.ts'
-import type { Clock } from '../world/clock.ts'
 import { renderTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -96,18 +95,4 @@ export function trendText(
     ]),
   )
   return `${at ?? ''}\n${table}`
-}
-
-/** Resolves after the time, or when the command is to end. */
-export function pauseOrAbort(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = clock.after(ms, done)
-    function done(): void {
-      stop()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    if (signal.aborted) done()
-    else signal.addEventListener('abort', done)
-  })
 }

@@ -6,6 +6,7 @@
  * A queue whose next message is not known yet holds back the others, except when it is at its end:
  * that is what keeps the order.
  */
+import { orAborted } from '../base/abort.ts'
 import { MqError } from '../base/errors.ts'
 import type { MqClient } from '../client/client.ts'
 import { TOOLS_GROUP } from '../client/group-admin.ts'
@@ -75,11 +76,6 @@ export async function* readMerged(
   )
   options.onOpen?.(new Map(lanes.map(({ queue, offset }) => [messageQueueKey(queue), offset])))
   const failures: unknown[] = []
-  const aborted = new Promise<void>((resolve) => {
-    options.signal.addEventListener('abort', () => {
-      resolve()
-    })
-  })
   while (!options.signal.aborted) {
     for (const lane of lanes) {
       if (lane.finished || lane.buffer.length > 0 || lane.pulling !== null) continue
@@ -100,7 +96,7 @@ export async function* readMerged(
     }
     const pulls = lanes.map(({ pulling }) => pulling).filter((pulling) => pulling !== null)
     if (pulls.length === 0) return
-    await Promise.race([aborted, ...pulls])
+    await orAborted(Promise.race(pulls), options.signal)
   }
 }
 

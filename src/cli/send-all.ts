@@ -2,9 +2,10 @@
  * Sends a stream of messages with a bounded number under way, so that a pipe is neither one message
  * a round trip nor all of it in memory. Messages of one order key go one after the other.
  */
+import { orAborted } from '../base/abort.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
+import { pauseOrAbort } from '../client/pause.ts'
 import type { Producer, SendReceipt } from '../client/producer.ts'
-import { sleep } from '../world/node-clock.ts'
 import type { Clock } from '../world/clock.ts'
 
 export interface SendAllOptions {
@@ -81,24 +82,19 @@ export async function sendAll(
   }
 
   // A source that is silent (a pipe, a terminal) and a slow pace keep nobody from Ctrl-C.
-  const interrupted = new Promise<null>((resolve) => {
-    if (options.signal.aborted) resolve(null)
-    options.signal.addEventListener('abort', () => {
-      resolve(null)
-    })
-  })
+  const { clock, signal } = options
   const iterator = messages[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), interrupted])
+      const next = await orAborted(iterator.next(), signal)
       if (next === null || next.done === true) break
       const message = next.value
       if (options.rateHz !== null) {
         const dueMs = startMs + (index / options.rateHz) * 1_000
-        const waitMs = dueMs - options.clock.monotonicMs()
-        if (waitMs > 0) await Promise.race([sleep(options.clock, waitMs), interrupted])
+        const waitMs = dueMs - clock.monotonicMs()
+        if (waitMs > 0) await pauseOrAbort(clock, waitMs, signal)
       }
-      if (options.signal.aborted) break
+      if (signal.aborted) break
       const sending = send(message, index).finally(() => underWay.delete(sending))
       underWay.add(sending)
       index += 1

@@ -18,12 +18,18 @@ import {
 } from '../client/transaction-producer.ts'
 import type { Stop } from '../world/clock.ts'
 import type { ExecCommand } from './exec-command.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** Not the group of other sends: brokers ask any producer of a group, and those know nothing. */
 const DEFAULT_GROUP = 'MQCTL_TRANSACTIONS'
 
 /** How often brokers are asked what is still open: others of the group may have answered. */
 const LOOK_MS = 2_000
+
+/** Programs that run at a time: brokers ask about thousands at once. */
+const CHECKS_MAX = 8
+/** Questions that wait for one; beyond them nothing is answered yet, and the broker asks again. */
+const WAITING_MAX = 10_000
 
 export interface TransactionalSenderOptions {
   /** Default `MQCTL_TRANSACTIONS`. */
@@ -45,6 +51,8 @@ export class TransactionalSender {
   readonly #open = new Set<string>()
   /** What brokers were answered when they asked. */
   readonly #answered = new Map<string, TransactionDecision>()
+  readonly #checks = new Turnstile(CHECKS_MAX)
+  #rolledBack = 0
   #onDecided: () => void = () => undefined
 
   constructor(client: MqClient, options: TransactionalSenderOptions) {
@@ -69,7 +77,14 @@ export class TransactionalSender {
     const { decision } = this.#options
     const receipt = await this.#producer.sendTransaction(message, () => decision)
     if (!receipt.ended && !this.#answered.has(receipt.messageId)) this.#open.add(receipt.messageId)
+    // Stored, but not for certain: rolled back, whatever was wished.
+    if (receipt.decision !== decision) this.#rolledBack += 1
     return receipt
+  }
+
+  /** Messages that did not come to the decision that was wished for them. */
+  get undoneCount(): number {
+    return this.#rolledBack + (this.#options.decision === 'unknown' ? 0 : this.#open.size)
   }
 
   /** Messages of this sender that are neither committed nor rolled back. */
@@ -134,8 +149,9 @@ export class TransactionalSender {
     // A decision that did not reach the broker stands.
     if (this.#open.has(message.messageId) && decision !== 'unknown') return decision
     if (checkExec === null) return 'unknown'
+    if (this.#checks.waitingCount >= WAITING_MAX) return 'unknown'
     try {
-      const { exitCode, stopped } = await checkExec.run(message)
+      const { exitCode, stopped } = await this.#checks.through(() => checkExec.run(message))
       if (stopped) return 'unknown'
       return exitCode === 0 ? 'commit' : exitCode === 1 ? 'rollback' : 'unknown'
     } catch (error) {

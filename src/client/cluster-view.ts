@@ -2,7 +2,7 @@
 import { MqError } from '../base/errors.ts'
 import { type ClusterInfo, decodeClusterInfo } from '../protocol/bodies/cluster-info.ts'
 import { RequestCode } from '../protocol/codes.ts'
-import { decodeAnswer } from './answers.ts'
+import { decodeAnswer, responseCodeOf } from './answers.ts'
 import type { MqClient } from './client.ts'
 
 export interface BrokerAddress {
@@ -98,11 +98,17 @@ export function askEach<Value>(
   )
 }
 
-/** The values of those that answered; throws the first error when none did. */
+/**
+ * The values of those that have one. A broker that refuses has none; one that does not answer may have,
+ * and without it the whole would look smaller than it is: throws its error, as when all refuse.
+ */
 export function valuesOf<Value>(outcomes: readonly Outcome<Value>[]): Value[] {
   const values = outcomes.filter((outcome) => outcome.ok).map((outcome) => outcome.value)
-  const failed = outcomes.find((outcome) => !outcome.ok)
-  if (values.length === 0 && failed !== undefined) throw failed.error
+  const failed = outcomes.filter((outcome) => !outcome.ok).map(({ error }) => error)
+  const silent = failed.find((error) => responseCodeOf(error) === null)
+  if (silent !== undefined) throw silent
+  const [refused] = failed
+  if (values.length === 0 && refused !== undefined) throw refused
   return values
 }
 

@@ -224,8 +224,10 @@ export class GroupAdmin {
       const response = await this.#client.ask(address, code, ext, null, { group }, 15_000)
       return decodeAnswer(address, response, decodeConsumerRunningInfo)
     })
-    const [first] = valuesOf(outcomes)
-    if (first !== undefined) return first
+    // Any broker to which the member is connected can tell, whoever else is away.
+    const first = outcomes.find((outcome) => outcome.ok)
+    if (first !== undefined) return first.value
+    valuesOf(outcomes)
     throw unknownGroup(group)
   }
 

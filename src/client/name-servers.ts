@@ -29,13 +29,17 @@ export class NameServers {
    * Throws NAMESRV_UNREACHABLE when none does. `make` is called for each attempt.
    */
   async ask(make: () => Command, timeoutMs: number): Promise<Command> {
+    const count = this.addresses.length
+    const first = this.#active
     let cause: unknown = null
-    for (let attempt = 0; attempt < this.addresses.length; attempt++) {
+    for (let attempt = 0; attempt < count; attempt++) {
+      const at = (first + attempt) % count
       try {
-        return await this.#remoting.invoke(this.active, make(), timeoutMs)
+        return await this.#remoting.invoke(this.addresses[at] ?? '', make(), timeoutMs)
       } catch (error) {
         cause = error
-        this.#active = (this.#active + 1) % this.addresses.length
+        // Others ask at the same time: only the first to see that it is away moves all on.
+        if (this.#active === at) this.#active = (at + 1) % count
       }
     }
     throw new MqError(

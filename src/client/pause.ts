@@ -32,3 +32,17 @@ export class Pauses {
     this.#waiting.clear()
   }
 }
+
+/** Resolves after the time, or when the command is to end. */
+export function pauseOrAbort(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = clock.after(ms, done)
+    function done(): void {
+      stop()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', done)
+  })
+}

@@ -63,6 +63,13 @@ describe('mqctl verify', () => {
     expect(await readdir(path.join(home.directory, 'data', 'mqctl', 'bench'))).toEqual([])
   }, 60_000)
 
+  it('takes a file that names nothing for a mistake, not for a topic in which nothing is missing', async () => {
+    const empty = path.join(home.directory, 'empty.ndjson')
+    await writeFile(empty, '\n')
+    const { exitCode, stderr } = await home.run(['verify', 'orders', '--expected', empty])
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('names no message')])
+  })
+
   it('kills no broker that is not its own', async () => {
     const { stderr, exitCode } = await home.run(['verify', '-n', '127.0.0.1:1', '--kills', '1'])
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining('not killed')])
