@@ -241,9 +241,11 @@ export class ReadPath {
     // Official clients send 262,144 here, which is also what Apache gives them; ours may ask for more.
     const generous = asked !== null && asked > BYTES_DEFAULT
     const bytesMax = generous ? Math.min(asked, BYTES_MAX) : BYTES_DEFAULT
+    // Of a batch queue as many as are asked for: its records have many each.
+    const isMany = generous || pull.queue.units !== null
     const messagesMax = Math.min(
       Math.max(header.maxMsgNums, 1),
-      generous ? MESSAGES_MAX : MESSAGES_DEFAULT_MAX,
+      isMany ? MESSAGES_MAX : MESSAGES_DEFAULT_MAX,
     )
     const inFrame = pull.serializeType === SerializeType.json
     const outcome = inFrame

@@ -74,8 +74,9 @@ export class QueueAccess {
   }
 
   /** The first queue offset that is still there. */
-  minOffset(queue: MessageQueue): Promise<number> {
-    return this.#number(queue, RequestCode.GET_MIN_OFFSET, {}, 'offset')
+  async minOffset(queue: MessageQueue): Promise<number> {
+    // A batch queue that never had a message answers −1.
+    return Math.max(0, await this.#number(queue, RequestCode.GET_MIN_OFFSET, {}, 'offset'))
   }
 
   /** The first queue offset stored at `timeMs` or later (milliseconds since 1970). */

@@ -117,6 +117,17 @@ describe('a topic of batch queues', () => {
     expect(await read(topic, 1)).toMatchObject({ records: 3, messages: ['1:b', '2:c', '3:d'] })
   })
 
+  it('says of an unused queue that it has no first offset, and gives as many as are asked for', async () => {
+    const topic = await batchTopic()
+    const first = () => client.ask(RequestCode.GET_MIN_OFFSET, { topic, queueId: 0 })
+    expect((await first()).ext['offset']).toBe('-1')
+    for (let i = 0; i < 5; i++) {
+      await sendBatch(topic, ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'])
+    }
+    expect((await first()).ext['offset']).toBe('0')
+    expect(await read(topic, 5, client, { maxMsgNums: 50 })).toMatchObject({ records: 5, next: 50 })
+  })
+
   it('wakes a pull that waits for it', async () => {
     const topic = await batchTopic()
     const waiting = client.pull(topic, 'G', 0, { sysFlag: 6, suspendTimeoutMillis: 10_000 })

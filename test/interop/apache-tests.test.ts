@@ -110,11 +110,10 @@ const lanes =
       : [wanted.split(',').filter((name) => name !== '')]
 
 /**
- * Tests of these classes that ask for what this broker refuses (topics of batch queues, static topics), or
+ * Tests of these classes that ask for what this broker refuses (static topics), or
  * that look into the table of orders in the broker's own memory (OffsetResetForPopIT).
  */
 const notServed = [
-  'BatchSendIT.testBatchSend_SysInnerBatch',
   'CreateAndUpdateTopicIT.testStaticTopicNotAffected',
   'OffsetResetForPopIT.testResetOffsetThenAckOldForPopOrderly',
   'OffsetResetForPopIT.testRestOffsetToSkipMsgForPopOrderly',

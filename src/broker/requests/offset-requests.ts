@@ -81,5 +81,7 @@ export const maxOffset: RequestHandler = (context, _connection, command) => {
 
 export const minOffset: RequestHandler = (context, _connection, command) => {
   const queue = queueField(context, command)
-  return respond(command, ResponseCode.SUCCESS, null, { offset: queue.minOffset })
+  // A batch queue that never had a message has no first offset at Apache, and says so.
+  const isUnused = queue.units !== null && queue.maxOffset === 0
+  return respond(command, ResponseCode.SUCCESS, null, { offset: isUnused ? -1 : queue.minOffset })
 }
