@@ -19,12 +19,13 @@
  */
 import { MqError, messageOf } from '../base/errors.ts'
 import { RequestCode } from '../protocol/codes.ts'
-import type { Command } from '../protocol/command.ts'
+import { type Command, type ExtFields, request } from '../protocol/command.ts'
 import { physicalOffsetIn } from '../protocol/message-id.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
 import type { EndTransactionTrace } from '../protocol/trace-record.ts'
 import type { World } from '../world/world.ts'
+import { expectSuccess } from './answers.ts'
 import { type ClientOptions, MqClient } from './client.ts'
 import { type OutgoingMessage, illegal, keysText } from './outgoing-message.ts'
 import { Producer, type ProducerOptions, type SendReceipt } from './producer.ts'
@@ -57,10 +58,19 @@ type Decided = Omit<EndTransactionTrace, 'kind' | 'timeMs' | 'group' | 'type' | 
   readonly ended: boolean
 }
 
-const bits: Record<TransactionDecision, number> = {
-  commit: SysFlag.transactionCommit,
-  rollback: SysFlag.transactionRollback,
-  unknown: 0,
+const bits: Record<TransactionDecision, string> = {
+  commit: String(SysFlag.transactionCommit),
+  rollback: String(SysFlag.transactionRollback),
+  unknown: '0',
+}
+
+/** Which half is meant, as fields of END_TRANSACTION. */
+interface Place {
+  readonly tranStateTableOffset: string | undefined
+  readonly commitLogOffset: string | undefined
+  readonly msgId: string
+  readonly transactionId: string | undefined
+  readonly fromTransactionCheck: 'true' | 'false'
 }
 
 export class TransactionProducer {
@@ -124,24 +134,20 @@ export class TransactionProducer {
     if (delayLevel !== 0 || delayMs !== undefined || deliverAtMs !== undefined) {
       throw illegal('a transaction cannot be delayed', 'send it without a delay')
     }
-    const receipt = await this.#producer.send({
-      ...message,
-      properties: {
-        ...message.properties,
-        [PropertyName.transactionPrepared]: 'true',
-        [PropertyName.producerGroup]: this.group,
-      },
-    })
+    const properties: Record<string, string> = { ...message.properties }
+    properties[PropertyName.transactionPrepared] = 'true'
+    properties[PropertyName.producerGroup] = this.group
+    const receipt = await this.#producer.send({ ...message, properties })
     // Stored, but perhaps not for good: what is not certain must not be delivered.
     const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
     // The broker may have died meanwhile, and its name servers have forgotten it.
     const master = this.#client.routes.brokerAddress(receipt.broker)
     const ended = await this.#end(receipt.broker, master, decision, {
-      tranStateTableOffset: receipt.queueOffset,
-      commitLogOffset: physicalOffsetIn(receipt.offsetMessageId),
+      tranStateTableOffset: String(receipt.queueOffset),
+      commitLogOffset: String(physicalOffsetIn(receipt.offsetMessageId)),
       msgId: receipt.messageId,
       transactionId: receipt.messageId,
-      fromTransactionCheck: false,
+      fromTransactionCheck: 'false',
     })
     if (this.tracer !== null) {
       const { topic, tags = '' } = message
@@ -186,7 +192,7 @@ export class TransactionProducer {
       commitLogOffset,
       msgId: msgId ?? message.messageId,
       transactionId,
-      fromTransactionCheck: true,
+      fromTransactionCheck: 'true',
     })
     const { topic, tags, keys, messageId, properties } = message
     const region = properties[PropertyName.region] ?? DEFAULT_REGION
@@ -215,25 +221,33 @@ export class TransactionProducer {
     broker: string,
     address: string | null,
     decision: TransactionDecision,
-    place: Record<string, string | number | boolean | undefined>,
+    place: Place,
   ): Promise<boolean> {
     if (decision === 'unknown') return false
+    const { tranStateTableOffset, commitLogOffset, msgId, transactionId } = place
+    // Written out: every transaction has them.
+    const ext: ExtFields = {
+      producerGroup: this.group,
+      commitOrRollback: bits[decision],
+      msgId,
+      fromTransactionCheck: place.fromTransactionCheck,
+      bname: broker,
+    }
+    if (tranStateTableOffset !== undefined) ext['tranStateTableOffset'] = tranStateTableOffset
+    if (commitLogOffset !== undefined) ext['commitLogOffset'] = commitLogOffset
+    if (transactionId !== undefined) ext['transactionId'] = transactionId
+    const command = request(RequestCode.END_TRANSACTION)
+    command.ext = ext
     try {
-      await this.#client.ask(
-        address ?? this.#client.masterOf(broker),
-        RequestCode.END_TRANSACTION,
-        {
-          producerGroup: this.group,
-          commitOrRollback: bits[decision],
-          ...place,
-          bname: broker,
-        },
-      )
+      const master = address ?? this.#client.masterOf(broker)
+      const { remoting, requestTimeoutMs } = this.#client
+      const response = await remoting.invoke(master, command, requestTimeoutMs)
+      expectSuccess(master, command.code, response)
       return true
     } catch (error) {
       if (!(error instanceof MqError)) throw error
       this.#client.logger.warn('decision on a transaction was not taken', {
-        id: String(place['msgId']),
+        id: msgId,
         decision,
         why: error.message,
       })

@@ -36,6 +36,8 @@ export class RemotingClient {
   readonly #world: World
   readonly #options: RemotingClientOptions
   readonly #connections = new Map<string, Promise<Connection>>()
+  /** Those that are there already: who invokes them has nothing to wait for. */
+  readonly #ready = new Map<string, Connection>()
   readonly #open = new Set<Connection>()
   readonly #stopTick: () => void
   #closed = false
@@ -56,16 +58,23 @@ export class RemotingClient {
     if (known !== undefined) return known
     const opening = this.#connect(address)
     this.#connections.set(address, opening)
-    opening.catch(() => {
-      this.#connections.delete(address)
-    })
+    // The first to hear of it: whoever waits for it goes on before those who come from now on.
+    opening.then(
+      (connection) => {
+        if (!connection.isClosed) this.#ready.set(address, connection)
+      },
+      () => {
+        this.#connections.delete(address)
+      },
+    )
     return opening
   }
 
   /** Sends a request; resolves with its response whatever its code. Rejects with MqError. */
-  async invoke(address: string, command: Command, timeoutMs: number): Promise<Command> {
-    const connection = await this.connect(address)
-    return connection.invoke(command, timeoutMs)
+  invoke(address: string, command: Command, timeoutMs: number): Promise<Command> {
+    const ready = this.#ready.get(address)
+    if (ready !== undefined) return ready.invoke(command, timeoutMs)
+    return this.connect(address).then((connection) => connection.invoke(command, timeoutMs))
   }
 
   /**
@@ -73,7 +82,7 @@ export class RemotingClient {
    * MiB unsent at most; rejects with MqError.
    */
   async oneway(address: string, command: Command): Promise<void> {
-    const connection = await this.connect(address)
+    const connection = this.#ready.get(address) ?? (await this.connect(address))
     await connection.onewayInTurn(command)
   }
 
@@ -94,6 +103,7 @@ export class RemotingClient {
     this.#stopTick()
     for (const connection of this.#open) connection.end('closed by this side')
     this.#connections.clear()
+    this.#ready.clear()
   }
 
   async #connect(address: string): Promise<Connection> {
@@ -133,6 +143,7 @@ export class RemotingClient {
       onClose: (connection, reason) => {
         this.#open.delete(connection)
         this.#connections.delete(address)
+        this.#ready.delete(address)
         onClose?.(address, connection, reason)
       },
     }

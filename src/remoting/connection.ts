@@ -205,7 +205,11 @@ export class Connection {
         resolve,
         reject,
       })
-      this.#whenRoomToSend({
+      if (this.#hasRoomToSend) {
+        this.reply(command)
+        return
+      }
+      this.#waitingToSend.push({
         send: () => {
           // It may have timed out meanwhile.
           if (this.#inFlight.has(command.opaque)) this.reply(command)
@@ -236,13 +240,14 @@ export class Connection {
         this.oneway(command)
         resolve()
       }
-      this.#whenRoomToSend({ send, lost })
+      if (this.#hasRoomToSend) send()
+      else this.#waitingToSend.push({ send, lost })
     })
   }
 
-  #whenRoomToSend(waiting: Waiting): void {
-    if (this.#isFull || this.#waitingToSend.length > 0) this.#waitingToSend.push(waiting)
-    else waiting.send()
+  /** Whether a request may go now: those before it are sent but for a few MiB. */
+  get #hasRoomToSend(): boolean {
+    return this.#waitingToSend.length === 0 && !this.#isFull
   }
 
   /** Hands what is collected to the socket. */

@@ -68,6 +68,31 @@ describe('requests', () => {
     expect(server.connections.size).toBe(1)
   })
 
+  test('go out in the order in which they were made, whether the connection was there or not', async () => {
+    const seen: string[] = []
+    const { address } = await aServer({
+      onCommand: (connection, command) => {
+        seen.push(command.ext['i'] ?? '')
+        echo(connection, command)
+      },
+    })
+    const client = aClient()
+    const sent: Promise<unknown>[] = []
+    const send = (i: number) => {
+      const command = request(34, { i })
+      sent.push(
+        i % 3 === 1 ? client.oneway(address, command) : client.invoke(address, command, 5000),
+      )
+    }
+    for (let i = 0; i < 5; i++) send(i)
+    await client.connect(address)
+    for (let i = 5; i < 10; i++) send(i)
+    await Promise.all(sent)
+    for (let i = 10; i < 16; i++) send(i)
+    await Promise.all(sent)
+    expect(seen).toEqual(Array.from({ length: 16 }, (_, i) => String(i)))
+  })
+
   test('a body of 15 MiB arrives whole', async () => {
     const { address } = await aServer({ onCommand: echo })
     const body = Buffer.alloc(15 * 1024 * 1024, 7)
