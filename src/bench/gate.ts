@@ -373,8 +373,11 @@ function reasonsOf(
   confirmed: boolean,
 ): string[] {
   if (verdict === 'ok' || verdict === 'improved') return []
+  // What is certain is not hidden among what cannot be told.
   const told = judged.filter(
-    (one) => one.primary && (one.verdict === 'regressed' || one.verdict === 'inconclusive'),
+    (one) =>
+      one.primary &&
+      (one.verdict === 'regressed' || (one.verdict === 'inconclusive' && verdict !== 'regressed')),
   )
   const reasons = told.map(({ metric, change, why }) => {
     const share = `${change < 0 ? '' : '+'}${(change * 100).toFixed(1)} %`

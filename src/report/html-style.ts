@@ -20,6 +20,7 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;min-width:60%}
 th,td{padding:4px 10px;border-bottom:1px solid var(--rule);white-space:nowrap}
 th{color:var(--soft);font-weight:600}.n{text-align:right}.t{text-align:left}
+.w{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:260px}
 figure{margin:14px 0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:10px 12px}
 figcaption{font-size:13px;margin-bottom:4px}
 svg{display:block;width:100%;height:auto}
@@ -36,5 +37,8 @@ details{margin:8px 0}summary{cursor:pointer;color:var(--soft)}
 pre{background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:12px;font-size:12px;overflow-x:auto}
 main{padding-bottom:60px}
 @media print{:root{--ink:#000;--soft:#444;--paper:#fff;--card:#fff;--rule:#bbb;--good:#176f3d;--bad:#b42318;
---c0:#1f5fbf;--c1:#c2571a;--c2:#7a3fb0;--c3:#b42318}figure,table{break-inside:avoid}.wide{overflow:visible}}
+--c0:#1f5fbf;--c1:#c2571a;--c2:#7a3fb0;--c3:#b42318;--band:#0000000a}
+figure,tr{break-inside:avoid}h2{break-after:avoid}.wide{overflow:visible}table{font-size:10px}th,td{padding:3px 6px}
+.w{min-width:0}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:9px}
+details::details-content{content-visibility:visible;display:block}summary{display:none}}
 `

@@ -39,16 +39,22 @@ function markupOf(part: Part): string {
 
 export const nothing: Html = { markup: '' }
 
+/** A cell with more letters is a sentence: its column is set like text and breaks into lines. */
+const SENTENCE_LETTERS = 32
+
 /** A table as a section gives it; columns without any value are left out. */
 export function htmlTable({ heads, rightFrom, rows }: Table): Html {
   if (rows.length === 0) return nothing
   const used = heads.map(
     (_, index) => index === 0 || rows.some((row) => (row[index] ?? '-') !== '-'),
   )
+  const isText = heads.map((_, index) =>
+    rows.some((row) => (row[index] ?? '').length > SENTENCE_LETTERS),
+  )
   const cells = (row: readonly string[], head: boolean) =>
     row.flatMap((cell, index) => {
       if (used[index] !== true) return []
-      const kind = index >= rightFrom ? 'n' : 't'
+      const kind = isText[index] === true ? 'w' : index >= rightFrom ? 'n' : 't'
       return [
         head
           ? html`<th scope="col" class="${kind}">${cell}</th>`

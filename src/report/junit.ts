@@ -31,7 +31,8 @@ export function gateJunitReport(result: GateResult): string {
           of === 'ok' || of === 'improved'
             ? null
             : `${of}: ${change < 0 ? '' : '+'}${(change * 100).toFixed(1)} %, ${why}`,
-        isError: of === 'inconclusive',
+        // A regression that did not come again is none.
+        isError: of === 'inconclusive' || verdict === 'inconclusive',
       })),
   ]
   return suiteXml(`mqctl bench gate ${scenario.name}`, cases, result)

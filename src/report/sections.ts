@@ -55,7 +55,8 @@ export function summaryLines(result: BenchResult): [label: string, text: string]
   ])
   if (result.search !== null) lines.push(['search', result.search.text])
   if (result.curve !== null) {
-    lines.push(['curve', result.curve.text], ['knee', result.curve.method])
+    lines.push(['curve', result.curve.text])
+    if (result.curve.knee !== null) lines.push(['knee', result.curve.method])
   }
   if (result.balance !== null) lines.push(['balance', result.balance.text])
   if (result.thresholds.length > 0) {

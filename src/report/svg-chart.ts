@@ -141,8 +141,9 @@ function pathOf(
       continue
     }
     const point = `${round(x(xs[index] ?? 0))} ${round(y(value))}`
-    // A point alone is shown as a short stroke.
-    path += isDown ? `L${point}` : `M${point}h0.5`
+    // A point alone is shown as a short stroke, long enough to be seen.
+    const isAlone = !isDown && (values[index + 1] ?? null) === null
+    path += isDown ? `L${point}` : isAlone ? `M${point}m-3 0h6` : `M${point}`
     isDown = true
   }
   return path

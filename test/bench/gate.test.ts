@@ -86,6 +86,25 @@ describe('a gate', () => {
     expect(result.reasons[0]).toMatch(/^rate\.acked -1[45]\.\d %/)
   })
 
+  it('gives only what regressed as the reason, not what cannot be told', async () => {
+    const latency = (result: BenchResult, p99Ms: number): BenchResult => {
+      const { service } = result.latency
+      if (service === null) throw new Error('no service time')
+      return { ...result, latency: { ...result.latency, service: { ...service, p99Ms } } }
+    }
+    const result = await gate(
+      sides(
+        () => latency(at(1000), 3),
+        (run) => latency(at(500), run % 2 === 0 ? 1 : 9),
+      ),
+    )
+    expect(result.metrics.find(({ metric }) => metric === 'latency.p99')?.verdict).toBe(
+      'inconclusive',
+    )
+    expect([result.verdict, result.reasons.length > 0]).toEqual(['regressed', true])
+    expect(result.reasons.join()).not.toContain('latency.p99')
+  })
+
   it('is inconclusive, exit 14, when it does not come again', async () => {
     const result = await gate(
       sides(

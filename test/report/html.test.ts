@@ -84,6 +84,16 @@ describe('the HTML report', () => {
     expect(page).not.toMatch(/class="key k0"[^>]*>\s*acknowledged/)
   })
 
+  it('breaks sentences in tables into lines, and shows on paper what is folded on a screen', () => {
+    const why = 'one of the reasons for which a threshold can fail'
+    const found = { phase: null, repetition: 1, actual: 2, limit: 1, unit: 'ms', pass: false }
+    const thresholds = [{ expression: 'response.p99 < 1ms', ...found, why }]
+    const page = htmlReport(aResult({ thresholds }))
+    expect(page).toMatch(/<td class="w">one of the reasons/)
+    const paper = /@media print\{([\s\S]*)<\/style>/.exec(page)?.[1] ?? ''
+    expect(paper).toContain('details::details-content{content-visibility:visible')
+  })
+
   it('does without charts when there are no seconds to show', () => {
     expect(htmlReport(aResult())).not.toContain('Over time')
   })
