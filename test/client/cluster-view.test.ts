@@ -14,9 +14,10 @@ const brokers = ['a', 'b', 'c'].map((broker) => ({
 
 /** What each broker does: a value, a refusal, or silence. */
 async function ask(deeds: Record<string, number | 'refuses' | 'is silent'>): Promise<number[]> {
-  const outcomes = await askEach<number>(brokers, ({ broker, address }) => {
+  const outcomes = await askEach(brokers, async ({ broker, address }) => {
+    await Promise.resolve()
     const deed = deeds[broker] ?? 0
-    if (typeof deed === 'number') return Promise.resolve(deed)
+    if (typeof deed === 'number') return deed
     if (deed === 'is silent') {
       return Promise.reject(
         new MqError('REQUEST_TIMEOUT', { address, request: 'it', timeoutMs: 1 }),
@@ -27,13 +28,8 @@ async function ask(deeds: Record<string, number | 'refuses' | 'is silent'>): Pro
       ResponseCode.SYSTEM_ERROR,
       'no such group',
     )
-    return new Promise((_, reject) => {
-      try {
-        expectSuccess(address, RequestCode.GET_CONSUME_STATS, answer)
-      } catch (error) {
-        reject(error)
-      }
-    })
+    expectSuccess(address, RequestCode.GET_CONSUME_STATS, answer)
+    return 0
   })
   return valuesOf(outcomes)
 }
