@@ -185,6 +185,35 @@ describe.skipIf(skipBecause('mqctl on Apache', peers.missing))('mqctl on an Apac
     expect(await consume('FromJava', '--filter', 'even')).toHaveLength(40)
   })
 
+  it('keeps a batch as one record where the topic says so, and takes it apart, also Java’s', async () => {
+    await json(['topic', 'create', 'Inner', '--queues', '1', '--attr', 'queue.type=BatchCQ'])
+    const ours = await json<ProducedDocument>(['produce', 'Inner', '--batch', '3'], 'a\nb\nc')
+    expect(ours.messages.map(({ queueOffset }) => queueOffset)).toEqual([0, 1, 2])
+    await java.call('producer.start', { name: 'inner', group: 'PG', namesrv: cluster.namesrv })
+    const messages = ['d', 'e'].map((body) => ({ body, tags: `tag ${body}` }))
+    await java.call('producer.send', { name: 'inner', topic: 'Inner', mode: 'batch', messages })
+    await java.call('producer.stop', { name: 'inner' })
+    const lines = await until('all of them', async () => {
+      const some = await consume('Inner')
+      return some.length < 5 ? null : some
+    })
+    expect(lines.map(({ queueOffset, body }) => `${queueOffset} ${body}`)).toEqual([
+      ...['0 a', '1 b', '2 c', '3 d', '4 e'],
+    ])
+    expect(lines[4]?.tags).toBe('tag e')
+    expect(lines.slice(0, 3).map(({ messageId }) => messageId)).toEqual(
+      ours.messages.map(({ messageId }) => messageId),
+    )
+    expect(new Set(lines.map(({ physicalOffset }) => physicalOffset)).size).toBe(2)
+    await java.call('push.start', {
+      ...{ name: 'inner', group: 'InnerReaders', topic: 'Inner', namesrv: cluster.namesrv },
+      from: 'CONSUME_FROM_FIRST_OFFSET',
+    })
+    const received = await java.call<Received[]>('push.received', { name: 'inner', atLeast: 5 })
+    await java.call('push.stop', { name: 'inner' })
+    expect(received.map(({ queueOffset }) => queueOffset).sort()).toEqual([0, 1, 2, 3, 4])
+  })
+
   it('consumes as a member of a group beside an official consumer, and its progress is seen', async () => {
     await createTopic('Shared', 4)
     await json(
