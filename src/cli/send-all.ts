@@ -1,6 +1,7 @@
 /**
  * Sends a stream of messages with a bounded number under way, so that a pipe is neither one message
- * a round trip nor all of it in memory. Messages of one order key go one after the other.
+ * a round trip nor all of it in memory, and no large one waits behind so many that its time is over.
+ * Messages of one order key go one after the other.
  */
 import { orAborted } from '../base/abort.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
@@ -40,6 +41,9 @@ export interface SendOutcome extends SendTotals {
   readonly sourceError: unknown
 }
 
+/** Bytes of bodies that may be under way at once, save for one message that has more. */
+const BYTES_UNDER_WAY_MAX = 16 * 1024 * 1024
+
 /** Failures in a row, of messages that were each tried as often as the producer does, that end it. */
 const FAILURES_IN_A_ROW_MAX = 256
 
@@ -54,6 +58,7 @@ export async function sendAll(
   const receipts: SendReceipt[] = []
   const underWay = new Set<Promise<void>>()
   const startMs = options.clock.monotonicMs()
+  let bytesUnderWay = 0
   let index = 0
   let sent = 0
   let failed = 0
@@ -94,8 +99,16 @@ export async function sendAll(
         const waitMs = dueMs - clock.monotonicMs()
         if (waitMs > 0) await pauseOrAbort(clock, waitMs, signal)
       }
+      const bytes = Buffer.byteLength(message.body)
+      while (underWay.size > 0 && bytesUnderWay + bytes > BYTES_UNDER_WAY_MAX) {
+        await Promise.race(underWay)
+      }
       if (signal.aborted) break
-      const sending = send(message, index).finally(() => underWay.delete(sending))
+      bytesUnderWay += bytes
+      const sending = send(message, index).finally(() => {
+        underWay.delete(sending)
+        bytesUnderWay -= bytes
+      })
       underWay.add(sending)
       index += 1
       if (underWay.size >= options.window) await Promise.race(underWay)

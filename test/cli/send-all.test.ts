@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest'
+import { sendAll } from '../../src/cli/send-all.ts'
+import type { OutgoingMessage } from '../../src/client/outgoing-message.ts'
+import type { SendReceipt } from '../../src/client/producer.ts'
+import { ManualClock } from '../world/manual-clock.ts'
+
+it('has no more bytes under way than a few large messages, however many small ones it may have', async () => {
+  const MiB = 1024 * 1024
+  async function* source(): AsyncGenerator<OutgoingMessage> {
+    for (let i = 0; i < 20; i++) yield { topic: 't', body: Buffer.alloc(4 * MiB) }
+    for (let i = 0; i < 20; i++) yield { topic: 't', body: 'x' }
+    yield { topic: 't', body: Buffer.alloc(40 * MiB) }
+  }
+  let bytes = 0
+  let bytesMax = 0
+  let count = 0
+  let countMax = 0
+  const producer = {
+    send: async (message: OutgoingMessage): Promise<SendReceipt> => {
+      bytes += message.body.length
+      count += 1
+      bytesMax = Math.max(bytesMax, message.body.length > 16 * MiB ? 0 : bytes)
+      countMax = Math.max(countMax, count)
+      // Whoever is asked for the next message has had its turns.
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+      bytes -= message.body.length
+      count -= 1
+      const place = { offsetMessageId: '', broker: 'b', queueId: 0, queueOffset: 0 }
+      return { messageId: '', ...place, status: 'SEND_OK' }
+    },
+  }
+  const outcome = await sendAll(producer, source(), {
+    clock: new ManualClock(),
+    signal: new AbortController().signal,
+    window: 64,
+    rateHz: null,
+    oneway: false,
+    onProgress: () => undefined,
+  })
+  expect([outcome.sent, outcome.failed]).toEqual([41, 0])
+  expect(bytesMax).toBe(16 * MiB)
+  expect(countMax).toBeGreaterThan(4)
+})
