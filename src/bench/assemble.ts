@@ -121,6 +121,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     sent,
     wireBytesSent,
     windowMs,
+    brokerAgeMs: brokerAgeOf(run),
   })
   const judged: BottleneckInput = {
     host,
@@ -269,6 +270,13 @@ export function assembleResult(run: RunRecord): BenchResult {
     artifacts: [],
   }
   return withThresholds(result, thresholdsOf(scenario))
+}
+
+/** Of brokers that were started for the run, from just before it; null of others. */
+function brokerAgeOf({ options, startedMs, phases }: RunRecord): number | null {
+  const first = phases.find(({ index }) => index !== null)
+  if (options.known.length === 0 || first === undefined) return null
+  return Math.max(0, first.startedMs - startedMs)
 }
 
 function predictionOf(

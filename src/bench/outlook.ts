@@ -58,6 +58,7 @@ export function predictionOf(
   plan: Plan,
   laneCount: number,
   watch: TargetWatch,
+  { profile }: Durability,
 ): Prediction | null {
   const [broker] = watch.brokers
   if (scenario.target.driver === 'null' || broker === undefined) return null
@@ -69,5 +70,6 @@ export function predictionOf(
     brokers: watch.brokers.length,
     machines: watch.machineCount,
     link: watch.link(scenario.metrics.linkSpeed),
+    syncFlush: profile === 'fsync',
   })
 }

@@ -19,6 +19,7 @@ import {
   requestBytes,
   wireBytes,
 } from './capacity.ts'
+import { diskBytesAt, type Writing, type WrittenSpan } from './disk-cost.ts'
 import { ethernet, loopback } from './framing.ts'
 import type { BenchResult } from './result.ts'
 import type { HostResult, ProcessResult } from './result-hosts.ts'
@@ -37,6 +38,9 @@ export interface Link {
 export interface Prediction {
   readonly flow: Flow
   readonly cost: MessageCost
+  readonly writing: Writing
+  /** The rate of an open load, messages a second; null where it takes what it gets. */
+  readonly peakHz: number | null
   readonly limits: readonly CapacityLimit[]
   readonly link: Link
   /** Hosts of brokers: each has a link and a disk of its own. */
@@ -51,6 +55,8 @@ export interface PredictionInput {
   /** Hosts of brokers: each has a link and a disk of its own. */
   readonly machines: number
   readonly link: Link
+  /** Answers wait for a flush. */
+  readonly syncFlush?: boolean
 }
 
 /** How long an answer to a pull is under way when nothing is full, for the batches of an open load. */
@@ -144,17 +150,39 @@ export function predict(input: PredictionInput): Prediction {
     },
     machines,
   )
-  return { flow, cost, limits, link, machines }
+  const writing = {
+    recordBytes: flow.bodyBytes + sizes.recordExtraBytes,
+    unitBytes: sizes.unitBytes,
+    keysPerMessage: scenario.topics.keys.distribution === 'none' ? 1 : 2,
+    lanes,
+    brokers,
+    perFlush: input.syncFlush === true ? messagesPerFlush(scenario, flow, brokers) : null,
+  }
+  return { flow, cost, writing, peakHz: plannedPeakHz(scenario), limits, link, machines }
+}
+
+/** Half of what is under way waits for one flush while the next gathers. */
+function messagesPerFlush(scenario: Scenario, { perRequest }: Flow, brokers: number): number {
+  const senders = scenario.producers.instances * slotsOf(scenario)
+  const peakHz = plannedPeakHz(scenario)
+  const underWay = peakHz === null ? senders : Math.min(senders, (peakHz * PULL_MS) / 1000)
+  return perRequest * Math.max(1, underWay / brokers / 2)
+}
+
+/** On disk at the rate that was planned; of a load that takes what it gets, at a high one. */
+function plannedDiskBytes({ cost, writing, peakHz }: Prediction): number {
+  return peakHz === null || peakHz === 0 ? cost.diskBytes : diskBytesAt(writing, peakHz)
 }
 
 type PredictionResult = NonNullable<BenchResult['prediction']>
 
 /** One sentence, for before the run. */
-export function predictionText({ flow, cost, limits, link }: Prediction): string {
+export function predictionText(prediction: Prediction): string {
+  const { flow, cost, limits, link } = prediction
   const whole = oneMessage(flow)
   const bytes = (direction: 'in' | 'out') =>
     `${Math.round(wireBytes(cost, whole, direction, 'counted'))} B ${direction}`
-  const each = `a message costs a broker ${bytes('in')}, ${bytes('out')} and ${Math.round(cost.diskBytes)} B on disk`
+  const each = `a message costs a broker ${bytes('in')}, ${bytes('out')} and ${Math.round(plannedDiskBytes(prediction))} B on disk`
   const [first] = limits
   if (first !== undefined) {
     return `${first.resource} is full at ${Math.round(first.perSecond)} msg/s: ${each}`
@@ -174,6 +202,8 @@ export interface PredictionMeasured {
   readonly sent: number
   readonly wireBytesSent: number
   readonly windowMs: number
+  /** Age of the brokers at the start of the window; null when they were not started for the run. */
+  readonly brokerAgeMs: number | null
 }
 
 export function judgePrediction(
@@ -206,7 +236,7 @@ export function judgePrediction(
     perMessage: {
       inBytes: wireBytes(cost, whole, 'in', 'counted'),
       outBytes: wireBytes(cost, whole, 'out', 'counted'),
-      diskBytes: cost.diskBytes,
+      diskBytes: plannedDiskBytes(prediction),
     },
     limits: limits.map(({ resource, perSecond }) => ({ resource, perSecond })),
     first: first?.resource ?? null,
@@ -281,11 +311,13 @@ function requestCheck({ flow }: Prediction, { sent, wireBytesSent }: PredictionM
   return checkOf(what, requestBytes(flow), wireBytesSent / sent)
 }
 
-function diskCheck({ cost }: Prediction, { processes, acked }: PredictionMeasured): Check[] {
+function diskCheck({ writing }: Prediction, measured: PredictionMeasured): Check[] {
+  const { processes, acked, ackedPerSecond, windowMs, brokerAgeMs } = measured
   const written = processes
     .filter(({ role }) => role === 'broker')
     .map(({ diskWrittenBytes }) => diskWrittenBytes)
-  if (acked === 0 || written.length === 0 || written.includes(null)) return []
+  if (!(ackedPerSecond > 0) || written.length === 0 || written.includes(null)) return []
   const bytes = written.reduce<number>((sum, one) => sum + (one ?? 0), 0)
-  return checkOf('written to disk', cost.diskBytes, bytes / acked)
+  const span: WrittenSpan = { fromSeconds: (brokerAgeMs ?? 0) / 1000, seconds: windowMs / 1000 }
+  return checkOf('written to disk', diskBytesAt(writing, ackedPerSecond, span), bytes / acked)
 }

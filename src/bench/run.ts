@@ -145,7 +145,7 @@ class BenchRun {
       ...(await hostComplaints(clock, watch.brokers, hostFacts.disk?.path ?? null)),
     ]
 
-    const prediction = predictionOf(scenario, plan, lanes.length, watch)
+    const prediction = predictionOf(scenario, plan, lanes.length, watch, durability)
     if (prediction !== null) this.#options.onPrediction?.(predictionText(prediction))
     let ceiling: Ceiling | null = null
     if (this.#options.ceiling && !interrupted.aborted) {

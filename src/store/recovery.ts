@@ -97,7 +97,8 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const own = durable !== null && isOwn(durable, checkpoint)
   const clean = !aborted && (own ? durable.state.clean : true)
   if (own) refuseMissingLog(settings.dir, segments, durable.state)
-  if (segments.list.length === 0) await segments.makeFirst(0)
+  const isNew = segments.list.length === 0
+  if (isNew) await segments.makeFirst(0)
   const durableEnd = Math.min(durable?.state.durableEnd ?? 0, segments.last.end)
 
   // Where to start, and the queues up to there.
@@ -141,16 +142,19 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     index: index?.position ?? { name: '', unitCount: 0 },
   }
 
-  // The log from there on.
+  // The log from there on. One that was just made is not read: it would come back as large pages of
+  // the kernel's cache, which count whole as written whenever a part of them is.
+  const isEmpty = isNew && durableEnd === 0
   const scan = new LogScan({ settings, segments, queues, index, files, clock, logger })
-  const logEnd = await scan.run(from, {
+  const rules = {
     durableEnd,
     own,
     complete: own && rebuilt === null,
     closed: own && clean,
     indexedTo: index?.endPhysicalOffset ?? Infinity,
-  })
-  const cutBytes = clean && own ? 0 : await zeroTail(parts, logEnd)
+  }
+  const logEnd = isEmpty ? from : await scan.run(from, rules)
+  const cutBytes = isEmpty || (clean && own) ? 0 : await zeroTail(parts, logEnd)
   await removeSegmentsBehind(parts, logEnd)
   if (logEnd === segments.last.end) await segments.makeAfterLast()
   await syncLog(parts, Math.min(durableEnd, from), logEnd)

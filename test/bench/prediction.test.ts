@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { oneMessage, wireBytes } from '../../src/bench/capacity.ts'
+import { diskBytesAt } from '../../src/bench/disk-cost.ts'
 import {
   type Link,
   type PredictionMeasured,
@@ -30,19 +31,22 @@ function asPredicted(
 ): PredictionMeasured {
   const carried = { acked, delivered: received, copied: 0 }
   const bytes = (way: 'in' | 'out') => wireBytes(prediction.cost, carried, way, 'counted')
+  const span = { fromSeconds: 0, seconds: 10 }
+  const diskEach = diskBytesAt(prediction.writing, acked, span)
   const isLoopback = prediction.link.isLoopback
   const nic = isLoopback
     ? aNic({ name: 'lo', isLoopback, txBytesPerSecond: bytes('in') + bytes('out') })
     : aNic({ txBytesPerSecond: bytes('out'), rxBytesPerSecond: bytes('in') })
   return {
     host: aHost({ nics: [nic] }),
-    processes: [aProcess({ diskWrittenBytes: prediction.cost.diskBytes * acked * 10 })],
+    processes: [aProcess({ diskWrittenBytes: acked === 0 ? 0 : diskEach * acked * 10 })],
     acked: acked * 10,
     ackedPerSecond: acked,
     receivedPerSecond: received,
     sent: acked * 10,
     wireBytesSent: (sizes.sendHeadBytes + 500) * acked * 10,
     windowMs: 10_000,
+    brokerAgeMs: null,
   }
 }
 
