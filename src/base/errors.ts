@@ -253,6 +253,13 @@ export class MqError extends Error {
   }
 }
 
+/** The system's word for an error (ENOENT, EADDRINUSE …); undefined for what has none. */
+export function systemCodeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined
+}
+
 /** The text of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -4,7 +4,7 @@
  */
 import { constants, createReadStream } from 'node:fs'
 import { access, readFile, stat } from 'node:fs/promises'
-import { MqError } from '../base/errors.ts'
+import { MqError, systemCodeOf } from '../base/errors.ts'
 import { parseMessageJson, type OutgoingMessage } from './message-json.ts'
 import type { MessageFormat } from './message-format.ts'
 
@@ -63,8 +63,7 @@ export async function checkFiles(files: readonly string[]): Promise<void> {
     try {
       await access(file, constants.R_OK)
     } catch (error) {
-      const why =
-        (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'is not readable'
+      const why = systemCodeOf(error) === 'ENOENT' ? 'is not there' : 'is not readable'
       throw new MqError('VALUE_INVALID', {
         what: `${file} ${why}`,
         hint: 'check the path of --file',

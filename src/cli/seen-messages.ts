@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename, writeFile } from 'node:fs/promises'
-import { MqError, messageOf } from '../base/errors.ts'
+import { MqError, messageOf, systemCodeOf } from '../base/errors.ts'
 
 const FORMAT = 'mqctl-seen-1'
 const MARK_LENGTH = 22
@@ -146,7 +146,7 @@ async function marksIn(path: string, max: number): Promise<Set<string>> {
   try {
     file = await open(path, 'r')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set()
+    if (systemCodeOf(error) === 'ENOENT') return new Set()
     throw error
   }
   try {

@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
-import { MqError, messageOf } from '../base/errors.ts'
+import { MqError, messageOf, systemCodeOf } from '../base/errors.ts'
 
 export interface InstanceDirectories {
   /** Messages, offsets, topic and group configuration: one folder a role below it. */
@@ -86,6 +86,6 @@ function makeLevel(directory: string): void {
     mkdirSync(directory)
   } catch (error) {
     // Another start may have made it in the meantime.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if (systemCodeOf(error) !== 'EEXIST') throw error
   }
 }

@@ -5,6 +5,7 @@
  */
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { systemCodeOf } from '../base/errors.ts'
 import { stateHome } from './directories.ts'
 import { isAlive, residentBytes, type ProcessIdentity } from './process-identity.ts'
 import type { InstancePlan } from './topology.ts'
@@ -86,7 +87,7 @@ export function retireRunFile(stateDir: string): void {
   try {
     renameSync(runPath(stateDir), lastPath(stateDir))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (systemCodeOf(error) !== 'ENOENT') throw error
   }
 }
 

@@ -3,7 +3,7 @@
  * keeps its neighbours (fast port −2, replication +1) free for itself, hence the step of 20.
  */
 import { networkInterfaces } from 'node:os'
-import { MqError, messageOf } from '../base/errors.ts'
+import { MqError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { World } from '../world/world.ts'
 
 export const defaultNameServerPort = 9_876
@@ -38,7 +38,7 @@ export async function checkPortsFree(
 }
 
 function portError(error: unknown, host: string, port: number, flag: string): unknown {
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (systemCodeOf(error)) {
     case 'EADDRINUSE':
       return new MqError('PORT_TAKEN', { port, host, flag }, { cause: error })
     case 'EACCES':

@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { systemCodeOf } from '../base/errors.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -23,7 +24,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   try {
     process.kill(identity.pid, 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+    if (systemCodeOf(error) !== 'EPERM') return false
   }
   const stat = procStat(identity.pid)
   if (stat?.state === 'Z' || stat?.state === 'X') return false

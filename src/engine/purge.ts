@@ -1,7 +1,7 @@
 /** Removing what instances kept: messages, offsets, run.json and logs. */
 import { existsSync, lstatSync, readdirSync, rmdirSync } from 'node:fs'
 import path from 'node:path'
-import { MqError } from '../base/errors.ts'
+import { MqError, systemCodeOf } from '../base/errors.ts'
 import type { Disk } from '../world/disk.ts'
 import { dataHome, directoriesOf, stateHome } from './directories.ts'
 import { directoriesIn, forgetInstance, readLastRun, statusOf } from './instance.ts'
@@ -63,7 +63,7 @@ function directoryBytes(directory: string): number {
   try {
     entries = readdirSync(directory, { withFileTypes: true })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    if (systemCodeOf(error) === 'ENOENT') return 0
     throw error
   }
   return entries.reduce((bytes, entry) => {
@@ -114,7 +114,7 @@ function removeEmpty(directory: string): void {
   try {
     rmdirSync(directory)
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException
+    const code = systemCodeOf(error) ?? ''
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(code)) throw error
   }
 }

@@ -9,7 +9,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, renameSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MqError } from '../base/errors.ts'
+import { MqError, systemCodeOf } from '../base/errors.ts'
 import type { World } from '../world/world.ts'
 import { identityOf, type ProcessIdentity } from './process-identity.ts'
 import { fromWire, type RoleAnswer, type StartRole } from './role-channel.ts'
@@ -197,7 +197,7 @@ function openLog(file: string): number {
   try {
     if (statSync(file).size > LOG_BYTES_MAX) renameSync(file, `${file}.1`)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (systemCodeOf(error) !== 'ENOENT') throw error
   }
   return openSync(file, 'a', 0o644)
 }

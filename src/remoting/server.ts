@@ -1,5 +1,5 @@
 /** Accepts connections that carry frames; name server and broker both stand on it. */
-import { MqError } from '../base/errors.ts'
+import { MqError, systemCodeOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Listener } from '../world/net.ts'
 import type { World } from '../world/world.ts'
@@ -79,7 +79,7 @@ export class RemotingServer {
         )
       })
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+      if (systemCodeOf(error) !== 'EADDRINUSE') throw error
       throw new MqError(
         'PORT_TAKEN',
         { port: options.port, host: options.host, flag: '--port' },

@@ -6,6 +6,7 @@
  * kill -9 of this process; a `sync` that called back without error is on the disk. A file that was
  * created, renamed or removed is durable only after `syncDirectory` of its directory.
  */
+import { systemCodeOf } from '../base/errors.ts'
 export type Done = (error: Error | null) => void
 
 export interface DiskFile {
@@ -99,17 +100,13 @@ export function syncFile(file: DiskFile): Promise<void> {
 
 /** Whether an error says that the machine, not the disk, is short of something: it passes. */
 export function isShortage(error: unknown): boolean {
-  const code = codeOf(error)
+  const code = systemCodeOf(error)
   return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM' || code === 'EAGAIN'
 }
 
 /** Whether an error of the disk says that a file could not even be opened, so that nothing was lost. */
 export function isUnopened(error: unknown): boolean {
-  return codeOf(error) === 'ENOENT' || isShortage(error)
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : null
+  return systemCodeOf(error) === 'ENOENT' || isShortage(error)
 }
 
 /** Promise form of `read`: the bytes that are there, at most `lengthBytes`. */

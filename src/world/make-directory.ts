@@ -5,18 +5,19 @@
 import { mkdirSync, statSync } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { systemCodeOf } from '../base/errors.ts'
 
 /** Makes the directory and its parents; nothing when it is there. Throws the system's error. */
 export async function makeDirectory(at: string): Promise<void> {
   try {
     await mkdir(at)
   } catch (error) {
-    const code = codeOf(error)
+    const code = systemCodeOf(error)
     if (code === 'EEXIST' && (await stat(at)).isDirectory()) return
     if (code !== 'ENOENT' || path.dirname(at) === at) throw error
     await makeDirectory(path.dirname(at))
     await mkdir(at).catch((again: unknown) => {
-      if (codeOf(again) !== 'EEXIST') throw again
+      if (systemCodeOf(again) !== 'EEXIST') throw again
     })
   }
 }
@@ -26,18 +27,14 @@ export function makeDirectorySync(at: string): void {
   try {
     mkdirSync(at)
   } catch (error) {
-    const code = codeOf(error)
+    const code = systemCodeOf(error)
     if (code === 'EEXIST' && statSync(at).isDirectory()) return
     if (code !== 'ENOENT' || path.dirname(at) === at) throw error
     makeDirectorySync(path.dirname(at))
     try {
       mkdirSync(at)
     } catch (again) {
-      if (codeOf(again) !== 'EEXIST') throw again
+      if (systemCodeOf(again) !== 'EEXIST') throw again
     }
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code
 }

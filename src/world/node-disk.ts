@@ -1,5 +1,6 @@
 import * as fs from 'node:fs'
 import { promises as fsp } from 'node:fs'
+import { systemCodeOf } from '../base/errors.ts'
 import type {
   DirectoryEntry,
   Disk,
@@ -106,7 +107,7 @@ function openFd(path: string, mode: OpenMode): Promise<number> {
 
 /** True when the error says that nothing is at the path. */
 function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | null)?.code === 'ENOENT'
+  return systemCodeOf(error) === 'ENOENT'
 }
 
 /** The disk of this machine. */

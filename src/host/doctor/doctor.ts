@@ -5,6 +5,7 @@
  */
 import { accessSync, constants, existsSync, realpathSync, statfsSync } from 'node:fs'
 import path from 'node:path'
+import { systemCodeOf } from '../../base/errors.ts'
 import { formatBytes } from '../../base/units.ts'
 import type { World } from '../../world/world.ts'
 import { listenerPid, processName } from '../listener-process.ts'
@@ -108,7 +109,7 @@ export async function portRow(
     await listener.close()
     return row(id, 'ok', 'free')
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'error'
+    const code = systemCodeOf(error) ?? 'error'
     if (code !== 'EADDRINUSE')
       return row(id, 'warn', `cannot be used: ${code}`, `choose another with ${flag}`)
     const pid = listenerPid(port)

@@ -13,6 +13,7 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs'
+import { systemCodeOf } from '../../base/errors.ts'
 
 /** absent: not there · denied: this user may not · gone: it vanished meanwhile · failed: the kernel said no */
 export type Missing = 'absent' | 'denied' | 'gone' | 'failed'
@@ -174,7 +175,7 @@ export class NodeHostFiles implements HostFiles {
 }
 
 function missingOf(error: unknown): Missing {
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (systemCodeOf(error)) {
     case 'ENOENT':
     case 'ENOTDIR':
       return 'absent'

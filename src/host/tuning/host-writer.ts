@@ -18,6 +18,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { systemCodeOf } from '../../base/errors.ts'
 
 export interface WriterStat {
   readonly kind: 'file' | 'directory' | 'link' | 'other'
@@ -61,7 +62,7 @@ export class NodeHostWriter implements HostWriter {
             : 'other'
       return { kind, uid: stat.uid, mode: stat.mode & 0o7777 }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+      if (systemCodeOf(error) === 'ENOENT') return null
       throw error
     }
   }
@@ -70,7 +71,7 @@ export class NodeHostWriter implements HostWriter {
     try {
       return readFileSync(this.#root + path, 'utf8')
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+      if (systemCodeOf(error) === 'ENOENT') return null
       throw error
     }
   }
@@ -129,7 +130,7 @@ export class NodeHostWriter implements HostWriter {
       closeSync(openSync(this.#root + path, constants.O_WRONLY))
       return null
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? String(error)
+      return systemCodeOf(error) ?? String(error)
     }
   }
 
