@@ -3,6 +3,7 @@
  * to another build, such as an installed package.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -71,6 +72,12 @@ export class Home {
       },
       stdio: 'pipe' as const,
     }
+  }
+
+  /** Directories that runs of `mqctl bench` have and left behind. */
+  benchDirectories(): string[] {
+    const parent = path.join(this.directory, 'data', 'mqctl', 'bench')
+    return existsSync(parent) ? readdirSync(parent) : []
   }
 
   /** Stops everything that was started here and removes all traces. */
