@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { MqError } from '../../src/base/errors.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { resolveOptions } from '../../src/base/options.ts'
 import { startBroker } from '../../src/broker/broker.ts'
@@ -86,6 +87,20 @@ describe('clients', () => {
       .toBe(true)
     await expect.poll(() => bodies.at(-1), { timeout: 10_000 }).toBe('after')
     expect(bodies.filter((body) => body === 'before')).toHaveLength(1)
+  })
+
+  it('say that their broker is away, not that the topic is unknown, when name servers forgot both', async () => {
+    const { broker, admin } = await aCluster()
+    const producer = Producer.over(admin.client)
+    await producer.send({ topic: 'T', body: 'before' })
+    await broker.close()
+    const asked = () =>
+      admin.client.routes.refresh('T').then(
+        () => 'there',
+        (error: unknown) => (error as MqError).code,
+      )
+    await expect.poll(asked).toBe('TOPIC_NOT_FOUND')
+    await expect(producer.send({ topic: 'T', body: 'x' })).rejects.toMatchObject({ retry: true })
   })
 
   it('go on while all name servers are down', async () => {
