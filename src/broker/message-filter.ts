@@ -40,7 +40,14 @@ export function filterOfPull(
   sqlEnabled: boolean,
 ): MessageFilter {
   if (expressionType === null || isTagType(expressionType)) {
-    return filterByTags(tagSubscription('', expression ?? '*', 0))
+    const wanted = tagSubscription('', expression ?? '*', 0)
+    if (wanted.tagsSet.length === 0 && expression?.includes('||') === true) {
+      throw new Refusal(
+        ResponseCode.SUBSCRIPTION_PARSE_FAILED,
+        "parse the consumer's subscription failed: it names no tag",
+      )
+    }
+    return filterByTags(wanted)
   }
   const filter = filterOfExpression(expressionType, expression ?? '')
   if (typeof filter === 'string') {

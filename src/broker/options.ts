@@ -253,6 +253,13 @@ export const brokerOptions = optionTable({
     summary:
       'retry topics of POP consumption are named %RETRY%GROUP+TOPIC instead of %RETRY%GROUP_TOPIC',
   }),
+  useSeparateRetryQueue: toggle({
+    default: false,
+    rocketmq: 'useSeparateRetryQueue',
+    mutable: true,
+    summary:
+      'retry topics of POP consumption have the queues of their topic, and each message stays in its own',
+  }),
   popFromRetryProbability: whole({
     default: 20,
     max: 100,

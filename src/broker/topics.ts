@@ -212,6 +212,18 @@ export class TopicTable {
     return topic
   }
 
+  /** The same, with at least so many queues. */
+  ensureWide(name: string, queues: number, perm: number): Topic | null {
+    const known = this.ensure(name, queues, perm)
+    if (known === null || Math.min(known.readQueueNums, known.writeQueueNums) >= queues) {
+      return known
+    }
+    const topic = this.#put({ ...known.config, readQueueNums: queues, writeQueueNums: queues })
+    this.#announce([topic], [])
+    this.#saver.saveSoon()
+    return topic
+  }
+
   /**
    * Creates a topic or changes it, by an administrator's wish; attributes come as `+key` and `-key`.
    * Resolves once the table is on the disk. Rejects with a Refusal, or the disk's error.

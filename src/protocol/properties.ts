@@ -46,6 +46,7 @@ export const PropertyName = {
   timerDeleteKey: 'TIMER_DEL_UNIQKEY',
   popCheck: 'POP_CK',
   firstPopTime: '1ST_POP_TIME',
+  originGroup: 'ORIGIN_GROUP',
   priority: '_SYS_MSG_PRIORITY_',
   innerNum: 'INNER_NUM',
   innerBase: 'INNER_BASE',

@@ -119,6 +119,11 @@ const deep = `${'('.repeat(500)}a = 1${')'.repeat(500)}`
 const long = `a = '${'x'.repeat(33_000)}'`
 
 const lines: readonly Bad[] = [
+  {
+    what: 'a filter of tags that names none',
+    code: FILTER_WRONG,
+    ask: () => client.pull('Mine', 'CG', 0, { subscription: '||' }),
+  },
   { what: 'SQL that ends early', code: FILTER_WRONG, ask: () => pullBy('a > ') },
   { what: 'SQL with a stray sign', code: FILTER_WRONG, ask: () => pullBy('a > 1 #') },
   { what: 'SQL with an open quote', code: FILTER_WRONG, ask: () => pullBy("a = 'x") },

@@ -15,6 +15,7 @@ const handleProperty: ReadonlySet<string> = new Set<string>([PropertyName.popChe
 const dispensable: ReadonlySet<string> = new Set<string>([
   PropertyName.popCheck,
   PropertyName.firstPopTime,
+  PropertyName.originGroup,
   PropertyName.wait,
   PropertyName.region,
   PropertyName.traceOn,

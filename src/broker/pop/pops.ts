@@ -153,6 +153,7 @@ export class Pops {
     )
     const chosen = withNews[random.below(Math.max(1, withNews.length))]
     const retry = chosen === undefined ? [] : sourcesOf(chosen, 0, true)
+    if (byPriority && settings.priorityOrderAsc) retry.reverse()
     const retriesFirst = byPriority
       ? settings.popFromRetryProbabilityForPriority
       : settings.popFromRetryProbability

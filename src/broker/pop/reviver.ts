@@ -311,6 +311,13 @@ export class Reviver {
     }
   }
 
+  /** One, or as many as the topic has that the messages were sent to. */
+  #retryQueues(topic: string, group: string): number {
+    const { settings, topics } = this.#parts
+    if (!settings.useSeparateRetryQueue) return RETRY_QUEUES
+    return topics.get(plainTopicOf(topic, group))?.writeQueueNums ?? RETRY_QUEUES
+  }
+
   /** The same for the message itself; 0 when it can never be stored. */
   #store(
     queue: ReviveQueue,
@@ -330,13 +337,17 @@ export class Reviver {
       ? topic
       : popRetryTopicOf(group, topic, settings.enableRetryTopicV2)
     const name = isDead ? dlqTopicOf(group) : retryName
-    const isNew = topics.get(name) === null
-    const target = topics.ensure(name, isDead ? DLQ_QUEUES : RETRY_QUEUES, Perm.readWrite)
+    const known = topics.get(name)?.readQueueNums ?? 0
+    const queues = isDead ? DLQ_QUEUES : this.#retryQueues(topic, group)
+    const target = topics.ensureWide(name, queues, Perm.readWrite)
     if (target === null) {
       return this.#putOff(queue, checkpoint, offset, `the topic ${name} cannot be made`)
     }
-    if (isNew && !isDead && offsets.get(group, name, 0) === null) offsets.commit(group, name, 0, 0)
-    append.queue = target.queue(0)
+    for (let id = known; id < target.readQueueNums && !isDead; id++) {
+      if (offsets.get(group, name, id) === null) offsets.commit(group, name, id, 0)
+    }
+    const { queueId } = checkpoint
+    append.queue = target.queue(queues > 1 && queueId < target.writeQueueNums ? queueId : 0)
     const bare = { bytes: append.properties, at: append.propertiesStart, end: append.propertiesEnd }
     addHistory(append, record, view, checkpoint, isDead)
     if (!suspended) append.reconsumeTimes++
@@ -347,7 +358,6 @@ export class Reviver {
       status = store.append(append)
     }
     if (status === AppendStatus.illegal) {
-      const { queueId } = checkpoint
       const facts = { topic, group, queueId, offset, target: name }
       logger.error('a message that nobody acknowledged cannot be stored again', facts)
       return 0
@@ -359,13 +369,16 @@ export class Reviver {
   }
 }
 
-const firstTaken: ReadonlySet<string> = new Set<string>([PropertyName.firstPopTime])
+const firstTaken: ReadonlySet<string> = new Set<string>([
+  PropertyName.firstPopTime,
+  PropertyName.originGroup,
+])
 const way: ReadonlySet<string> = new Set<string>([
   PropertyName.retryTopic,
   PropertyName.originMessageId,
 ])
 
-/** Notes when the message was first taken; of a dead letter also where it comes from. */
+/** Notes when the message was first taken and by which group; of a dead letter also where it comes from. */
 function addHistory(
   append: AppendRequest,
   record: Buffer,
@@ -380,7 +393,10 @@ function addHistory(
   const dropped = new Set<string>()
   if (isFirst) {
     for (const name of firstTaken) dropped.add(name)
-    additions.push([PropertyName.firstPopTime, String(checkpoint.popMs)])
+    additions.push(
+      [PropertyName.firstPopTime, String(checkpoint.popMs)],
+      [PropertyName.originGroup, checkpoint.group],
+    )
   }
   if (isDead) {
     for (const name of way) dropped.add(name)

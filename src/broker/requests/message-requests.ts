@@ -113,7 +113,7 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
       tagsCode: BigInt(unit.tagsCode),
       extendDataJson: null,
       bitMap: null,
-      eval: group !== null && (filter === null || (await isWanted(context, filter, unit))),
+      eval: subscription !== null && (filter === null || (await isWanted(context, filter, unit))),
       msg: null,
     })
     if (budget.spent) await budget.nextTurn()
@@ -122,6 +122,8 @@ export const queryQueue: RequestHandler = async (context, _connection, command) 
     minQueueIndex: queue.minOffset,
     maxQueueIndex: queue.maxOffset,
     units,
+    filterData:
+      group !== null && subscription === null ? `${group}@${topic.name} is not online!` : null,
   })
   return respond(command, ResponseCode.SUCCESS, null, {}, body)
 }

@@ -140,7 +140,7 @@ export const pollingInfo: RequestHandler = (context, connection, command) => {
 
 /** What would be taken next, without taking it. */
 export const peekMessage: RequestHandler = async (context, connection, command) => {
-  const { store, offsets, topics, world, stats, pops } = context
+  const { store, offsets, topics, stats, pops } = context
   const messagesMax = Math.min(integerField(command, 'maxMsgNums', 1), POP_MESSAGES_MAX)
   const { topic, group, queueId } = readable(context, connection, command)
   const retries = pops.retryTopicsOf(group, topic.name).map((name) => topics.get(name))
@@ -158,15 +158,8 @@ export const peekMessage: RequestHandler = async (context, connection, command) 
       count += outcome.count
     }
   }
-  const fields = popAnswerFields({
-    popMs: Math.floor(world.clock.wallMs()),
-    invisibleMs: 0,
-    reviveQueueId: 0,
-    rest,
-    startOffsets: '',
-    messageOffsets: '',
-    times: null,
-  })
+  // Nothing was taken: there is no time of it, and no handle.
+  const fields = { popTime: 0, invisibleTime: 0, reviveQid: 0, restNum: rest }
   if (count === 0) {
     return respond(command, ResponseCode.PULL_NOT_FOUND, 'NO_MESSAGE_IN_QUEUE', fields)
   }

@@ -87,7 +87,8 @@ function queueOf(context: BrokerContext, topic: Topic, queueId: number): QueueOf
 export const cloneOffsets: RequestHandler = async (context, _connection, command) => {
   const source = groupField(command, 'srcGroup')
   const target = groupField(command, 'destGroup')
-  knownGroup(context, source)
+  // A group that has progress is known by that; as at Apache, it may have no configuration.
+  if (topicsOfGroup(context, source).length === 0) knownGroup(context, source)
   knownGroup(context, target)
   const one = optionalText(command, 'topic')
   const offline = flagField(command, 'offline')

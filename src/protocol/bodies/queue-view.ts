@@ -23,6 +23,8 @@ export interface QueueView {
   readonly minQueueIndex: number
   readonly maxQueueIndex: number
   readonly units: readonly QueueViewUnit[]
+  /** Why the asked group's filter is not known; null when it is. */
+  readonly filterData: string | null
 }
 
 export function decodeQueueView(body: Buffer | null): QueueView {
@@ -43,11 +45,13 @@ export function decodeQueueView(body: Buffer | null): QueueView {
         msg: textOrNull(fields['msg']),
       }
     }),
+    filterData: textOrNull(object['filterData']),
   }
 }
 
 export function encodeQueueView(view: QueueView): Buffer {
   return jsonBody({
+    filterData: view.filterData ?? undefined,
     maxQueueIndex: view.maxQueueIndex,
     minQueueIndex: view.minQueueIndex,
     queueData: view.units.map((unit) => ({

@@ -45,7 +45,10 @@ describe('what was taken by POP', () => {
     })
     expect(again?.realTopic).toBe(`%RETRY%${popper.group}_${popper.topic}`)
     const popMs = parsePopHandle(first?.handle ?? '')?.popMs
-    expect(again?.message.properties['1ST_POP_TIME']).toBe(String(popMs))
+    expect(again?.message.properties).toMatchObject({
+      '1ST_POP_TIME': String(popMs),
+      ORIGIN_GROUP: popper.group,
+    })
   })
 
   it('does not come again once it is acknowledged, one by one or in a batch', async () => {
@@ -125,6 +128,27 @@ describe('what was taken by POP', () => {
     const [first] = again
     if (first === undefined) throw new Error('nothing came again')
     expect((await ack(popper, first)).code).toBe(ResponseCode.SUCCESS)
+  })
+
+  it('stays in its queue when the broker is set so, also in a retry topic that was narrow', async () => {
+    const popper = await aTopic(await aPopper({ useSeparateRetryQueue: true }))
+    const name = `%RETRY%${popper.group}_${popper.topic}`
+    popper.broker.context.topics.ensure(name, 1, 6)
+    await send(popper, bodies(4))
+    await pop(popper, { invisibleTime: 1_000 })
+    const again = await popUntil(popper, 4, { invisibleTime: 1_000 })
+    const places = again.map(({ body, message }) => [body, message.queueId])
+    expect(places.sort()).toEqual([
+      ['m0', 0],
+      ['m1', 1],
+      ['m2', 2],
+      ['m3', 3],
+    ])
+    expect(popper.broker.context.topics.get(name)?.readQueueNums).toBe(4)
+    const [last] = (await popUntil(popper, 4)).filter(({ body }) => body === 'm3')
+    expect(last?.message).toMatchObject({ queueId: 3, reconsumeTimes: 2 })
+    if (last === undefined) throw new Error('it did not come again')
+    expect((await ack(popper, last)).code).toBe(ResponseCode.SUCCESS)
   })
 
   it('survives a restart: what was acknowledged stays so, the rest comes', async () => {

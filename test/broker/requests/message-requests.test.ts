@@ -161,7 +161,14 @@ describe('looking into a consume queue', () => {
       [javaHash('B'), false],
     ])
     const answer = await client.ask(RequestCode.QUERY_CONSUME_QUEUE, { ...ext, consumerGroup: 'G' })
-    expect(decodeQueueView(answer.body).units.map((unit) => unit.eval)).toEqual([false, true])
+    const seen = decodeQueueView(answer.body)
+    expect([seen.units.map((unit) => unit.eval), seen.filterData]).toEqual([[false, true], null])
+    const offline = { ...ext, consumerGroup: 'Away' }
+    const unknown = decodeQueueView(
+      (await client.ask(RequestCode.QUERY_CONSUME_QUEUE, offline)).body,
+    )
+    expect(unknown.units.map((unit) => unit.eval)).toEqual([false, false])
+    expect(unknown.filterData).toBe('Away@T is not online!')
   })
 
   it('is refused for an unknown topic', async () => {

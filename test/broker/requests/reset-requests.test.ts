@@ -115,6 +115,14 @@ describe('cloning the progress of a group', () => {
     expect(broker.context.offsets.get('H', 'T', 0)).toBe(4)
   })
 
+  it('takes progress for enough, as of a group that never connected', async () => {
+    const { client, broker } = await aScene()
+    broker.context.offsets.commit('Reported', 'T', 0, 3)
+    const ext = { srcGroup: 'Reported', destGroup: 'G', topic: 'T', offline: true }
+    expect((await client.ask(RequestCode.CLONE_GROUP_OFFSET, ext)).code).toBe(ResponseCode.SUCCESS)
+    expect(broker.context.offsets.get('G', 'T', 0)).toBe(3)
+  })
+
   it('is refused for groups that are not known', async () => {
     const { client } = await aScene()
     for (const ext of [
