@@ -73,7 +73,8 @@ const dgram = require('node:dgram').createSocket({ type: 'udp4', recvBufferSize:
 dgram.bind(5001, '${host}')
 let bytes = 0
 require('node:net').createServer((socket) => socket.on('data', (chunk) => (bytes += chunk.length))
-  .on('end', () => { process.stdout.write(bytes + '\\n'); socket.end() })).listen(5002, '${host}', () => process.stdout.write('ready\\n'))`
+  .on('end', () => { process.stdout.write(bytes + '\\n'); socket.end() })).listen(5002, '${host}', () => process.stdout.write('ready\\n'))
+require('node:net').createServer((socket) => socket.end(Buffer.alloc(20_000_000))).listen(5003, '${host}')`
     const [command, ...words] = [...lab.site.brokerLauncher, process.execPath, '-e', receiver]
     const sink = spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] })
     undo.push(() => sink.kill('SIGKILL'))
@@ -102,7 +103,7 @@ require('node:net').createServer((socket) => socket.on('data', (chunk) => (bytes
           '-n',
           'DEV',
           '1',
-          '4',
+          '8',
         )
       : Promise.resolve('')
     const sarFrom = await look()
@@ -125,6 +126,12 @@ const socket = require('node:net').connect(5002, '${host}', () => socket.end(Buf
 socket.resume()`)
     await sleep(200)
     const third = await look()
+    // And out of the broker's side, which is the direction that a broker fills first.
+    const outBytes = 20_000_000
+    await inLoad(`
+require('node:net').connect(5003, '${host}', function () { this.on('data', () => undefined) })`)
+    await sleep(200)
+    const fourth = await look()
     const sar = await sarNic
     const last = await look()
     const lines = [
@@ -144,12 +151,20 @@ socket.resume()`)
         0.01,
         `${streamBytes} bytes over TCP in segments of 1,448 bytes with 66 bytes of headers`,
       ),
+      compare(
+        'link, stream out',
+        'B',
+        outBytes + Math.ceil(outBytes / 1448) * 66,
+        fourth.txBytes - third.txBytes,
+        0.01,
+        `${outBytes} bytes the other way`,
+      ),
     ]
     if (sar !== '') {
       // sar averages over its own seconds; both see the same bytes when all of them lie inside.
       const seen = (last.rxBytes - sarFrom.rxBytes) / 1024
       lines.push(
-        compare('link, sar', 'KiB', average(sar, 'link0', 'rxkB/s') * 4, seen, 0.02, 'sar -n DEV'),
+        compare('link, sar', 'KiB', average(sar, 'link0', 'rxkB/s') * 8, seen, 0.02, 'sar -n DEV'),
       )
     }
     return lines
@@ -260,9 +275,16 @@ async function disk() {
   return lines
 }
 
-/** A JVM that makes garbage: its own log, jstat, and what the counter file says. */
+/** JVMs that make garbage: their own logs, jstat, and what the counter file says. */
 async function gc() {
   if (!hasTool('java')) throw new Impossible('no java')
+  const lines = []
+  // The collector of brokers is G1; that of small heaps and few cores is the serial one.
+  for (const collector of ['Serial', 'G1']) lines.push(...(await gcOf(collector)))
+  return lines
+}
+
+async function gcOf(collector) {
   const source = path.join(work, 'Garbage.java')
   writeFileSync(
     source,
@@ -278,8 +300,13 @@ async function gc() {
 }
 `,
   )
-  const log = path.join(work, 'gc.log')
-  const flags = ['-Xmx64m', '-XX:+UseSerialGC', '-XX:+UsePerfData', `-Xlog:gc:file=${log}:uptime`]
+  const log = path.join(work, `${collector}.log`)
+  const flags = [
+    '-Xmx64m',
+    `-XX:+Use${collector}GC`,
+    '-XX:+UsePerfData',
+    `-Xlog:gc:file=${log}:uptime`,
+  ]
   const jvm = spawn('java', [...flags, source], { stdio: ['pipe', 'pipe', 'inherit'] })
   undo.push(() => jvm.kill('SIGKILL'))
   let said = ''
@@ -299,7 +326,7 @@ async function gc() {
   const logMs = window.reduce((sum, ms) => sum + ms, 0)
   const lines = [
     compare(
-      'GC, collections',
+      `${collector}, collections`,
       '',
       window.length,
       last.count - first.count,
@@ -307,7 +334,7 @@ async function gc() {
       'pauses in the GC log',
     ),
     compare(
-      'GC, time',
+      `${collector}, time`,
       'ms',
       logMs,
       last.pauseMs - first.pauseMs,
@@ -316,10 +343,16 @@ async function gc() {
     ),
   ]
   if (hasTool('jstat')) {
-    const [, row] = tool('jstat', '-gcutil', String(jvm.pid)).trim().split('\n')
-    const cells = row.trim().split(/\s+/).map(Number)
+    const [head, row] = tool('jstat', '-gcutil', String(jvm.pid))
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+    const cell = (name) => Number(row[head.indexOf(name)]) || 0
+    const count = cell('YGC') + cell('FGC') + cell('CGC')
+    const how = 'YGC + FGC + CGC since the start'
     lines.push(
-      compare('GC, jstat', '', cells[6] + cells[8], last.count, 0, 'YGC + FGC since the start'),
+      compare(`${collector}, jstat`, '', count, last.count, 0, how),
+      compare(`${collector}, jstat`, 'ms', cell('GCT') * 1000, last.pauseMs, 0.02, 'GCT'),
     )
   }
   return lines
