@@ -583,9 +583,14 @@ export class JavaPeer {
   }
 
   /** A topic on the broker and at its name server; answers its name. */
-  async createTopic(on: Cluster, topic: string, queues: number): Promise<string> {
+  async createTopic(
+    on: Cluster,
+    topic: string,
+    queues: number,
+    attributes: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const { namesrv, brokerAddress: broker } = on
-    await this.call('admin.createTopic', { namesrv, broker, topic, queues })
+    await this.call('admin.createTopic', { namesrv, broker, topic, queues, attributes })
     return topic
   }
 

@@ -106,6 +106,35 @@ describe.skipIf(skipBecause('official Java clients', peers.missing))(
       })
     })
 
+    it('gives one message of a batch that is one record again, and not the others', async () => {
+      const topic = await java.createTopic(cluster, 'Retry_inner', 1, { '+queue.type': 'BatchCQ' })
+      await java.call('push.start', {
+        name: 'inner',
+        group: 'CG_inner',
+        namesrv: cluster.namesrv,
+        topic,
+        from: 'CONSUME_FROM_FIRST_OFFSET',
+        failures: 1,
+      })
+      const name = 'P_inner'
+      await java.call('producer.start', { name, group: 'PG_inner', namesrv: cluster.namesrv })
+      const messages = ['a', 'b', 'c'].map((body) => ({ body }))
+      await java.call('producer.send', { name, topic, messages, mode: 'batch' })
+      await java.call('producer.stop', { name })
+      const received = await java.call<Received[]>('push.received', {
+        name: 'inner',
+        atLeast: 4,
+        timeoutMs: 100_000,
+      })
+      await java.call('push.stop', { name: 'inner' })
+      const first = received.filter(({ reconsumeTimes }) => reconsumeTimes === 0)
+      const again = received.filter(({ reconsumeTimes }) => reconsumeTimes === 1)
+      expect(new Set(first.map(({ body }) => body)).size).toBe(3)
+      expect(first.map(({ queueOffset }) => queueOffset).sort()).toEqual([0, 1, 2])
+      expect(again).toHaveLength(1)
+      expect(first.map(({ body }) => body)).toContain(again[0]?.body)
+    })
+
     it('a try that an official client failed may come to ours, and the other way round', async () => {
       const topic = await aTopic('Retry_shared')
       const group = 'CG_shared'

@@ -248,6 +248,24 @@ describe('recovery of a batch queue', () => {
     expect((await readFrom(again, 0)).found).toEqual(expected)
   })
 
+  it('has no unit for a record that does not say what it holds, as Apache has none', async () => {
+    const dir = await tempDir(cleanups)
+    const simple = await open(dir, {}, false)
+    await send(simple, [1, 1])
+    await simple.store.close()
+    for (const name of ['consumequeue', 'mqctl.durable']) {
+      await rm(path.join(dir, name), { recursive: true })
+    }
+    const again = await open(dir)
+    expect(again.store.queue('B', 0).maxOffset).toBe(0)
+    await send(again, [3, 1])
+    await again.store.close()
+    await rm(path.join(dir, 'batchconsumequeue'), { recursive: true })
+    const built = await open(dir)
+    expect((await readFrom(built, 0)).found).toEqual(['0:B-3', '3:B-1'])
+    expect(built.log.said('damaged')).toBe(false)
+  })
+
   it('leaves files of a form that the topic does not have as they are', async () => {
     const { subject, dir } = await fresh()
     await subject.sendMany('T', 3)
