@@ -5,7 +5,8 @@
  */
 import { Bisection, RESOLUTION, lastHeldBelow, unboundedText } from './rate-search.ts'
 import { type ResourceName, resourceNames } from './host-look.ts'
-import type { RateTrials, Trial } from './rate-trial.ts'
+import type { RateTrials } from './rate-trial.ts'
+import type { Trial } from './result.ts'
 import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 
 export type ResourceLimits = Readonly<Partial<Record<ResourceName, number | undefined>>>

@@ -7,7 +7,8 @@
  * time. Below it more load costs little time, above it time grows faster than the rate. Source: L. Kleinrock, "Power and
  * deterministic rules of thumb for probabilistic problems in computer communications", 1979.
  */
-import type { RateTrials, Trial } from './rate-trial.ts'
+import type { RateTrials } from './rate-trial.ts'
+import type { Trial } from './result.ts'
 import { type PlannedStage, CURVE_STEPS } from './stages.ts'
 
 const KNEE_METHOD =

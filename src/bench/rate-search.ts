@@ -7,7 +7,8 @@
  * A rate holds when every expression of the SLA does, no more than a thousandth of its messages
  * stayed unsent, and at least 99 % of it were acknowledged.
  */
-import type { RateTrials, Trial } from './rate-trial.ts'
+import type { RateTrials } from './rate-trial.ts'
+import type { Trial } from './result.ts'
 import { type PlannedStage, TRIALS_MAX } from './stages.ts'
 
 export interface SearchRecord {

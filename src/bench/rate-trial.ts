@@ -3,33 +3,14 @@
  * its own, and what the machine did meanwhile. Searches, curves and balances are made of these.
  */
 import { usageBetween } from '../host/usage.ts'
-import {
-  type HostLook,
-  type ResourceShares,
-  type SeenHost,
-  seenBetween,
-  sharesOf,
-} from './host-look.ts'
+import { type HostLook, type SeenHost, seenBetween, sharesOf } from './host-look.ts'
 import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
+import type { Trial } from './result.ts'
 import type { Scenario } from './scenario-schema.ts'
 import type { Series } from './series.ts'
 import type { PlannedStage } from './stages.ts'
 import { broken, parseThreshold, samplesNeeded } from './threshold.ts'
-
-export interface Trial {
-  readonly ratePerSecond: number
-  readonly phase: string
-  readonly pass: boolean
-  readonly reasons: string[]
-  readonly ackedPerSecond: number
-  readonly receivedPerSecond: number
-  readonly meanMs: number | null
-  readonly p50Ms: number | null
-  readonly p99Ms: number | null
-  readonly lagSlopePerSecond: number | null
-  readonly resources: ResourceShares
-}
 
 const SETTLE_MS = 2_000
 /** Ticks of the last second, and answers to what was sent in it. */

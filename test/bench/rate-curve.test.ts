@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { overLimit } from '../../src/bench/rate-balance.ts'
 import { curveOf, geometricRates, kneeOf } from '../../src/bench/rate-curve.ts'
-import type { Trial } from '../../src/bench/rate-trial.ts'
+import type { Trial } from '../../src/bench/result.ts'
 
 function aTrial(ratePerSecond: number, meanMs: number | null, changes: Partial<Trial> = {}): Trial {
   return {

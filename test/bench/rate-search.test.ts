@@ -3,7 +3,7 @@ import { Bisection, RateSearch } from '../../src/bench/rate-search.ts'
 import { readScenario } from '../../src/bench/scenario.ts'
 import { stagesOf } from '../../src/bench/stages.ts'
 import { runBalance } from '../../src/bench/rate-balance.ts'
-import type { Trial } from '../../src/bench/rate-trial.ts'
+import type { Trial } from '../../src/bench/result.ts'
 import { parseThreshold, samplesNeeded } from '../../src/bench/threshold.ts'
 
 /** Searches against a target that holds every rate up to `limit`. */
