@@ -319,5 +319,18 @@ function diskCheck({ writing }: Prediction, measured: PredictionMeasured): Check
   if (!(ackedPerSecond > 0) || written.length === 0 || written.includes(null)) return []
   const bytes = written.reduce<number>((sum, one) => sum + (one ?? 0), 0)
   const span: WrittenSpan = { fromSeconds: (brokerAgeMs ?? 0) / 1000, seconds: windowMs / 1000 }
-  return checkOf('written to disk', diskBytesAt(writing, ackedPerSecond, span), bytes / acked)
+  const flushed = { ...writing, perFlush: perFlushOf(writing, measured) }
+  return checkOf('written to disk', diskBytesAt(flushed, ackedPerSecond, span), bytes / acked)
+}
+
+/** How many messages shared a flush depends on how long the disk takes for one: as many as there were. */
+function perFlushOf(
+  { perFlush }: Writing,
+  { processes, acked }: PredictionMeasured,
+): number | null {
+  const counts = processes.flatMap(({ role, fsync }) =>
+    role === 'broker' ? [fsync?.count ?? null] : [],
+  )
+  const flushes = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0)
+  return perFlush === null || counts.includes(null) || flushes === 0 ? perFlush : acked / flushes
 }

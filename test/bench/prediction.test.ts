@@ -106,6 +106,24 @@ describe('the prediction', () => {
     }
   })
 
+  it('takes as many flushes as there were where answers wait for one', () => {
+    const { scenario } = readScenario('version: 1\nname: x\n', 'x.yaml')
+    const base = { scenario, sizes, lanes: 8, brokers: 1, machines: 1, link: noLink }
+    const prediction = predict({ ...base, syncFlush: true })
+    const { writing } = prediction
+    const [acked, count] = [1_000, 4_000]
+    const diskWrittenBytes =
+      diskBytesAt({ ...writing, perFlush: 2.5 }, acked, { fromSeconds: 0, seconds: 10 }) *
+      acked *
+      10
+    const fsync = { count, meanMs: 2, maxMs: 9 }
+    const { checks } = judgePrediction(prediction, {
+      ...asPredicted(prediction, acked, acked),
+      processes: [aProcess({ diskWrittenBytes, fsync })],
+    })
+    expect(checks.find(({ what }) => what === 'written to disk')?.error).toBeCloseTo(0, 10)
+  })
+
   it('sees the brokers’ traffic mirrored at the load’s interface', () => {
     const at = (watchedAt: Link['watchedAt']) => predicted({ ...gigabit, watchedAt })
     const measured = asPredicted(at('broker'), 1000, 1000)
