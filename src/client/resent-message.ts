@@ -3,7 +3,7 @@
  * sender, without what belongs to the way of one stored copy.
  */
 import { MqError } from '../base/errors.ts'
-import { isDlqTopic, isRetryTopic } from '../protocol/names.ts'
+import { SystemTopic, isDlqTopic, isRetryTopic } from '../protocol/names.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import type { OutgoingMessage } from './outgoing-message.ts'
 import type { ReceivedMessage } from './received-message.ts'
@@ -28,7 +28,10 @@ const ofTheCopy: ReadonlySet<string> = new Set<string>([
   PropertyName.reconsumeTime,
   PropertyName.maxReconsumeTimes,
   PropertyName.transactionPrepared,
+  PropertyName.transactionFirstOffset,
   PropertyName.popCheck,
+  PropertyName.firstPopTime,
+  PropertyName.originGroup,
   PropertyName.timerDelaySec,
   PropertyName.timerDelayMs,
   PropertyName.timerDeliverMs,
@@ -38,7 +41,6 @@ const ofTheCopy: ReadonlySet<string> = new Set<string>([
   'TIMER_DEQUEUE_MS',
   'TIMER_ROLL_TIMES',
   'TIMER_DEL_UNIQKEY',
-  'FIRST_POP_TIME',
   'INNER_NUM',
   'DLQ_ORIGIN_TOPIC',
   'DLQ_ORIGIN_MESSAGE_ID',
@@ -46,8 +48,11 @@ const ofTheCopy: ReadonlySet<string> = new Set<string>([
   'TRANSACTION_CHECK_TIMES',
 ])
 
-/** The topic that a retried or dead message was sent to in the first place. */
+/** The topic that a retried or dead message, or a half that was put aside, was sent to in the first place. */
 export function originalTopicOf(message: ReceivedMessage): string {
+  if (message.topic === SystemTopic.transactionCheckMax) {
+    return message.properties[PropertyName.realTopic] ?? message.topic
+  }
   if (!isRetryTopic(message.topic) && !isDlqTopic(message.topic)) return message.topic
   const { properties } = message
   return properties[PropertyName.retryTopic] ?? properties['DLQ_ORIGIN_TOPIC'] ?? message.topic
