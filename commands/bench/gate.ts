@@ -34,6 +34,11 @@ const PLANTED_SHARE = 0.3
 
 type Flagged = Parameters<typeof overridesOf>[0]
 
+interface AgentFlagged {
+  readonly agent?: string | undefined
+  readonly 'watch-agent'?: string | undefined
+}
+
 export default class BenchGate extends MqctlCommand<GateResult> {
   static override summary = 'Is HEAD slower than BASE? Runs both in turn and judges the pairs.'
   static override description = `BASE and HEAD are each one of: a build of mqctl (its directory), the name servers of brokers that run
@@ -86,6 +91,9 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
     warmup: Flags.string({ summary: 'Load before it, counted nowhere.' }),
     rate: Flags.string({ summary: 'Send by a schedule at this rate, as in 5000/s.' }),
     set: pairFlag({ summary: 'Any key of the scenario, for both sides.', multiple: true }),
+    // Known only to be refused with a reason.
+    agent: Flags.string({ hidden: true }),
+    'watch-agent': Flags.string({ hidden: true }),
   }
   static override examples = [
     '<%= config.bin %> bench gate ../main . --duration 10s',
@@ -153,7 +161,7 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
   #sideOf(
     spec: string,
     scenario: string,
-    flags: Omit<Flagged, 'seed'>,
+    flags: Omit<Flagged, 'seed'> & AgentFlagged,
     interrupted: AbortSignal,
     plant = 0,
   ): GateSide {
@@ -177,7 +185,12 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
         { path: 'seed', value: String(seed), source: `--seed ${seed}` },
       ])
     // What is wrong with the scenario is said before anything runs.
-    load(1)
+    const { metrics } = load(1).scenario
+    if (flags.agent !== undefined || flags['watch-agent'] !== undefined || metrics.hosts) {
+      const what = 'a gate puts its load on this host, and most of its brokers as well'
+      const how = 'leave out --agent, --watch-agent and metrics.hosts, or use bench compare'
+      throw new MqError('USAGE', { what: `${what}: ${how} on runs with agents` })
+    }
     return {
       name: spec,
       run: (seed) =>

@@ -3,8 +3,7 @@ import { Flags } from '@oclif/core'
 import { ExitCode } from '../../src/base/exit-codes.ts'
 import { MqError } from '../../src/base/errors.ts'
 import type { AgentsOptions } from '../../src/bench/agent/agents.ts'
-import { readPem } from '../../src/bench/agent/pem.ts'
-import { readToken } from '../../src/bench/agent/token.ts'
+import { type AgentFlags, agentsOptions } from '../../src/bench/agent/agents-options.ts'
 import { Catalogue, DEFAULT_SCENARIO } from '../../src/bench/catalogue.ts'
 import { actionsPlace, appendSummary } from '../../src/bench/github-actions.ts'
 import { overridesOf } from '../../src/bench/overrides.ts'
@@ -17,7 +16,14 @@ import { runBench } from '../../src/bench/run.ts'
 import type { BenchOptions, Progress } from '../../src/bench/run-record.ts'
 import type { LoadedCell, LoadedScenario, Override } from '../../src/bench/scenario.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
-import { type LabFlag, addressesFlag, argument, labFlag, pairFlag } from '../../src/cli/flags.ts'
+import {
+  type LabFlag,
+  addressesFlag,
+  agentFlags,
+  argument,
+  labFlag,
+  pairFlag,
+} from '../../src/cli/flags.ts'
 import { ProgressLine } from '../../src/cli/progress-line.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
@@ -34,7 +40,6 @@ import { junitReport } from '../../src/report/junit.ts'
 import { liveLine } from '../../src/report/live.ts'
 import { markdownReport } from '../../src/report/markdown.ts'
 import { matrixHeadline, matrixTable } from '../../src/report/matrix.ts'
-import { isLoopback } from '../../src/base/loopback.ts'
 import { openmetricsReport } from '../../src/report/openmetrics.ts'
 import { type Paint, noPaint, textReport } from '../../src/report/text.ts'
 
@@ -95,26 +100,7 @@ matrix is run in every combination; --json then gives a document of kind "matrix
       summary:
         'Put broker and load on the two sides of a link of this speed, in network namespaces (Linux, root).',
     }),
-    agent: addressesFlag({
-      summary: 'Put producers and consumers on the hosts of these agents (see bench agent).',
-      helpGroup: 'AGENTS',
-      dependsOn: ['token-file'],
-    }),
-    'watch-agent': addressesFlag({
-      summary: 'Have the hosts of these agents sampled, without load: those of the brokers.',
-      helpGroup: 'AGENTS',
-      dependsOn: ['token-file'],
-    }),
-    'token-file': Flags.string({
-      summary: 'File with the token of the agents.',
-      helpValue: '<file>',
-      helpGroup: 'AGENTS',
-    }),
-    'agent-ca': Flags.string({
-      summary: 'Certificate that theirs must be from, PEM; without it those that Node trusts.',
-      helpValue: '<file>',
-      helpGroup: 'AGENTS',
-    }),
+    ...agentFlags,
     'data-dir': Flags.directory({ summary: 'Where the broker of the run keeps its messages.' }),
   }
   static override examples = [
@@ -283,30 +269,11 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     })
   }
 
-  /** Token and certificate are read, and what cannot be is refused, before anything begins. */
+  /** Those of the flags and of the scenario; what is wrong with them is refused before anything begins. */
   async #agents({ scenario }: LoadedScenario, flags: RunFlags): Promise<AgentsOptions | null> {
-    const { agent: load = [], 'watch-agent': watch = [] } = flags
-    if (load.length + watch.length === 0) return null
-    if (flags.lab !== undefined) refuseLab('agents are on other hosts')
-    const { driver } = scenario.target
-    const isHere = [...load].every((address) =>
-      isLoopback(address.slice(0, address.lastIndexOf(':'))),
-    )
-    if (load.length > 0 && (driver === 'null' || (driver === 'embedded' && !isHere))) {
-      const target =
-        driver === 'null'
-          ? 'the null target keeps nothing and is on this host'
-          : 'the broker of the run is on the loopback of this host'
-      throw new MqError('USAGE', { what: `${target}: for --agent name a broker with --namesrv` })
-    }
-    const file = flags['agent-ca']
-    return {
-      load,
-      watch,
-      token: readToken(flags['token-file'] ?? ''),
-      authority: file === undefined ? null : await readPem(this.world.disk, file, 'CERTIFICATE'),
-      secureNet: await this.secureNet(),
-    }
+    const agents = await agentsOptions(this.world, () => this.secureNet(), scenario, flags)
+    if (agents !== null && flags.lab !== undefined) refuseLab('agents are on other hosts')
+    return agents
   }
 
   /** Builds the laboratory and runs this command again on the load's side of it. */
@@ -402,13 +369,9 @@ function labText({ linkBitsPerSecond, followers }: LabFlag, groups: number): str
 }
 
 /** Flags that bear on how it is run, not on the load. */
-interface RunFlags {
+interface RunFlags extends AgentFlags {
   readonly ceiling: boolean
   readonly lab: LabFlag | undefined
-  readonly agent: readonly string[] | undefined
-  readonly 'watch-agent': readonly string[] | undefined
-  readonly 'token-file': string | undefined
-  readonly 'agent-ca': string | undefined
   readonly out: string | undefined
   readonly keep: boolean
   readonly 'data-dir': string | undefined

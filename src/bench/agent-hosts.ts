@@ -9,7 +9,7 @@ import type { HostResult } from './result-hosts.ts'
 /** A host's usage as a result has it. */
 export function hostResultOf(
   usage: HostUsage,
-  host: Pick<HostResult, 'name' | 'roles' | 'samplerCores'> & { readonly agent?: string },
+  host: Pick<HostResult, 'name' | 'roles' | 'samplerCores' | 'agent' | 'label'>,
 ): HostResult {
   const { cpuCount, cpu, load1, pressure, memory, disk, nics, unavailable } = usage
   return {
@@ -30,11 +30,12 @@ export function agentHosts(
   agents: readonly AgentRecord[],
   processes: readonly CrewProcess[],
 ): HostResult[] {
-  return agents.flatMap(({ address, facts, brokers, usage, samplerCores }) => {
+  return agents.flatMap(({ address, facts, label, isBroker, usage, samplerCores }) => {
     if (usage === null) return []
     const isLoaded = processes.some(({ host }) => host === address)
-    const roles = [...(isLoaded ? ['load'] : []), ...(brokers.length > 0 ? ['broker'] : [])]
-    return [hostResultOf(usage, { name: facts.name, agent: address, roles, samplerCores })]
+    const roles = [...(isLoaded ? ['load'] : []), ...(isBroker ? ['broker'] : [])]
+    const place = { name: facts.name, agent: address, roles, samplerCores }
+    return [hostResultOf(usage, label === null ? place : { ...place, label })]
   })
 }
 

@@ -55,6 +55,8 @@ export const hostSchema = z.object({
   roles: z.array(text),
   /** Address of the agent that told of it; absent for the host that ran the bench. */
   agent: text.optional(),
+  /** What the scenario calls it; absent when it says nothing. */
+  label: text.optional(),
   cpuCount: number,
   cpu: nullable(
     z.object({

@@ -111,7 +111,12 @@ function keysAt(schema: unknown, path: Path): string[] {
 
 function unwrapped(schema: unknown): unknown {
   let at = schema
-  while (at instanceof z.ZodDefault || at instanceof z.ZodPrefault || at instanceof z.ZodNullable) {
+  while (
+    at instanceof z.ZodDefault ||
+    at instanceof z.ZodPrefault ||
+    at instanceof z.ZodNullable ||
+    at instanceof z.ZodOptional
+  ) {
     at = at.unwrap()
   }
   return at

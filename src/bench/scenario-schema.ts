@@ -314,6 +314,28 @@ export const scenarioSchema = z.strictObject({
       linkSpeed: linkSpeed.nullable().default(null),
       /** Bytes a second that the brokers' disk can write, for the prediction. */
       diskSpeed: diskSpeed.nullable().default(null),
+      /** Hosts that are sampled beside this one, by the agents that run there. */
+      hosts: z
+        .array(
+          z.strictObject({
+            /** What it is called in the result; its own name when nothing is said. */
+            name: text.min(1).max(100).optional(),
+            /** `broker`: the resources of the brokers are its, also when no process of theirs is seen there. */
+            role: oneOf(['broker', 'other']).default('other'),
+            via: z.literal('agent', {
+              error: 'expected agent; this host is sampled without being named',
+            }),
+            address: text.regex(/^(?:\[[0-9a-fA-F:.%]+\]|[^\s:/]+):\d{1,5}$/, {
+              error: 'expected the HOST:PORT of its agent',
+            }),
+          }),
+        )
+        .max(64, { error: 'expected at most 64 hosts' })
+        .optional(),
+      /** File with the token of the agents, never the token itself; from the working directory. */
+      tokenFile: text.min(1).optional(),
+      /** File with the certificate that theirs must be from, PEM. */
+      agentCa: text.min(1).optional(),
     })
     .prefault({}),
   validity: z
@@ -436,7 +458,6 @@ export const laterKeys: ReadonlySet<string> = new Set([
   'verify.order',
   'verify.allowDuplicates',
   'verify.sampleRate',
-  'metrics.hosts',
   'metrics.collect',
   'validity.maxNegativeE2e',
   'output.formats',

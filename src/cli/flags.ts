@@ -209,6 +209,28 @@ export const connectionFlags = {
   }),
 } as const
 
+/** Agents on other hosts that a bench uses. */
+export const agentFlags = {
+  agent: addressesFlag({
+    summary: 'Put producers and consumers on the hosts of these agents (see bench agent).',
+    helpGroup: 'AGENTS',
+  }),
+  'watch-agent': addressesFlag({
+    summary: 'Have the hosts of these agents sampled, without load: those of the brokers.',
+    helpGroup: 'AGENTS',
+  }),
+  'token-file': Flags.string({
+    summary: 'File with the token of the agents.',
+    helpValue: '<file>',
+    helpGroup: 'AGENTS',
+  }),
+  'agent-ca': Flags.string({
+    summary: 'Certificate that theirs must be from, PEM; without it those that Node trusts.',
+    helpValue: '<file>',
+    helpGroup: 'AGENTS',
+  }),
+} as const
+
 /** What a message that is sent carries beside its body. */
 export const messageFlags = {
   key: Flags.string({

@@ -1,41 +1,59 @@
-/** The seconds of a run as CSV (RFC 4180), a row each, units in the names of the columns. */
+/**
+ * The seconds of a run as CSV (RFC 4180), units in the names of the columns: a row for each, and
+ * behind it one for the host of every agent, with what that host did and nothing of the load.
+ */
 import type { BenchResult } from '../bench/result.ts'
 
 type Row = BenchResult['series'][number]
+type Host = NonNullable<Row['host']>
 type Cell = string | number | null
 
-const columns: readonly (readonly [name: string, read: (row: Row, result: BenchResult) => Cell])[] =
-  [
-    ['second', ({ t }) => t],
-    ['phase', ({ phase }, result) => phaseName(result, phase)],
-    ['offered', ({ offered }) => offered],
-    ['sent', ({ sent }) => sent],
-    ['acked', ({ acked }) => acked],
-    ['failed', ({ failed }) => failed],
-    ['received', ({ received }) => received],
-    ['lag', ({ lag }) => lag],
-    ['lag_seconds', ({ lagSeconds }) => lagSeconds],
-    ['p50_ms', ({ p50Ms }) => p50Ms],
-    ['p99_ms', ({ p99Ms }) => p99Ms],
-    ['max_ms', ({ maxMs }) => maxMs],
-    ['cpu_busy', ({ host }) => host?.cpuBusy ?? null],
-    ['cpu_iowait', ({ host }) => host?.iowait ?? null],
-    ['cpu_steal', ({ host }) => host?.steal ?? null],
-    ['memory_available_bytes', ({ host }) => host?.availableBytes ?? null],
-    ['disk_written_bytes_per_second', ({ host }) => host?.diskWrittenBytesPerSecond ?? null],
-    ['disk_utilisation', ({ host }) => host?.diskUtilisation ?? null],
-    ['nic_tx_bytes_per_second', ({ host }) => host?.nicTxBytesPerSecond ?? null],
-    ['nic_rx_bytes_per_second', ({ host }) => host?.nicRxBytesPerSecond ?? null],
-    ['loopback_bytes_per_second', ({ host }) => host?.loopbackBytesPerSecond ?? null],
-  ]
+const loadColumns: readonly (readonly [name: string, read: (row: Row) => Cell])[] = [
+  ['offered', ({ offered }) => offered],
+  ['sent', ({ sent }) => sent],
+  ['acked', ({ acked }) => acked],
+  ['failed', ({ failed }) => failed],
+  ['received', ({ received }) => received],
+  ['lag', ({ lag }) => lag],
+  ['lag_seconds', ({ lagSeconds }) => lagSeconds],
+  ['p50_ms', ({ p50Ms }) => p50Ms],
+  ['p99_ms', ({ p99Ms }) => p99Ms],
+  ['max_ms', ({ maxMs }) => maxMs],
+]
+
+const hostColumns: readonly (readonly [name: string, read: (host: Host) => Cell])[] = [
+  ['cpu_busy', ({ cpuBusy }) => cpuBusy],
+  ['cpu_iowait', ({ iowait }) => iowait],
+  ['cpu_steal', ({ steal }) => steal],
+  ['memory_available_bytes', ({ availableBytes }) => availableBytes],
+  ['disk_written_bytes_per_second', ({ diskWrittenBytesPerSecond: bytes }) => bytes],
+  ['disk_utilisation', ({ diskUtilisation }) => diskUtilisation],
+  ['nic_tx_bytes_per_second', ({ nicTxBytesPerSecond }) => nicTxBytesPerSecond],
+  ['nic_rx_bytes_per_second', ({ nicRxBytesPerSecond }) => nicRxBytesPerSecond],
+  ['loopback_bytes_per_second', ({ loopbackBytesPerSecond: bytes }) => bytes],
+]
 
 /** CSV with CRLF line ends, as the standard has them. */
 export function csvReport(result: BenchResult): string {
+  const own = result.hosts.find(({ agent }) => agent === undefined)?.name ?? null
   const lines = [
-    columns.map(([name]) => name),
-    ...result.series.map((row) => columns.map(([, read]) => read(row, result))),
+    ['second', 'phase', ...[...loadColumns, ...hostColumns].map(([name]) => name), 'host'],
+    ...result.series.flatMap((row) => {
+      const when = [row.t, phaseName(result, row.phase)]
+      const noLoad = loadColumns.map(() => null)
+      return [
+        [...when, ...loadColumns.map(([, read]) => read(row)), ...hostCells(row.host), own],
+        ...Object.entries(row.agents ?? {}).map(([address, host]) => [
+          ...[...when, ...noLoad, ...hostCells(host), address],
+        ]),
+      ]
+    }),
   ]
   return lines.map((cells) => `${cells.map(cellText).join(',')}\r\n`).join('')
+}
+
+function hostCells(host: Host | null): Cell[] {
+  return hostColumns.map(([, read]) => (host === null ? null : read(host)))
 }
 
 function phaseName({ phases }: BenchResult, index: number | null): Cell {

@@ -181,7 +181,7 @@ function timelines(result: BenchResult): Html[] {
     chart({
       ...axis,
       title: 'Memory that is available',
-      format: (value) => `${(value / 1e9).toFixed(1)} GB`,
+      format: gigabytes,
       lines: [{ name: 'available', values: host(({ availableBytes }) => availableBytes) }],
     }),
     chart({
@@ -211,40 +211,46 @@ function timelines(result: BenchResult): Html[] {
   ]
 }
 
-/** The hosts of agents, a line each. */
-function agentTimelines({ series }: BenchResult, axis: Axis): Html[] {
+/** The hosts of agents, a line each; what none of them tells has no chart. */
+function agentTimelines({ series, hosts }: BenchResult, axis: Axis): Html[] {
   const agents = [...new Set(series.flatMap((row) => Object.keys(row.agents ?? {})))]
-  if (agents.length === 0) return []
-  const lines = (read: (host: Host) => number | null) =>
-    agents.map((name) => ({
-      name,
-      values: series.map(({ agents: hosts }) => {
-        const host = hosts?.[name]
+  const nameOf = (address: string) => {
+    const { label, roles = [] } = hosts.find(({ agent }) => agent === address) ?? {}
+    const name = label === undefined ? address : `${label}, ${address}`
+    return roles.length === 0 ? name : `${name} (${roles.join(', ')})`
+  }
+  const plot = (
+    title: string,
+    format: (value: number) => string,
+    read: (host: Host) => number | null,
+    yMax?: number,
+  ): Html[] => {
+    const lines = agents.map((address) => ({
+      name: nameOf(address),
+      values: series.map((row) => {
+        const host = row.agents?.[address]
         return host === undefined ? null : read(host)
       }),
     }))
+    const isTold = lines.some(({ values }) => values.some((value) => value !== null))
+    const scale = yMax === undefined ? {} : { yMax }
+    return isTold ? [chart({ ...axis, title, format, lines, ...scale })] : []
+  }
+  const sent = 'Network out of the agents’ hosts, loopback left out'
+  const taken = 'Network into the agents’ hosts, loopback left out'
   return [
-    chart({
-      ...axis,
-      title: 'CPU of the agents’ hosts',
-      format: percent,
-      yMax: 1,
-      lines: lines(({ cpuBusy }) => cpuBusy),
+    ...plot('CPU of the agents’ hosts', percent, ({ cpuBusy }) => cpuBusy, 1),
+    ...plot('Memory available on the agents’ hosts', gigabytes, ({ availableBytes: free }) => free),
+    ...plot('Disk of the agents’ hosts: written', bytesPerSecond, (host) => {
+      return host.diskWrittenBytesPerSecond
     }),
-    chart({
-      ...axis,
-      title: 'Network out of the agents’ hosts, loopback left out',
-      format: bytesPerSecond,
-      lines: lines(({ nicTxBytesPerSecond }) => nicTxBytesPerSecond),
-    }),
-    chart({
-      ...axis,
-      title: 'Network into the agents’ hosts, loopback left out',
-      format: bytesPerSecond,
-      lines: lines(({ nicRxBytesPerSecond }) => nicRxBytesPerSecond),
-    }),
+    ...plot('Disk of the agents’ hosts: busy', percent, (host) => host.diskUtilisation, 1),
+    ...plot(sent, bytesPerSecond, ({ nicTxBytesPerSecond: bytes }) => bytes),
+    ...plot(taken, bytesPerSecond, ({ nicRxBytesPerSecond: bytes }) => bytes),
   ]
 }
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
 
 type Axis = Pick<Parameters<typeof chart>[0], 'xs' | 'xMin' | 'xMax' | 'xTicks' | 'bands'>
 

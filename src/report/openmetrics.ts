@@ -124,8 +124,9 @@ function latencyOf(out: Exposition, labels: Labels, latency: Latency): void {
 }
 
 function machineOf(out: Exposition, run: Labels, { hosts, processes }: BenchResult): void {
-  for (const { name, cpu, memory, disk, nics } of hosts) {
-    const labels = { ...run, host: name }
+  for (const { name, label, agent, cpu, memory, disk, nics } of hosts) {
+    // Agents may share a machine, and so its name.
+    const labels = { ...run, host: label ?? name, ...(agent === undefined ? {} : { agent }) }
     const cpuHelp = 'Share of all cores that was busy, 0 to 1.'
     out.add('mqctl_bench_host_cpu_ratio', 'gauge', cpuHelp, labels, cpu?.busy ?? null)
     const free = 'Memory that was available.'
@@ -145,8 +146,9 @@ function machineOf(out: Exposition, run: Labels, { hosts, processes }: BenchResu
       }
     }
   }
-  for (const { name, role, cores, rssBytes, gc } of processes) {
-    const labels = { ...run, process: name, role }
+  for (const { name, role, host, cores, rssBytes, gc } of processes) {
+    const at = host === undefined ? {} : { agent: host }
+    const labels = { ...run, process: name, role, ...at }
     out.add('mqctl_bench_process_cores', 'gauge', 'Cores that were busy.', labels, cores)
     out.add('mqctl_bench_process_resident_bytes', 'gauge', 'Memory.', labels, rssBytes)
     const gcHelp = 'Share of the time in garbage collection, 0 to 1.'

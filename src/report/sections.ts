@@ -193,7 +193,7 @@ export function hostLines(result: BenchResult): [label: string, text: string][] 
     const { cpu, memory, disk } = host
     if (result.hosts.length > 1) {
       const where = host.agent === undefined ? 'runs the bench' : `agent ${host.agent}`
-      lines.push(['host', [`${host.name} (${where})`, ...host.roles].join(', ')])
+      lines.push(['host', [`${host.label ?? host.name} (${where})`, ...host.roles].join(', ')])
     }
     lines.push([
       'cpu',

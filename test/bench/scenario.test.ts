@@ -20,6 +20,29 @@ function errorOf(text: string, overrides: Override[] = []): { message: string; h
   throw new Error('the scenario was accepted')
 }
 
+describe('hosts that agents sample', () => {
+  const of = (lines: string) => readScenario(`version: 1\nname: x\nmetrics:\n${lines}`, 'x.yaml')
+  const host = '    - {via: agent, address: "10.0.0.5:9890", role: broker, name: one}\n'
+
+  it('are named in the scenario with the file of their token, and change nothing of the load', () => {
+    const { scenario, hash } = of(`  tokenFile: ./token\n  hosts:\n${host}`)
+    expect(scenario.metrics).toMatchObject({
+      tokenFile: './token',
+      hosts: [{ via: 'agent', address: '10.0.0.5:9890', role: 'broker', name: 'one' }],
+    })
+    expect(hash).toBe(of('  interval: 1s\n').hash)
+  })
+
+  it.each([
+    ['{via: ssh, address: "a:1"}', /hosts\.0\.via: expected agent/],
+    ['{via: agent, address: "a"}', /address: expected the HOST:PORT/],
+    ['{via: agent}', /address/],
+    ['{via: agent, address: "a:1", token: secret}', /unknown key metrics\.hosts\.token/],
+  ])('%s is refused', (one, why) => {
+    expect(() => of(`  hosts:\n    - ${one}\n`)).toThrow(why)
+  })
+})
+
 describe('the scenarios that ship', () => {
   it.each([
     'backlog-drain',

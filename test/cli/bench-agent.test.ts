@@ -206,6 +206,7 @@ describe('bad input', () => {
     ],
     ['--agent and a laboratory', ['--lab', 'link=1mbit', '--agent', '127.0.0.1:9', '--token-file']],
     ['no address', ['--agent', 'nowhere', '--token-file']],
+    ['a host to sample without a token', ['--set', 'metrics.hosts=[{via: agent, address: "a:9"}]']],
   ])('%s', async (_, flags) => {
     const args = ['bench', 'smoke', ...flags, ...(flags.at(-1) === '--token-file' ? [token] : [])]
     const { document, exitCode } = await home.json(args)
@@ -220,6 +221,19 @@ describe('bad input', () => {
   ])('an agent with %s', async (_, flags) => {
     const { document, exitCode } = await home.json([...agent, ...flags, '--token-file', token])
     expect([exitCode, document.error.exitCode]).toEqual([2, 2])
+  })
+
+  it('a gate with agents is told why not', async () => {
+    const { document, exitCode } = await home.json([
+      'bench',
+      'gate',
+      'self',
+      'self',
+      '--agent',
+      'a:9',
+    ])
+    expect([exitCode, document.error.code]).toEqual([2, 'USAGE'])
+    expect(document.error.message).toContain('a gate puts its load on this host')
   })
 
   it('an agent that nobody has started', async () => {

@@ -4,10 +4,12 @@ import type { GateResult } from '../../src/bench/gate-result.ts'
 import { LatencyHistogram, loadHistograms } from '../../src/bench/histogram.ts'
 import { gateMarkdown } from '../../src/report/gate.ts'
 import { gateAnnotations, runAnnotations } from '../../src/report/github.ts'
+import { csvReport } from '../../src/report/csv.ts'
 import { hlogReport } from '../../src/report/hlog.ts'
+import { htmlReport } from '../../src/report/html.ts'
 import { gateJunitReport } from '../../src/report/junit.ts'
 import { openmetricsReport } from '../../src/report/openmetrics.ts'
-import { aPhase, aResult } from '../bench/a-result.ts'
+import { aHost, aPhase, aResult } from '../bench/a-result.ts'
 
 beforeAll(loadHistograms)
 
@@ -71,6 +73,61 @@ describe('OpenMetrics', () => {
     expect(text).toMatch(/latency_seconds\{[^}]*kind="service",quantile="0.99"\} 0.005/)
     expect(text).not.toContain('quantile="0.9999"')
     expect(text).not.toContain('kind="response"')
+  })
+})
+
+/** A run of two agents on one machine, which so have one name. */
+function withAgents() {
+  const own = aHost({ name: 'one' })
+  const row = {
+    ...{ t: 1, phase: 0, offered: 0, sent: 9, acked: 9, failed: 0, received: 9 },
+    ...{ lag: 0, lagSeconds: 0, p50Ms: 1, p99Ms: 2, maxMs: 3, host: null },
+  }
+  const addresses = ['10.0.0.5:9890', '10.0.0.7:9890'] as const
+  const host = {
+    ...{ cpuBusy: 0.25, iowait: 0, steal: 0, availableBytes: 2e9, loopbackBytesPerSecond: 0 },
+    ...{ diskWrittenBytesPerSecond: null, diskUtilisation: null },
+    ...{ nicTxBytesPerSecond: 1_000, nicRxBytesPerSecond: 2_000 },
+  }
+  const agents = { [addresses[0]]: host, [addresses[1]]: { ...host, cpuBusy: 0.75 } }
+  return aResult({
+    hosts: [own, ...addresses.map((agent) => ({ ...own, agent, roles: ['load'] }))],
+    series: [row, { ...row, t: row.t + 1, agents }],
+  })
+}
+
+describe('the hosts of agents', () => {
+  it('have rows of their own in the CSV, with nothing of the load to be counted twice', () => {
+    const result = withAgents()
+    const rows = csvReport(result)
+      .trimEnd()
+      .split('\r\n')
+      .map((line) => line.split(','))
+    const [head = []] = rows
+    const of = (name: string) => rows.slice(1).map((cells) => cells[head.indexOf(name)])
+    expect(new Set(rows.map((cells) => cells.length)).size).toBe(1)
+    expect(of('host')).toEqual(['one', 'one', '10.0.0.5:9890', '10.0.0.7:9890'])
+    expect(of('second').slice(1)).toEqual(['2', '2', '2'])
+    expect(of('cpu_busy').slice(2)).toEqual(['0.25', '0.75'])
+    expect(of('acked').slice(2)).toEqual(['', ''])
+  })
+
+  it('are told apart in OpenMetrics', () => {
+    const series = openmetricsReport(withAgents())
+      .split('\n')
+      .filter((line) => line.startsWith('mqctl_bench_host_'))
+      .map((line) => line.slice(0, line.lastIndexOf(' ')))
+    expect(new Set(series).size).toBe(series.length)
+    expect(series.filter((line) => line.includes('agent="10.0.0.7:9890"'))).not.toEqual([])
+  })
+
+  it('have their charts in the page, with what they did in the run', () => {
+    const page = htmlReport(withAgents())
+    expect(page).toContain('CPU of the agents’ hosts')
+    expect(page).toContain('10.0.0.7:9890 (load)')
+    expect(page).toContain('Memory available on the agents’ hosts')
+    // None of them tells it.
+    expect(page).not.toContain('Disk of the agents’ hosts')
   })
 })
 

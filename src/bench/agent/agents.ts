@@ -15,12 +15,22 @@ import { type AgentBroker, AgentLink, type AgentMark, type SampleRequest } from 
 export interface AgentsOptions {
   /** HOST:PORT of agents that carry the load. */
   readonly load: readonly string[]
-  /** HOST:PORT of agents whose hosts are only sampled. */
-  readonly watch: readonly string[]
+  /** Agents whose hosts are only sampled, unless they carry load as well. */
+  readonly watch: readonly WatchedHost[]
   readonly token: Buffer
   /** PEM of the authority of their certificates; null for those that Node trusts. */
   readonly authority: Buffer | null
   readonly secureNet: SecureNet
+}
+
+/** A host that is sampled, and what is said of it beforehand. */
+export interface WatchedHost {
+  /** HOST:PORT of its agent. */
+  readonly address: string
+  /** What it is called; null for its own name. */
+  readonly name: string | null
+  /** Brokers run there, whether their processes are seen or not. */
+  readonly isBroker: boolean
 }
 
 /** An agent as a run saw it, from beginning to end. */
@@ -29,6 +39,10 @@ export interface AgentRecord {
   readonly address: string
   readonly facts: Readonly<Record<string, unknown>> & { readonly name: string }
   readonly carriesLoad: boolean
+  /** What the scenario calls its host; null when it says nothing. */
+  readonly label: string | null
+  /** Whether its resources are those of brokers. */
+  readonly isBroker: boolean
   readonly brokers: readonly AgentBroker[]
   /** In the measured window; null when it went away before its end. */
   readonly usage: HostUsage | null
@@ -54,6 +68,7 @@ export interface AgentClock {
 interface Agent {
   readonly link: AgentLink
   readonly carriesLoad: boolean
+  readonly watched: WatchedHost | null
   brokers: readonly AgentBroker[]
   firstMark: AgentMark | null
   lastMark: AgentMark | null
@@ -84,7 +99,8 @@ export class Agents {
     const { load, watch, token, authority, secureNet } = options
     const opened: Agent[] = []
     try {
-      for (const address of new Set([...load, ...watch])) {
+      for (const address of new Set([...load, ...watch.map((one) => one.address)])) {
+        const watched = watch.find((one) => one.address === address) ?? null
         const carriesLoad = load.includes(address)
         const link = await AgentLink.open({
           clock: world.clock,
@@ -100,6 +116,7 @@ export class Agents {
         opened.push({
           link,
           carriesLoad,
+          watched,
           brokers: [],
           firstMark: null,
           lastMark: null,
@@ -171,13 +188,12 @@ export class Agents {
 
   /** Whether brokers run on the host of any. */
   get seeBrokers(): boolean {
-    return this.#agents.some(({ brokers }) => brokers.length > 0)
+    return this.#agents.some(isOfBrokers)
   }
 
   /** What the hosts of the brokers did since this was asked before; nothing at the first time. */
   async lookAtBrokers(): Promise<SeenHost[]> {
-    const seen = this.#agents.map(async ({ link, brokers }): Promise<SeenHost[]> => {
-      if (brokers.length === 0) return []
+    const seen = this.#agents.filter(isOfBrokers).map(async ({ link, brokers }) => {
       const usage = (await link.mark('phase'))?.usage ?? null
       const pids = brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
       return usage === null ? [] : [{ usage, brokers: pids }]
@@ -220,22 +236,27 @@ export class Agents {
   }
 
   get records(): AgentRecord[] {
-    return this.#agents.map(({ link, carriesLoad, brokers, firstMark, lastMark }) => ({
-      address: link.host,
-      facts: link.facts,
-      carriesLoad,
-      brokers,
-      usage: firstMark === null ? null : (lastMark?.usage ?? null),
-      samplerCores: lastMark?.samplerCores ?? 0,
-      firstMark,
-      lastMark,
-      clock: {
-        ...link.clock,
-        errorNs: link.clockErrorNs,
-        movedNs: link.clockMovedNs,
-      },
-      lost: link.lost,
-    }))
+    return this.#agents.map((agent) => {
+      const { link, carriesLoad, watched, brokers, firstMark, lastMark } = agent
+      return {
+        address: link.host,
+        facts: link.facts,
+        carriesLoad,
+        label: watched?.name ?? null,
+        isBroker: isOfBrokers(agent),
+        brokers,
+        usage: firstMark === null ? null : (lastMark?.usage ?? null),
+        samplerCores: lastMark?.samplerCores ?? 0,
+        firstMark,
+        lastMark,
+        clock: {
+          ...link.clock,
+          errorNs: link.clockErrorNs,
+          movedNs: link.clockMovedNs,
+        },
+        lost: link.lost,
+      }
+    })
   }
 
   close(): void {
@@ -270,4 +291,9 @@ export class Agents {
 /** Of one that is lost, how it stood at first: the run is over. */
 function readingOf({ link }: Agent): ClockReading {
   return link.tellClock() ?? link.clock
+}
+
+/** Whether brokers run beside it, as it finds or as the scenario says. */
+function isOfBrokers({ brokers, watched }: Agent): boolean {
+  return brokers.length > 0 || watched?.isBroker === true
 }
