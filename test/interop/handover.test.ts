@@ -214,8 +214,9 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
       expect(written).toHaveLength(120)
       await close(cluster, how)
       const units = innerUnits(store)
-      // Whoever has to build the queue again writes the same bytes.
-      if (how === 'clean') fs.rmSync(join(store, 'batchconsumequeue'), { recursive: true })
+      // Built again from the log it has the same bytes. (Apache's broker builds nothing after a clean stop.)
+      const isRebuilt = how === 'clean' && second === 'mqctl'
+      if (isRebuilt) fs.rmSync(join(store, 'batchconsumequeue'), { recursive: true })
 
       cluster = await open(second, store)
       const seen = await readAll(cluster)
