@@ -82,11 +82,11 @@ export function parseSizeBytes(text: string): number {
   return Math.round(bytes)
 }
 
-/** Events a second, above 0. */
+/** Events a second, above 0. The unit is never left out: 5000 may be meant by the minute. */
 export function parseRateHz(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([km]?)(?:\/(s|min|m|h))?$/i.exec(text.trim())
+  const match = /^(\d+(?:\.\d+)?)([km]?)\/(s|min|m|h)$/i.exec(text.trim())
   const times = timesOf[(match?.[2] ?? '').toLowerCase()] ?? Number.NaN
-  const hz = (Number(match?.[1]) * times) / (secondsOf[match?.[3] ?? 's'] ?? Number.NaN)
+  const hz = (Number(match?.[1]) * times) / (secondsOf[match?.[3] ?? ''] ?? Number.NaN)
   if (!(hz > 0)) {
     throw invalid(`${quote(text)} is not a rate`, 'write 5000/s, 20k/s, 100/m or 1/h')
   }

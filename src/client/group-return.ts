@@ -44,6 +44,8 @@ export class GroupReturn {
     if (known !== undefined) return known
     const found = this.#find(origin, make)
     this.#topics.set(origin, found)
+    // A broker that was away for a moment is asked again for the next message.
+    found.catch(() => this.#topics.delete(origin))
     return found
   }
 

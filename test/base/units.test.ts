@@ -78,12 +78,12 @@ describe('rates and counts', () => {
     ['5000/s', 5_000],
     ['20k/s', 20_000],
     ['120/m', 2],
-    ['42', 42],
+    ['1/h', 1 / 3_600],
   ])('%s is %d a second', (text, hz) => {
     expect(parseRateHz(text)).toBe(hz)
   })
 
-  it.each(['0/s', 'fast', '5/d', '-1/s'])('%j is refused as a rate', (text) => {
+  it.each(['0/s', 'fast', '5/d', '-1/s', '5000', '20k'])('%j is refused as a rate', (text) => {
     expect(() => parseRateHz(text)).toThrow(/is not a rate/)
   })
 

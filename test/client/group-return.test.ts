@@ -68,3 +68,14 @@ it('a plan makes no topic', async () => {
   const back = await GroupReturn.open(admin, 'G', 'pop')
   expect([await back.topicFor('T', false), made]).toEqual(['%RETRY%G_T', []])
 })
+
+it('asks again after a look that failed', async () => {
+  const { admin } = aCluster({ reads: ['T'], topics: { '%RETRY%G_T': 0 } })
+  const { route } = admin.topics
+  const failing = new MqError('BROKER_UNREACHABLE', { address: 'x', why: 'away' })
+  admin.topics.route = () => Promise.reject(failing)
+  const back = await GroupReturn.open(admin, 'G', null)
+  await expect(back.topicFor('T', false)).rejects.toBe(failing)
+  admin.topics.route = route
+  expect(await back.topicFor('T', false)).toBe('%RETRY%G_T')
+})
