@@ -86,6 +86,8 @@ export type ToRole =
   | { readonly kind: 'poll' }
   /** Give your last report. */
   | { readonly kind: 'finish' }
+  /** At an agent, every second: from the first on, a process that hears none for long ends. */
+  | { readonly kind: 'alive' }
 
 /** Figures of the process at the edges of the window. */
 export interface WindowFigures {

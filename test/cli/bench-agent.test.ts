@@ -55,6 +55,15 @@ async function anAgent(flags: readonly string[]): Promise<RunningAgent> {
   return { child, address }
 }
 
+/** One letter, as the system calls it; null: it is gone. */
+function stateOf(pid: number): string | null {
+  try {
+    return /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1] ?? null
+  } catch {
+    return null
+  }
+}
+
 /** Processes that this one has started and that run. */
 function childrenOf(pid: number | undefined): number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
@@ -111,6 +120,27 @@ describe('mqctl bench --agent', () => {
     expect(result.hosts.map(({ agent }) => agent)).toEqual([undefined, first?.address])
     await expect.poll(() => roles.filter(isAlive)).toEqual([])
     expect(childrenOf(first?.child.pid)).toEqual([])
+  })
+
+  it('is not outlived by the load of an agent that stands still, nor are its topics', async () => {
+    const topicNames = async () =>
+      (await home.run(['topic', 'list', '-n', nameServer, '-o', 'name'])).stdout
+    const before = await topicNames()
+    const victim = await anAgent(['--allow', '127.0.0.1'])
+    const args = withAgents()
+      .join('\n')
+      .replace(agents[1]?.address ?? '', victim.address)
+    const child = home.spawn([...args.split('\n'), '--duration', '60s', '--json'])
+    const ended = outcomeOf(child)
+    await shows(child, 'measure (60.0 s)')
+    const roles = childrenOf(victim.child.pid)
+    victim.child.kill('SIGSTOP')
+    const { exitCode } = await ended
+    expect(exitCode).toBe(3)
+    // Their parent does not take note of their end: they are dead and not gone.
+    await expect.poll(() => roles.map(stateOf), { timeout: 10_000 }).toEqual(['Z', 'Z'])
+    victim.child.kill('SIGKILL')
+    expect(await topicNames()).toEqual(before)
   })
 
   it('leaves nothing at the agents when it is killed, and they serve the next run', async () => {

@@ -18,6 +18,7 @@ export function orderAhead(order: ToRole, aheadNs: number): ToRole {
     case 'halt':
     case 'poll':
     case 'finish':
+    case 'alive':
       return order
   }
 }

@@ -108,6 +108,7 @@ export class AgentSession {
     } else if (nowMs - this.#heardMs > SILENCE_MS_MAX) {
       this.end(`the controller said nothing for ${SILENCE_MS_MAX / 1000} s`)
     }
+    for (const role of this.#roles.values()) role.order({ kind: 'alive' })
   }
 
   /** Ends everything that was started for it; harmless twice. */

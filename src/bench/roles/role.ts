@@ -19,8 +19,30 @@ export function worldWithin(allowed: readonly string[] | undefined): World {
   return { ...nodeWorld, net: fencedNet(nodeWorld.net, allowed) }
 }
 
+/**
+ * A parent that stands still ends nothing and takes nothing any more: whoever it worked for takes it for
+ * lost after 10 s and removes its topics, and load that went on would make them again.
+ */
+const SILENCE_MS_MAX = 6_000
+const LOOK_MS = 1_000
+
 /** Takes orders until the process ends. What an order throws is told to the parent. */
-export function takeOrders(onOrder: (order: ToRole) => Promise<void> | void): void {
+export function takeOrders(
+  onOrder: (order: Exclude<ToRole, { kind: 'alive' }>) => Promise<void> | void,
+): void {
+  const { clock } = nodeWorld
+  /** Looks at the clock since the last word; null before the first word. */
+  let looks: number | null = null
+  const onAlive = () => {
+    if (looks === null) {
+      // Counted, not timed: a process that stood still itself hears first what was said meanwhile.
+      clock.every(LOOK_MS, () => {
+        looks = (looks ?? 0) + 1
+        if (looks * LOOK_MS > SILENCE_MS_MAX) process.exit(0)
+      })
+    }
+    looks = 0
+  }
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => undefined)
   process.on('disconnect', () => {
@@ -29,8 +51,13 @@ export function takeOrders(onOrder: (order: ToRole) => Promise<void> | void): vo
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   process.on('message', (message) => {
+    const order = message as ToRole
+    if (order.kind === 'alive') {
+      onAlive()
+      return
+    }
     Promise.resolve()
-      .then(() => onOrder(message as ToRole))
+      .then(() => onOrder(order))
       .catch(fail)
   })
 }
