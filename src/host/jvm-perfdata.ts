@@ -1,6 +1,6 @@
 /**
  * What a JVM on this host says about its garbage collectors, without asking it anything: HotSpot
- * keeps its counters in a mapped file, /tmp/hsperfdata_USER/PID, that `jstat` reads as well.
+ * keeps its counters in a mapped file, /tmp/hsperfdata_USER/PID, which `jstat` reads as well.
  *
  * Layout, in the byte order that byte 4 names (0 big, 1 little):
  *    0 u32 magic 0xcafec0c0 (big-endian)   4 u8 byteOrder   5 u8 major   6 u8 minor   7 u8 accessible
@@ -75,8 +75,16 @@ export function gcOf(values: ReadonlyMap<string, number | string>): JvmGc {
   }
 }
 
-/** The garbage collection of a JVM on this host by its pid; null when it shows none. */
-export function readJvmGc(pid: number, temporaryDirectory = '/tmp'): JvmGc | null {
+/**
+ * The garbage collection of a JVM on this host by its pid; null when it shows none. One in a container has a
+ * /tmp and a number of its own: both are looked at as the process itself sees them, where that is allowed.
+ */
+export function readJvmGc(pid: number, procDirectory = '/proc'): JvmGc | null {
+  const process = path.join(procDirectory, String(pid))
+  return gcIn(path.join(process, 'root/tmp'), innermostPid(process) ?? pid) ?? gcIn('/tmp', pid)
+}
+
+function gcIn(temporaryDirectory: string, pid: number): JvmGc | null {
   let folders: string[]
   try {
     folders = readdirSync(temporaryDirectory).filter((name) => name.startsWith('hsperfdata_'))
@@ -93,4 +101,15 @@ export function readJvmGc(pid: number, temporaryDirectory = '/tmp'): JvmGc | nul
     }
   }
   return null
+}
+
+/** Its number in its own namespace of processes. Source: Linux, Documentation/filesystems/proc.rst (NSpid). */
+function innermostPid(processDirectory: string): number | null {
+  try {
+    const status = readFileSync(path.join(processDirectory, 'status'), 'latin1')
+    const [, pid] = /^NSpid:.*?(\d+)$/m.exec(status) ?? []
+    return pid === undefined ? null : Number(pid)
+  } catch {
+    return null
+  }
 }
