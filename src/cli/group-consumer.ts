@@ -101,7 +101,7 @@ export async function consumeAsGroup(
   const stopLooking = options.exitAtEnd
     ? world.clock.every(LOOK_MS, () => {
         if (consumer.isCaughtUp) over.abort()
-        const error = consumer instanceof Consumer ? endCannotBeTold(world.clock, consumer) : null
+        const error = endCannotBeTold(world.clock, consumer)
         if (error === null) return
         failure ??= { error }
         over.abort()
@@ -157,7 +157,7 @@ function orderedOptions({ orderly }: GroupConsumerOptions) {
 }
 
 /** Why a member does not get what it would have to process first; null: it has it, or may get it yet. */
-function endCannotBeTold(clock: Clock, { hindrance, group }: Consumer): unknown {
+function endCannotBeTold(clock: Clock, { hindrance, group }: Consumer | PopConsumer): unknown {
   if (hindrance === null) return null
   const { passes, sinceMs, error } = hindrance
   const forMs = clock.monotonicMs() - sinceMs

@@ -15,6 +15,7 @@ import type { Stop } from '../world/clock.ts'
 import { decodeAnswer } from './answers.ts'
 import { AssignedQueue, type FlowLimits } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
+import type { Hindrance } from './hindrance.ts'
 import type { OrderLocks } from './order-locks.ts'
 import type { ProgressStore } from './progress-store.ts'
 import type { QueueAccess } from './queue-access.ts'
@@ -39,16 +40,6 @@ export interface AssignmentOptions {
   readonly locks: OrderLocks | null
   /** A queue has messages to take. */
   readonly onMessages: () => void
-}
-
-/** A member that has not got all of its share. */
-export interface Hindrance {
-  /** Passes in a row that did not take all; 0: none has ended. */
-  readonly passes: number
-  /** When the first of them ended (monotonic ms). */
-  readonly sinceMs: number
-  /** What the last one met; null: nothing, but others have the queues still. */
-  readonly error: unknown
 }
 
 interface Share {

@@ -25,6 +25,7 @@ import { DELAY_LEVEL_MAX, FIRST_RETRY_LEVEL, delayLevelsMs } from '../protocol/d
 import { InitMode } from '../protocol/pop-header.ts'
 import type { Stop } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
+import type { Hindrance } from './hindrance.ts'
 import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
 import type { Subscription } from './consumer.ts'
 import { answerConsumerRequest } from './consumer-requests.ts'
@@ -159,6 +160,12 @@ export class PopConsumer {
   get isCaughtUp(): boolean {
     if (!this.#routesKnown || this.#inHand + this.#telling > 0) return false
     return [...this.#sources.values()].every((source) => source.isEmpty)
+  }
+
+  /** Why a broker cannot be asked for messages; null: all can. */
+  get hindrance(): Hindrance | null {
+    for (const { hindrance } of this.#sources.values()) if (hindrance !== null) return hindrance
+    return null
   }
 
   /**

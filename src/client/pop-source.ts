@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.ts'
 import type { SubscriptionData } from '../protocol/bodies/subscription-data.ts'
 import { POP_MESSAGES_MAX } from '../protocol/pop-names.ts'
 import type { Clock } from '../world/clock.ts'
+import type { Hindrance } from './hindrance.ts'
 import { Pauses } from './pause.ts'
 import type { PopAccess, PoppedMessage } from './pop-access.ts'
 
@@ -33,6 +34,8 @@ export class PopSource {
   #roomWanted: (() => void) | null = null
   /** The last answer was empty, and said that nothing waits. */
   isEmpty = false
+  /** Since when the broker cannot be asked; null: it can. */
+  hindrance: Hindrance | null = null
   #mayHold = false
 
   constructor(options: PopSourceOptions) {
@@ -70,6 +73,7 @@ export class PopSource {
       try {
         await this.#popOnce(room)
         failures = 0
+        this.hindrance = null
       } catch (error) {
         failures++
         await this.#afterFailure(error, failures)
@@ -105,7 +109,10 @@ export class PopSource {
 
   async #afterFailure(error: unknown, failures: number): Promise<void> {
     if (this.#isStopped()) return
-    const { logger, subscription, broker } = this.#options
+    const { clock, logger, subscription, broker } = this.#options
+    const sinceMs = this.hindrance?.sinceMs ?? clock.monotonicMs()
+    this.hindrance = { passes: failures, sinceMs, error }
+    this.isEmpty = false
     if (failures === 1 || failures % 20 === 0) {
       const { topic } = subscription
       logger.warn('pop failed', { topic, broker, why: messageOf(error), failures })

@@ -39,7 +39,11 @@ function aClock(): { readonly clock: JumpClock; readonly happened: () => void } 
 async function consumeToTheEnd(
   broker: string,
   clock: JumpClock,
-  given: { readonly orderly: boolean; readonly warn: (text: string) => void },
+  given: {
+    readonly orderly?: boolean
+    readonly pop?: boolean
+    readonly warn: (text: string) => void
+  },
 ) {
   const nameServer = await aPeer(nameServerScript(new Map([['T', routeBody([broker])]])))
   const logger: Logger = {
@@ -65,8 +69,8 @@ async function consumeToTheEnd(
       parallel: 1,
       retriesMax: null,
       retryLevel: 0,
-      orderly: given.orderly ? { suspendMs: null } : null,
-      pop: null,
+      orderly: given.orderly === true ? { suspendMs: null } : null,
+      pop: given.pop === true ? { invisibleMs: null } : null,
       trace: false,
       closeTimeoutMs: 100,
     },
@@ -79,7 +83,7 @@ it('does not take a broker that cannot be reached for the end of the topic', asy
   const warn = (text: string) => {
     if (text === 'members cannot be told') happened()
   }
-  const consuming = consumeToTheEnd('127.0.0.1:1', clock, { orderly: false, warn })
+  const consuming = consumeToTheEnd('127.0.0.1:1', clock, { warn })
   await expect(consuming).rejects.toMatchObject({ exitCode: 3 })
 })
 
@@ -99,4 +103,15 @@ it('does not take queues that somebody else has locked for the end of the topic'
   const warn = () => undefined
   const consuming = consumeToTheEnd(broker.address, clock, { orderly: true, warn })
   await expect(consuming).rejects.toMatchObject({ exitCode: 3 })
+})
+
+it('does not take a broker that gives nothing by POP for one that has nothing', async () => {
+  const { clock, happened } = aClock()
+  const broker = await aPeer((command) => {
+    if (command.code !== RequestCode.POP_MESSAGE) return respond(command, ResponseCode.SUCCESS)
+    happened()
+    return respond(command, ResponseCode.SYSTEM_ERROR, 'its disk is away')
+  })
+  const consuming = consumeToTheEnd(broker.address, clock, { pop: true, warn: () => undefined })
+  await expect(consuming).rejects.toThrow('its disk is away')
 })
