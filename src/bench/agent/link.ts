@@ -146,7 +146,7 @@ export class AgentLink implements LoadPlace {
     }
   }
 
-  /** How its clock stood when the link was made: all moments are moved by that. */
+  /** How its clock stood when the link was made: the moments of orders and reports are moved by that. */
   get clock(): ClockReading {
     return this.#clock
   }
@@ -332,7 +332,7 @@ export class AgentLink implements LoadPlace {
     switch (answer.kind) {
       case 'pong':
         // Read here and now: whoever waits for it runs later.
-        this.#gauge.add(this.#pings.get(answer.id) ?? 0, answer.atNs, this.#nowNs())
+        if (this.#jumps(this.#pings.get(answer.id) ?? 0, answer.atNs)) return
         this.#pings.delete(answer.id)
         this.#asked.get(answer.id)?.(answer)
         return
@@ -347,9 +347,9 @@ export class AgentLink implements LoadPlace {
         return
       }
       case 'report': {
-        const report = reportAhead(answer.report, -this.#clock.offsetNs)
+        const { report } = answer
         if ('atNs' in report && this.#isToCome(report.atNs)) return
-        this.#roles.get(answer.role)?.onReport(report)
+        this.#roles.get(answer.role)?.onReport(reportAhead(report, -this.#clock.offsetNs))
         return
       }
       case 'ended':
@@ -357,8 +357,8 @@ export class AgentLink implements LoadPlace {
         this.#roles.delete(answer.role)
         return
       case 'usage': {
-        const atNs = answer.atNs - this.#clock.offsetNs
-        if (!this.#isToCome(atNs)) this.onUsage(atNs, answer.usage)
+        if (this.#isToCome(answer.atNs)) return
+        this.onUsage(answer.atNs - this.#clockNow.offsetNs, answer.usage)
         return
       }
       case 'refused':
@@ -366,11 +366,29 @@ export class AgentLink implements LoadPlace {
     }
   }
 
-  /** Whether a moment on this host's clock is still to come: then the agent's clock has jumped, and it is lost. */
-  #isToCome(atNs: number): boolean {
-    const aheadNs = atNs - this.#nowNs()
-    if (aheadNs <= AHEAD_NS_MAX) return false
+  /** How its clock stands now, however far it has drifted since the link was made. */
+  get #clockNow(): ClockReading {
+    return this.#gauge.reading ?? this.#clock
+  }
+
+  /** Whether a moment on the agent's clock is still to come: then that clock has jumped, and it is lost. */
+  #isToCome(theirNs: number): boolean {
+    const { offsetNs, uncertaintyNs } = this.#clockNow
+    const aheadNs = theirNs - offsetNs - this.#nowNs()
+    if (aheadNs <= AHEAD_NS_MAX + uncertaintyNs) return false
     this.#lose(`its clock has jumped: it tells of a moment that is ${seconds(aheadNs)} s away`)
+    return true
+  }
+
+  /** Takes the answer to a ping. Whether its clock is far ahead of the one before: no drift, and it is lost. */
+  #jumps(leftNs: number, theirNs: number): boolean {
+    const before = this.#gauge.reading
+    this.#gauge.add(leftNs, theirNs, this.#nowNs())
+    const after = this.#gauge.reading
+    if (before === null || after === null) return false
+    const aheadNs = after.offsetNs - before.offsetNs
+    if (aheadNs <= AHEAD_NS_MAX + before.uncertaintyNs + after.uncertaintyNs) return false
+    this.#lose(`its clock has jumped: it is ${seconds(aheadNs)} s ahead of itself`)
     return true
   }
 

@@ -102,9 +102,11 @@ async function anActor(
     readonly proof?: () => string
     /** Said when it is asked to sample. */
     readonly says?: (now: { readonly atNs: number }) => unknown
+    /** How far its clock is ahead, nanoseconds. */
+    readonly aheadNs?: () => number
   } = {},
 ): Promise<string> {
-  const nowNs = () => Number(nodeWorld.clock.monotonicNs())
+  const nowNs = () => Number(nodeWorld.clock.monotonicNs()) + (part.aheadNs?.() ?? 0)
   const listener = await nodeWorld.net.listen('127.0.0.1', 0, (stream) => {
     const say = (value: unknown) => stream.write(encodeFrame(value, 1e6))
     const nonce = drawNonce()
@@ -316,6 +318,40 @@ describe('a link', () => {
     await link.sample(asked)
     await expect.poll(() => lost).toEqual([expect.stringMatching(/clock has jumped.* 60 s away/)])
     expect(usages).toBe(0)
+  })
+
+  it('loses an agent whose clock jumps ahead between two pings', async () => {
+    const lost: string[] = []
+    let aheadNs = 0
+    const link = await aLink(await anAgent(), {
+      address: await anActor({ aheadNs: () => aheadNs }),
+      onLost: (why) => lost.push(why),
+    })
+    aheadNs = 60e9
+    await link.readClock()
+    expect(lost).toEqual([expect.stringMatching(/clock has jumped: .* ahead of itself/)])
+  })
+
+  it('keeps an agent whose clock drifts, and moves what its host did by how it stands now', async () => {
+    let aheadNs = 0
+    const link = await aLink(await anAgent(), {
+      address: await anActor({
+        aheadNs: () => aheadNs,
+        says: ({ atNs }) => ({ kind: 'usage', atNs, usage }),
+      }),
+    })
+    // Five seconds, in steps that no drift makes but the link bears: a run of many hours.
+    for (let step = 0; step < 10; step += 1) {
+      aheadNs += 0.5e9
+      await link.readClock()
+    }
+    const agesNs: number[] = []
+    link.onUsage = (atNs) => agesNs.push(Number(nodeWorld.clock.monotonicNs()) - atNs)
+    await link.sample(asked)
+    await expect.poll(() => agesNs.length).toBe(1)
+    expect(link.lost).toBeNull()
+    // Not five seconds ahead of what happens now.
+    expect(agesNs[0]).toBeGreaterThan(-1e9)
   })
 })
 
