@@ -47,7 +47,11 @@ export class RunNotes {
   /** The result is kept, or there was nothing to keep. */
   remove(): void {
     this.#isBroken = true
-    rmSync(this.#file, { force: true })
+    try {
+      rmSync(this.#file, { force: true })
+    } catch {
+      // Where nothing could be noted, there is nothing to remove; why the run ended counts more.
+    }
   }
 
   #append(lines: readonly object[]): void {

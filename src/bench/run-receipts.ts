@@ -44,10 +44,8 @@ function readingOf(run: RunRecord, name: string, group: number): GroupReading {
   const before = new Map(run.laneLags[group]?.map(({ lane, read }) => [lane, read]))
   return {
     name,
-    received: run.consumerReports.reduce(
-      (sum, report) => sum + (report?.groupIndex === group ? report.receipts.received : 0),
-      0,
-    ),
+    // Of each second, not of the last reports: one of those may not have come in time.
+    received: run.series.receivedBy(group),
     queues: (run.laneRests[group] ?? []).map(({ lane, read, atEnd }) => ({
       queue: queueName(run, lane),
       read,

@@ -32,8 +32,14 @@ export class RunTopics {
   async make(): Promise<void> {
     const { consumers, topics } = this.#scenario
     await forEach(this.#plan.topics, async (topic) => {
-      const isNew = await this.#driver.createTopic(topic, topics.queues)
-      if (isNew) this.#made.push(topic)
+      try {
+        const isNew = await this.#driver.createTopic(topic, topics.queues)
+        if (isNew) this.#made.push(topic)
+      } catch (error) {
+        // Some of the brokers may have made it, and only this run knows its name.
+        if (topics.name === null) this.#made.push(topic)
+        throw error
+      }
     })
     if (consumers.instances === 0) return
     // A target that lets nobody make groups may make them itself; if not, the result says what was refused.
@@ -59,12 +65,14 @@ export class RunTopics {
   }
 }
 
-/** Works on all, some at a time. */
+/** Works on all, some at a time. When some fail, the first error is thrown once all of those have ended. */
 async function forEach<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<unknown>,
 ): Promise<void> {
   for (let from = 0; from < items.length; from += TOPICS_AT_ONCE) {
-    await Promise.all(items.slice(from, from + TOPICS_AT_ONCE).map(work))
+    const begun = items.slice(from, from + TOPICS_AT_ONCE).map(work)
+    await Promise.allSettled(begun)
+    await Promise.all(begun)
   }
 }

@@ -188,6 +188,11 @@ export class Series {
     return total
   }
 
+  /** By the members of one group, as they have told so far. */
+  receivedBy(group: number): number {
+    return sum(this.#group(group).receivedOf)
+  }
+
   /** Every group has received at least so many. */
   get leastReceived(): number {
     const each = [...this.#groups.values()].map(({ receivedOf }) => sum(receivedOf))

@@ -60,12 +60,15 @@ export class MessageAdmin {
       if (found !== undefined) return found
     }
     const topics = topic === undefined ? await this.#topics.names() : []
+    const silent: MqError[] = []
     for (let at = 0; at < topics.length; at += TOPICS_AT_ONCE) {
       const some = topics.slice(at, at + TOPICS_AT_ONCE)
-      const found = await Promise.all(some.map((name) => this.#tryUniqueId(name, id)))
+      const found = await Promise.all(some.map((name) => this.#tryUniqueId(name, id, silent)))
       const first = found.flat()[0]
       if (first !== undefined) return first
     }
+    // Nobody can say that it is nowhere while somebody does not answer.
+    if (silent[0] !== undefined) throw silent[0]
     throw notFound(
       `id ${id}`,
       topic === undefined
@@ -157,13 +160,16 @@ export class MessageAdmin {
     return { messageId: answer['msgId'] ?? handle.uniqueKey, topic }
   }
 
-  /** Nothing for a topic that went away meanwhile. */
-  async #tryUniqueId(topic: string, id: string): Promise<ReceivedMessage[]> {
+  /** Nothing for a topic that went away meanwhile, or that is on a broker that does not answer. */
+  async #tryUniqueId(topic: string, id: string, silent: MqError[]): Promise<ReceivedMessage[]> {
     try {
       return await this.byUniqueId(topic, id)
     } catch (error) {
-      if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return []
-      throw error
+      if (!(error instanceof MqError)) throw error
+      if (error.code === 'TOPIC_NOT_FOUND') return []
+      if (responseCodeOf(error) !== null) throw error
+      silent.push(error)
+      return []
     }
   }
 
@@ -240,7 +246,10 @@ export class MessageAdmin {
         }
       },
     )
-    return valuesOf(outcomes)
+    const isFound = outcomes.some((one) => one.ok && one.value.some(isWanted))
+    // One message is on one broker: once found, it is found, whoever else is away.
+    const asked = isUniqueId && isFound ? outcomes.filter(({ ok }) => ok) : outcomes
+    return valuesOf(asked)
       .flat()
       .filter(isWanted)
       .sort((a, b) => b.storeTimestamp - a.storeTimestamp)

@@ -94,6 +94,20 @@ describe('a run with consumers', () => {
     expect(checked({ groups, scenario: lax })).toEqual([expect.stringContaining('warning')])
   })
 
+  it.each(['processingTime: 10ms', 'failRate: 50%', 'startAt: beginning'])(
+    'only warns, however little was read, of consumers with %s',
+    (slowness) => {
+      const text = `version: 1\nname: x\nconsumers: {${slowness}}\n`
+      const { scenario: meant } = readScenario(text, 'x.yaml')
+      const queues = [queue(0, { read: 50, remaining: 950 })]
+      const groups = [{ name: 'g', received: 50, queues }]
+      expect(checked({ scenario: meant, groups, endToEndCount: 0 })).toEqual([
+        expect.stringContaining('received warning'),
+        expect.stringContaining('end-to-end-samples warning'),
+      ])
+    },
+  )
+
   it('is judged by the group that received the least', () => {
     const rest = [queue(0, { read: 10, remaining: 990 })]
     const groups = [
