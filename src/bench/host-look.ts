@@ -11,8 +11,8 @@ export interface SeenHost {
 /** All hosts at one moment. */
 export interface HostLook {
   readonly own: HostSnapshot
-  /** The hosts of brokers that agents look at, since the look before. */
-  readonly there: readonly SeenHost[]
+  /** The hosts of brokers that agents look at, since the look before; null when any of them is not seen. */
+  readonly there: readonly SeenHost[] | null
 }
 
 /** Resources that a balance can keep below a share. */
@@ -23,8 +23,9 @@ export type ResourceName = (typeof resourceNames)[number]
 export type ResourceShares = Readonly<Record<ResourceName, number | null>>
 
 /**
- * Of the hosts that carry brokers, at this place and at agents; when nobody looks at any of them, of
- * this one as long as the load runs here, and of none when it runs elsewhere.
+ * Of the hosts that carry brokers, at this place and at agents: all of them, or none when one is
+ * missing. When nobody is to look at any of them, of this one as long as the load runs here, and of
+ * none when it runs elsewhere.
  *
  * @param own processes of brokers on this host; null when none runs here
  */
@@ -34,6 +35,7 @@ export function seenBetween(
   own: readonly number[] | null,
   loadIsHere: boolean,
 ): readonly SeenHost[] {
+  if (after.there === null) return []
   const here = { usage: usageBetween(before.own, after.own), brokers: own ?? [] }
   const isOwnSeen = own !== null || (after.there.length === 0 && loadIsHere)
   return isOwnSeen ? [here, ...after.there] : after.there

@@ -29,18 +29,22 @@ export interface BalanceRecord {
  * What is above its share in a trial.
  *
  * @param strict a limit on what cannot be told fails, instead of being left out
+ * @param first of the first rate: what was told then and is not any more fails in any case
  */
 export function overLimit(
   { resources }: Pick<Trial, 'resources'>,
   limits: ResourceLimits,
   strict: boolean,
+  first?: Trial['resources'],
 ): { resource: ResourceName; text: string }[] {
   return resourceNames.flatMap((resource) => {
     const limit = limits[resource]
     if (limit === undefined) return []
     const share = resources[resource]
     if (share === null) {
-      return strict ? [{ resource, text: `${resource}: its share is not known on this host` }] : []
+      const isGone = (first?.[resource] ?? null) !== null
+      const text = `${resource}: its share is not known ${isGone ? 'any more' : 'on this host'}`
+      return strict || isGone ? [{ resource, text }] : []
     }
     const text = `${resource}: ${percent(share)}, above ${percent(limit)}`
     return share > limit ? [{ resource, text }] : []
@@ -67,7 +71,7 @@ export async function runBalance(
     const name = wanted === null ? `${planned.name} confirmed` : planned.name
     const tried = await trials.run(planned, rate, sla, name)
     if (wasCut(trials)) break
-    const over = overLimit(tried, limits, max !== undefined)
+    const over = overLimit(tried, limits, max !== undefined, steps[0]?.resources)
     const reasons = [...over.map(({ text }) => text), ...tried.reasons]
     const trial = { ...tried, reasons, pass: tried.pass && over.length === 0 }
     steps.push(trial)

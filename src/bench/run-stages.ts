@@ -22,8 +22,8 @@ interface Parts extends Omit<TrialTools, 'look'> {
   readonly clock: Clock
   readonly crew: Crew
   readonly sampler: HostSampler
-  /** What the hosts of brokers that agents look at did since it was asked before. */
-  readonly lookThere: () => Promise<readonly SeenHost[]>
+  /** What the hosts of brokers that agents look at did since it was asked before; null when one is not seen. */
+  readonly lookThere: () => Promise<readonly SeenHost[] | null>
 }
 
 export class RunStages {

@@ -194,7 +194,7 @@ class BenchRun {
       runner,
       series,
       sampler,
-      lookThere: async () => (await agents?.lookAtBrokers()) ?? [],
+      lookThere: async () => (agents === null ? [] : agents.lookAtBrokers()),
       brokers: watch.pidsHere,
       loadIsHere: loadHere,
       clockErrorMs: () => clockErrorMs(agents?.records ?? [], crew.processes),

@@ -17,7 +17,7 @@ function aHost(busy: number, brokers: readonly number[], cores: number): SeenHos
 
 describe('the resources of a rate that is tried', () => {
   const [before, after] = [snapshot(0), snapshot(1000)]
-  const looks = (there: readonly SeenHost[]) =>
+  const looks = (there: readonly SeenHost[] | null) =>
     [
       { own: before, there: [] },
       { own: after, there },
@@ -37,6 +37,11 @@ describe('the resources of a rate that is tried', () => {
     expect(seenBetween(...looks([]), null, true)).toHaveLength(1)
     expect(seenBetween(...looks([]), null, false)).toEqual([])
     expect(sharesOf([])).toMatchObject({ cpu: null, broker: null, disk: null })
+  })
+
+  it('are nobody’s when a host of brokers is not seen any more, and never those of the load instead', () => {
+    expect(seenBetween(...looks(null), null, true)).toEqual([])
+    expect(seenBetween(...looks(null), [1], true)).toEqual([])
   })
 
   it('are those of the fullest of several hosts', () => {

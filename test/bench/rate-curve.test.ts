@@ -68,4 +68,11 @@ describe('a balance', () => {
     ])
     expect(overLimit(trial, { nic: 0.6 }, false)).toEqual([])
   })
+
+  it('does not pass a share that was told of the first rate and is not any more', () => {
+    const first = { ...trial.resources, nic: 0.2 }
+    expect(overLimit(trial, { nic: 0.6 }, false, first)).toEqual([
+      { resource: 'nic', text: 'nic: its share is not known any more' },
+    ])
+  })
 })

@@ -191,14 +191,19 @@ export class Agents {
     return this.#agents.some(isOfBrokers)
   }
 
-  /** What the hosts of the brokers did since this was asked before; nothing at the first time. */
-  async lookAtBrokers(): Promise<SeenHost[]> {
+  /**
+   * What the hosts of the brokers did since this was asked before; null when that is not known of
+   * all of them, as at the first time and when one is lost.
+   */
+  async lookAtBrokers(): Promise<readonly SeenHost[] | null> {
     const seen = this.#agents.filter(isOfBrokers).map(async ({ link, brokers }) => {
       const usage = (await link.mark('phase'))?.usage ?? null
       const pids = brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
-      return usage === null ? [] : [{ usage, brokers: pids }]
+      return usage === null ? null : { usage, brokers: pids }
     })
-    return (await Promise.all(seen)).flat()
+    const hosts = await Promise.all(seen)
+    const known = hosts.filter((host) => host !== null)
+    return known.length === hosts.length ? known : null
   }
 
   /** Samples all hosts from now on. */
@@ -210,7 +215,9 @@ export class Agents {
       agent.link.onUsage = (atNs, usage) => {
         onUsage(agent.link.host, atNs, usage)
       }
-      agent.brokers = await agent.link.sample(asked)
+      const brokers = await agent.link.sample(asked)
+      // One that was lost meanwhile tells nothing: its host is that of the brokers still.
+      if (agent.link.lost === null) agent.brokers = brokers
     })
   }
 

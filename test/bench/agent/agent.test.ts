@@ -6,6 +6,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { MqError } from '../../../src/base/errors.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
+import { Agents } from '../../../src/bench/agent/agents.ts'
 import { AgentLink, type LinkOptions } from '../../../src/bench/agent/link.ts'
 import { PROTOCOL_VERSION, STRANGER_BYTES_MAX } from '../../../src/bench/agent/messages.ts'
 import { AgentServer } from '../../../src/bench/agent/server.ts'
@@ -352,6 +353,29 @@ describe('a link', () => {
     expect(link.lost).toBeNull()
     // Not five seconds ahead of what happens now.
     expect(agesNs[0]).toBeGreaterThan(-1e9)
+  })
+})
+
+describe('the agents of a run', () => {
+  it('know nothing of the brokers’ hosts when one of two is lost, which still are those of brokers', async () => {
+    const [kept, lost] = [await anAgent(), await anAgent()]
+    const watch = [kept, lost].map(({ port }) => ({
+      address: `127.0.0.1:${port}`,
+      name: null,
+      isBroker: true,
+    }))
+    const options = { load: [], watch, token, authority: null, secureNet: nodeSecureNet }
+    const gone: string[] = []
+    const agents = await Agents.open(nodeWorld, options, (address) => gone.push(address))
+    ended.push(() => {
+      agents.close()
+    })
+    await agents.sample(asked, () => undefined)
+    expect(await agents.lookAtBrokers()).toBeNull()
+    expect(await agents.lookAtBrokers()).toHaveLength(2)
+    await lost.close()
+    await expect.poll(() => gone).toEqual([`127.0.0.1:${lost.port}`])
+    expect([await agents.lookAtBrokers(), agents.seeBrokers]).toEqual([null, true])
   })
 })
 
