@@ -3,15 +3,17 @@
  * refused rather than ignored.
  * Source: apache/rocketmq common/…/TopicAttributes.java, common/…/attribute/AttributeUtil.java.
  */
-import { Perm, type TopicConfig } from '../protocol/bodies/topic-config.ts'
+import {
+  BATCH_QUEUES,
+  Perm,
+  type TopicConfig,
+  hasBatchQueues,
+} from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { Refusal } from './refusal.ts'
 
 const ATTRIBUTES_MAX = 100
 const ATTRIBUTE_CHARS_MAX = 1_024
-
-/** Value of `queue.type` of topics with batch queues: what is sent together to them stays one record. */
-const BATCH_QUEUES = 'BatchCQ'
 
 /** Attribute → the values that this broker does justice to. */
 const knownAttributes: ReadonlyMap<string, readonly string[]> = new Map([
@@ -31,11 +33,6 @@ export function unservedAttribute(attributes: Readonly<Record<string, string>>):
     if (value !== undefined && !served.includes(value)) return `${key}=${clip(value)}`
   }
   return null
-}
-
-/** Whether a topic with these attributes has batch queues. */
-export function hasBatchQueues(attributes: Readonly<Record<string, string>>): boolean {
-  return Object.hasOwn(attributes, 'queue.type') && attributes['queue.type'] === BATCH_QUEUES
 }
 
 /** The attributes of a topic of which only its messages are left. */

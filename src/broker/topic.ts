@@ -1,9 +1,14 @@
 /** A topic as the broker works with it: its configuration, its queues' handles, and its counters. */
-import { Perm, type TopicConfig, topicConfigToJson } from '../protocol/bodies/topic-config.ts'
+import {
+  Perm,
+  type TopicConfig,
+  hasBatchQueues,
+  topicConfigToJson,
+} from '../protocol/bodies/topic-config.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
 import { isRetryTopic } from '../protocol/names.ts'
 import type { Queue } from '../store/queue.ts'
-import { hasBatchQueues, unservedAttribute } from './topic-rules.ts'
+import { unservedAttribute } from './topic-rules.ts'
 
 /** Gives the store's handle of one queue; the same one each time. */
 export type OpenQueue = (topic: string, queueId: number) => Queue

@@ -15,6 +15,7 @@ import { parseBody } from '../protocol/bodies/fields.ts'
 import {
   Perm,
   type TopicConfig,
+  hasBatchQueues,
   sameTopicConfig,
   topicConfig,
   topicConfigTableFromJson,
@@ -29,12 +30,7 @@ import { isSystemTopicOf, systemTopics } from './system-topics.ts'
 import type { TableFile } from './table-file.ts'
 import { TableSaver } from './table-saver.ts'
 import { type OpenQueue, Topic } from './topic.ts'
-import {
-  attributesOfQueues,
-  changedAttributes,
-  faultOfTopicConfig,
-  hasBatchQueues,
-} from './topic-rules.ts'
+import { attributesOfQueues, changedAttributes, faultOfTopicConfig } from './topic-rules.ts'
 import { TurnBudget } from './turn-budget.ts'
 
 export type { Topic } from './topic.ts'

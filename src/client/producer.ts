@@ -21,6 +21,7 @@ import { type SendHeader, readSendResponse, sendFieldsV2 } from '../protocol/sen
 import { sleep } from '../world/node-clock.ts'
 import type { World } from '../world/world.ts'
 import { responseCodeOf } from './answers.ts'
+import { BatchTopics } from './batch-topics.ts'
 import { type BodyCompressor, zlibCompressor } from './body-compressor.ts'
 import { BrokerHealth } from './broker-health.ts'
 import { makeUniqueIds } from './client-id.ts'
@@ -114,6 +115,8 @@ interface Sending {
   readonly body: Buffer
   readonly orderKey: string | null
   readonly queue: OutgoingMessage['queue'] | null
+  /** Properties of a batch that its broker is to keep as one record; null: it is not to. */
+  readonly asOneRecord?: string | null
 }
 
 interface Stored {
@@ -139,6 +142,7 @@ export class Producer {
   readonly #member: GroupMember
   readonly #ids: UniqueIdMaker
   readonly #health: BrokerHealth
+  readonly #batchTopics: BatchTopics
   readonly #turn: RoundRobin
   readonly #sendTimeoutMs: number
   readonly #retries: number
@@ -157,6 +161,7 @@ export class Producer {
     this.#ownsClient = ownsClient
     this.#ids = makeUniqueIds(world.random)
     this.#health = new BrokerHealth(world.clock)
+    this.#batchTopics = new BatchTopics(client.remoting)
     this.#turn = new RoundRobin(world.random)
     this.#sendTimeoutMs = options.sendTimeoutMs ?? SEND_TIMEOUT_MS
     this.#retries = options.retries ?? RETRIES
@@ -245,6 +250,7 @@ export class Producer {
         'send fewer messages at once',
       )
     }
+    const wait = `WAIT\u0001${first.waitStored ?? true}\u0002`
     const stored = await this.#store({
       code: RequestCode.SEND_BATCH_MESSAGE,
       topic: first.topic,
@@ -253,11 +259,13 @@ export class Producer {
         topic: first.topic,
         sysFlag: compression?.by.sysFlag ?? 0,
         batch: true,
-        properties: this.#batchProperties(first, compression !== null),
+        properties: wait,
       },
       body,
       orderKey: first.orderKey ?? null,
       queue: first.queue ?? null,
+      // Readers of such a record take bodies as they are: compressed ones go apart.
+      asOneRecord: compression === null ? `${this.#batchId()}${wait}` : null,
     })
     this.#tellSent(stored, messages, prepared)
     return prepared.map((item, index) => receipt(stored, item.messageId, index))
@@ -296,14 +304,20 @@ export class Producer {
     if (this.#ownsClient) this.#client.close()
   }
 
-  /**
-   * What holds for a batch as a whole. With an id of its own it stays one record in a topic of batch
-   * queues; not when its bodies are compressed, since readers of such a record take them as they are.
-   */
-  #batchProperties(first: OutgoingMessage, isCompressed: boolean): string {
-    const wait = `WAIT\u0001${first.waitStored ?? true}\u0002`
-    if (isCompressed) return wait
-    return `UNIQ_KEY\u0001${this.#ids.next(this.#client.world.clock.wallMs())}\u0002${wait}`
+  /** With an id of its own a batch stays one record in a topic of batch queues. */
+  #batchId(): string {
+    return `UNIQ_KEY\u0001${this.#ids.next(this.#client.world.clock.wallMs())}\u0002`
+  }
+
+  /** What this broker is to make of it; asks it first when that depends on the topic. */
+  async #suited(
+    sending: Sending,
+    properties: string,
+    address: string,
+    timeoutMs: number,
+  ): Promise<Sending> {
+    const isOneRecord = await this.#batchTopics.has(address, sending.topic, timeoutMs)
+    return isOneRecord ? { ...sending, header: { ...sending.header, properties } } : sending
   }
 
   #compressionOfAll(messages: readonly OutgoingMessage[]): Compression | null {
@@ -377,11 +391,21 @@ export class Producer {
   ): Promise<Stored> {
     const { clock } = this.#client.world
     const address = addressOf(route, queue)
-    const startMs = clock.monotonicMs()
-    const sentAtMs = clock.wallMs()
+    const { asOneRecord = null } = sending
+    let startMs = clock.monotonicMs()
+    let sentAtMs = clock.wallMs()
+    let suited = sending
+    let leftMs = timeoutMs
     let response: Command
     try {
-      response = await this.#client.remoting.invoke(address, commandFor(sending, queue), timeoutMs)
+      // A topic that is made by its first message is a plain one.
+      if (asOneRecord !== null && !route.isTemplate) {
+        suited = await this.#suited(sending, asOneRecord, address, timeoutMs)
+        leftMs -= clock.monotonicMs() - startMs
+        startMs = clock.monotonicMs()
+        sentAtMs = clock.wallMs()
+      }
+      response = await this.#client.remoting.invoke(address, commandFor(suited, queue), leftMs)
     } catch (error) {
       if (this.#avoidSlowBrokers) this.#health.failed(queue.brokerName)
       throw error

@@ -4,6 +4,7 @@ import { MqError } from '../../src/base/errors.ts'
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts'
 import { BatchReader } from '../../src/protocol/batch-body.ts'
 import { decodeHeartbeatData } from '../../src/protocol/bodies/heartbeat-data.ts'
+import { encodeTopicConfig, topicConfig } from '../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../src/protocol/codes.ts'
 import { respond } from '../../src/protocol/command.ts'
 import { parseProperties } from '../../src/protocol/properties.ts'
@@ -299,6 +300,51 @@ describe('a batch', () => {
   ])('cannot mix %s', async (_, messages) => {
     const { producer } = await aCluster([storing()])
     await expect(producer.sendBatch(messages)).rejects.toMatchObject({ code: 'MESSAGE_ILLEGAL' })
+  })
+
+  /** The names of what two batches in a row say of themselves, and how often their broker was asked. */
+  async function ofTwoBatches(answer: Script) {
+    const stores = storing()
+    const { producer, brokers } = await aCluster([
+      (command, connection) =>
+        (command.code === RequestCode.GET_TOPIC_CONFIG ? answer : stores)(command, connection),
+    ])
+    for (let i = 0; i < 2; i++) await producer.sendBatch([{ topic: 'T', body: 'x' }])
+    const sent = brokers[0]?.of(RequestCode.SEND_BATCH_MESSAGE) ?? []
+    return {
+      names: sent.map(({ ext }) =>
+        Object.keys(parseProperties(ext['i'] ?? ''))
+          .sort()
+          .join(),
+      ),
+      asked: brokers[0]?.countOf(RequestCode.GET_TOPIC_CONFIG),
+    }
+  }
+
+  const configured =
+    (attributes: Record<string, string>): Script =>
+    (command) =>
+      respond(
+        command,
+        ResponseCode.SUCCESS,
+        null,
+        {},
+        encodeTopicConfig(topicConfig('T', { attributes })),
+      )
+
+  it('has an id of its own where it stays one record, which its broker is asked once', async () => {
+    expect(await ofTwoBatches(configured({ 'queue.type': 'BatchCQ' }))).toEqual({
+      names: ['UNIQ_KEY,WAIT', 'UNIQ_KEY,WAIT'],
+      asked: 1,
+    })
+  })
+
+  it.each([
+    ['a plain topic', configured({}), 1],
+    ['a broker too old to say', refusing(ResponseCode.REQUEST_CODE_NOT_SUPPORTED), 1],
+    ['a broker that is busy, and is asked again', refusing(ResponseCode.SYSTEM_BUSY), 2],
+  ])('has no id that its messages could get for their own: %s', async (_, answer, asked) => {
+    expect(await ofTwoBatches(answer)).toEqual({ names: ['WAIT', 'WAIT'], asked })
   })
 
   it('of nothing is nothing', async () => {

@@ -30,6 +30,14 @@ export interface TopicConfig {
   readonly attributes: Readonly<Record<string, string>>
 }
 
+/** Value of `queue.type` of topics with batch queues: what is sent together to them stays one record. */
+export const BATCH_QUEUES = 'BatchCQ'
+
+/** Whether a topic with these attributes has batch queues. */
+export function hasBatchQueues(attributes: Readonly<Record<string, string>>): boolean {
+  return Object.hasOwn(attributes, 'queue.type') && attributes['queue.type'] === BATCH_QUEUES
+}
+
 /** A topic with RocketMQ's defaults for what is not given; 8 queues, readable and writable. */
 export function topicConfig(topicName: string, given: Partial<TopicConfig> = {}): TopicConfig {
   return {
