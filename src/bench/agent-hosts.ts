@@ -52,8 +52,8 @@ export function agentOfBroker(
 }
 
 /**
- * The host whose resources are held against the load: that of the brokers, the run's own or an
- * agent's; when nobody samples it, the busiest that carries load.
+ * The host whose resources are held against the load, of several hosts of brokers the first: the
+ * run's own or an agent's; when nobody samples any, the busiest that carries load.
  */
 export function judgedHost(
   own: HostResult,

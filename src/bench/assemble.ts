@@ -459,9 +459,11 @@ function judgedPhase(
   const tried = [run.search?.trials, run.balance?.steps, run.curve?.steps].flatMap(
     (trials) => trials ?? [],
   )
+  const host = hostResultOf(usage, place)
   const found = findBottleneck({
     ...whole,
-    host: hostResultOf(usage, place),
+    host,
+    hosts: [host],
     processes: processResults(run, seen).map((one) => ({ ...one, gc: null, fsync: null })),
     windowMs: usage.spanMs,
     sent: sums.sent,

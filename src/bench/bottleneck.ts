@@ -16,7 +16,7 @@ import {
 } from './validity.ts'
 
 export interface BottleneckInput {
-  /** The one that is looked at: that of the brokers when somebody samples it, otherwise one of the load. */
+  /** The one that is looked at first: that of brokers when somebody samples it, otherwise one of the load. */
   readonly host: HostResult
   /** All of the run; absent when there is only that one. */
   readonly hosts?: readonly HostResult[]
@@ -61,13 +61,13 @@ export function findBottleneck(input: BottleneckInput): Bottleneck {
   return (
     flowControl(input) ??
     network(input) ??
-    memory(input) ??
+    firstOfBrokers(input, memoryOf) ??
     garbageCollection(input) ??
     diskFlush(input) ??
-    diskBandwidth(input) ??
+    firstOfBrokers(input, diskBandwidthOf) ??
     brokerCpu(input) ??
     client(input) ??
-    hostCpu(input) ??
+    firstOfBrokers(input, (host, where) => hostCpuOf(host, where, input)) ??
     latencyBound(input)
   )
 }
@@ -100,9 +100,27 @@ function flowControl(input: BottleneckInput): Bottleneck | null {
 }
 
 function network(input: BottleneckInput): Bottleneck | null {
-  const others = (input.hosts ?? []).filter((host) => host !== input.host && host.roles.length > 0)
+  return firstOf(input, ({ roles }) => roles.length > 0, networkOf)
+}
+
+/** The first that a rule finds, of the host that is looked at and of all others of brokers. */
+function firstOfBrokers(input: BottleneckInput, rule: HostRule): Bottleneck | null {
+  return firstOf(input, ({ roles }) => roles.includes('broker'), rule)
+}
+
+/** @param where ` at HOST`; nothing for the host that is looked at, unless others carry brokers too */
+type HostRule = (host: HostResult, where: string) => Bottleneck | null
+
+function firstOf(
+  input: BottleneckInput,
+  isAsked: (host: HostResult) => boolean,
+  rule: HostRule,
+): Bottleneck | null {
+  const others = (input.hosts ?? []).filter((host) => host !== input.host && isAsked(host))
+  const isPlain = !others.some(({ roles }) => roles.includes('broker'))
   for (const host of [input.host, ...others]) {
-    const found = networkOf(host, host === input.host ? '' : ` at ${host.agent ?? host.name}`)
+    const where = host === input.host && isPlain ? '' : ` at ${host.agent ?? host.name}`
+    const found = rule(host, where)
     if (found !== null) return found
   }
   return null
@@ -123,16 +141,16 @@ function networkOf(host: HostResult, where: string): Bottleneck | null {
   return null
 }
 
-function memory({ host }: BottleneckInput): Bottleneck | null {
+function memoryOf(host: HostResult, where: string): Bottleneck | null {
   const swapped = (host.memory?.swapInPages ?? 0) + (host.memory?.swapOutPages ?? 0)
   const pressure = host.pressure?.memorySome ?? 0
   if (swapped < 1_000) {
     if (pressure < MEMORY_PRESSURE) return null
-    return verdict('memory', 'medium', 'programs waited for memory', [
+    return verdict('memory', 'medium', `programs${where} waited for memory`, [
       `some task waited for memory ${percent(pressure)} of the time`,
     ])
   }
-  return verdict('memory', 'medium', 'the machine was swapping', [
+  return verdict('memory', 'medium', `the machine${where} was swapping`, [
     `${swapped} pages went through swap during the window`,
   ])
 }
@@ -157,30 +175,39 @@ function diskFlush(input: BottleneckInput): Bottleneck | null {
       `${name}: ${fsync.count} flushes of ${fsync.meanMs.toFixed(2)} ms on average, ${percent(share)} of the time`,
     ])
   }
-  const { disk, cpu } = input.host
+  return firstOfBrokers(input, (host, where) => deviceFlushOf(host, where, input.windowMs))
+}
+
+function deviceFlushOf(host: HostResult, where: string, windowMs: number): Bottleneck | null {
+  const { disk, cpu } = host
   const { flushes, flushAwaitMs } = disk ?? { flushes: null, flushAwaitMs: null }
-  const deviceShare = ((flushes ?? 0) * (flushAwaitMs ?? 0)) / input.windowMs
+  const deviceShare = ((flushes ?? 0) * (flushAwaitMs ?? 0)) / windowMs
   if (disk !== null && deviceShare >= FSYNC_SHARE) {
-    return verdict('disk-flush', 'medium', 'the disk was flushing nearly all the time', [
+    return verdict('disk-flush', 'medium', `the disk${where} was flushing nearly all the time`, [
       `${disk.device}: ${flushes ?? 0} flushes of ${(flushAwaitMs ?? 0).toFixed(2)} ms on average, ${percent(deviceShare)} of the time`,
     ])
   }
   if (disk !== null && disk.utilisation >= DISK_BUSY && (cpu?.busy ?? 1) < HOST_BUSY_MAX) {
-    return verdict('disk-flush', 'medium', 'the disk was busy with flushes', [
+    return verdict('disk-flush', 'medium', `the disk${where} was busy with flushes`, [
       `${disk.device} was busy ${percent(disk.utilisation)} of the time${disk.flushes === null ? '' : `, ${disk.flushes} flushes reached it`}`,
     ])
   }
   return null
 }
 
-function diskBandwidth({ host }: BottleneckInput): Bottleneck | null {
+function diskBandwidthOf(host: HostResult, where: string): Bottleneck | null {
   const { disk, cpu, pressure } = host
   if (disk === null || disk.utilisation < DISK_BUSY) return null
   // A disk that writes behind a busy machine is busy too: then somebody must be seen waiting for it.
   if ((cpu?.busy ?? 1) >= HOST_BUSY_MAX && (pressure?.ioSome ?? 0) < IO_PRESSURE) return null
-  return verdict('disk-bandwidth', 'medium', `${disk.device} was busy nearly all the time`, [
-    `${disk.device}: ${percent(disk.utilisation)} busy, ${(disk.writtenBytesPerSecond / 1e6).toFixed(1)} MB/s written`,
-  ])
+  return verdict(
+    'disk-bandwidth',
+    'medium',
+    `${disk.device}${where} was busy nearly all the time`,
+    [
+      `${disk.device}: ${percent(disk.utilisation)} busy, ${(disk.writtenBytesPerSecond / 1e6).toFixed(1)} MB/s written`,
+    ],
+  )
 }
 
 function brokerCpu(input: BottleneckInput): Bottleneck | null {
@@ -250,25 +277,25 @@ function client(input: BottleneckInput): Bottleneck | null {
   return null
 }
 
-function hostCpu(input: BottleneckInput): Bottleneck | null {
-  const { cpu, cpuCount } = input.host
+function hostCpuOf(host: HostResult, where: string, input: BottleneckInput): Bottleneck | null {
+  const { cpu, cpuCount } = host
   if (cpu === null || cpu.busy < HOST_BUSY_MAX) return null
-  const others = otherCores(input.host, input.processes)
+  const others = otherCores(host, input.processes)
   if (others !== null && others > cpuCount * OTHERS_SHARE) {
     return verdict(
       'cpu-host',
       'medium',
-      `all ${cpuCount} cores are busy, and programs that are not part of this run took ${others.toFixed(2)} of them`,
+      `all ${cpuCount} cores${where} are busy, and programs that are not part of this run took ${others.toFixed(2)} of them`,
       cpuShares(input),
     )
   }
   return verdict(
     'cpu-host',
     others === null ? 'medium' : 'high',
-    !input.host.roles.includes('load')
-      ? `all ${cpuCount} cores of the broker’s host are busy`
+    !host.roles.includes('load')
+      ? `all ${cpuCount} cores of the broker’s host${where} are busy`
       : input.brokersAreLocal
-        ? `broker and load share ${cpuCount} cores, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
+        ? `broker and load share ${cpuCount} cores${where}, and all of them are busy: with more cores, or the load on another machine, the rate would be higher`
         : `all ${cpuCount} cores of this load machine are busy: the broker may be able to do more`,
     [
       `CPU ${percent(cpu.busy)} busy: ${percent(cpu.user)} user, ${percent(cpu.system)} system, ${percent(cpu.irq)} interrupts, ${percent(cpu.steal)} steal`,

@@ -134,6 +134,41 @@ describe('the bottleneck', () => {
     expect(found({ host: aHost({ pressure }) }).resource).toBe('memory')
   })
 
+  it('is that of any host of brokers, by name, and of no host that only carries load', () => {
+    const first = aHost({ name: 'one', roles: ['broker'], agent: '10.0.0.1:7400' })
+    const { disk, memory } = first
+    const full = disk === null ? null : { ...disk, utilisation: 1 }
+    const swapped = memory === null ? null : { ...memory, swapOutPages: 5000 }
+    const flushing = disk === null ? null : { ...disk, flushes: 9_000, flushAwaitMs: 1 }
+    const withOther = (changes: Partial<HostResult>) => {
+      const hosts = [
+        first,
+        aHost({ name: 'two', roles: ['broker'], agent: 'two:7400', ...changes }),
+      ]
+      const { resource, text } = found({ host: first, hosts, syncFlush: 'disk' in changes })
+      return `${resource}: ${text}`
+    }
+    expect([
+      withOther({ disk: flushing }),
+      withOther({ disk: full }),
+      withOther({ memory: swapped }),
+      withOther({ cpu: fullCpu }),
+    ]).toEqual([
+      'disk-flush: the disk at two:7400 was flushing nearly all the time',
+      'disk-flush: the disk at two:7400 was busy with flushes',
+      'memory: the machine at two:7400 was swapping',
+      expect.stringMatching(/^cpu-host: all 4 cores.* at two:7400 are busy/),
+    ])
+    const hosts = [first, aHost({ name: 'two', roles: ['broker'], agent: 'two:7400', disk: full })]
+    expect(found({ host: first, hosts }).text).toBe('vda at two:7400 was busy nearly all the time')
+    expect(withOther({ roles: ['load'], memory: swapped })).toMatch(/^latency-bound/)
+    const worst = { ...first, memory: swapped }
+    expect([
+      found({ host: worst, hosts: [worst, ...hosts.slice(1)] }).text,
+      found({ host: worst, hosts: [worst] }).text,
+    ]).toEqual(['the machine at 10.0.0.1:7400 was swapping', 'the machine was swapping'])
+  })
+
   it('is memory when the machine swapped', () => {
     const { memory } = aHost()
     const host = aHost({ memory: memory === null ? null : { ...memory, swapInPages: 5000 } })
