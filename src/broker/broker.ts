@@ -15,6 +15,7 @@ import { aloneConfirm } from '../cluster/alone.ts'
 import { ConfigFile } from '../store/config-file.ts'
 import { resolveOptions, type OptionValues } from '../base/options.ts'
 import { storeOptions } from '../store/options.ts'
+import type { Queue } from '../store/queue.ts'
 import { Store, type StoreHooks } from '../store/store.ts'
 import type { World } from '../world/world.ts'
 import { ClientRegistry } from './clients.ts'
@@ -204,6 +205,8 @@ class Broker implements RunningBroker {
         settings,
         file: file('topics.json'),
         openQueue: (topic, queueId) => store.queue(topic, queueId),
+        storedAsBatch: (topic) => areBatch(store.queuesOf(topic)),
+        removeStored: (topic) => store.deleteTopic(topic),
         logger: logger.scope('topics'),
       },
       storedTopics(store),
@@ -474,6 +477,10 @@ function* storedTopics(store: Store): Generator<readonly [string, number, boolea
   for (const topic of store.topics()) {
     const queues = store.queuesOf(topic)
     const count = queues.reduce((most, queue) => Math.max(most, queue.queueId + 1), 0)
-    yield [topic, count, queues.some((queue) => queue.units !== null)] as const
+    yield [topic, count, areBatch(queues) ?? false] as const
   }
+}
+
+function areBatch(queues: readonly Queue[]): boolean | null {
+  return queues.length === 0 ? null : queues.some((queue) => queue.units !== null)
 }

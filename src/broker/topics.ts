@@ -40,6 +40,10 @@ export interface TopicTableParts {
   readonly settings: BrokerSettings
   readonly file: TableFile
   readonly openQueue: OpenQueue
+  /** Whether what is stored of a topic lies in batch queues; null when there is nothing. */
+  readonly storedAsBatch: (topic: string) => boolean | null
+  /** Removes what is stored of a topic. */
+  readonly removeStored: (topic: string) => Promise<void>
   readonly logger: Logger
 }
 
@@ -230,6 +234,27 @@ export class TopicTable {
 
   /** The same for several topics: all of them, or none when one is refused. */
   async updateAll(configs: readonly TopicConfig[]): Promise<void> {
+    let wanted = this.#checked(configs)
+    const unfit = wanted.filter((config) => this.#isUnfit(config))
+    if (unfit.length > 0) {
+      for (const config of unfit) {
+        const { topicName } = config
+        if (!this.#isUnfit(config)) continue
+        await this.delete(topicName, () => this.#parts.removeStored(topicName))
+      }
+      wanted = this.#checked(configs)
+      for (const config of wanted) if (this.#isUnfit(config)) throw notFree(config.topicName)
+    }
+    if (wanted.length > 0) {
+      const topics = wanted.map((config) => this.#put(config))
+      this.#announce(topics, [])
+    }
+    // Also when nothing changed: an earlier change may not have reached the disk yet.
+    if (wanted.length > 0 || this.#saver.failed) await this.#saver.save()
+  }
+
+  /** What of it has to be changed, with all attributes. Throws a Refusal. */
+  #checked(configs: readonly TopicConfig[]): TopicConfig[] {
     const { settings } = this.#parts
     const wanted: TopicConfig[] = []
     let fresh = 0
@@ -241,12 +266,7 @@ export class TopicTable {
           ? `The topic[${config.topicName}] is conflict with system topic.`
           : null)
       if (fault !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, fault)
-      if (this.#deleting.has(config.topicName)) {
-        throw new Refusal(
-          ResponseCode.SYSTEM_ERROR,
-          `The topic[${config.topicName}] is being deleted; try again in a moment.`,
-        )
-      }
+      if (this.#deleting.has(config.topicName)) throw notFree(config.topicName)
       const wrong = faultOfTopicConfig(config, settings.topicQueuesMax)
       if (wrong !== null) throw new Refusal(ResponseCode.INVALID_PARAMETER, wrong)
       const attributes = changedAttributes(known?.attributes ?? null, config.attributes)
@@ -261,12 +281,17 @@ export class TopicTable {
         `this broker has no room for more than ${settings.topicsMax} topics`,
       )
     }
-    if (wanted.length > 0) {
-      const topics = wanted.map((config) => this.#put(config))
-      this.#announce(topics, [])
-    }
-    // Also when nothing changed: an earlier change may not have reached the disk yet.
-    if (wanted.length > 0 || this.#saver.failed) await this.#saver.save()
+    return wanted
+  }
+
+  /**
+   * Whether messages of a topic that is not there yet lie in queues of the other kind: such as came due
+   * while it was deleted. Nobody could read what is sent to it then.
+   */
+  #isUnfit({ topicName, attributes }: TopicConfig): boolean {
+    if (this.#topics.has(topicName)) return false
+    const stored = this.#parts.storedAsBatch(topicName)
+    return stored !== null && stored !== hasBatchQueues(attributes)
   }
 
   /**
@@ -378,3 +403,10 @@ export class TopicTable {
 }
 
 const initialVersionJson = writeJson(dataVersionToJson(initialDataVersion))
+
+function notFree(name: string): Refusal {
+  return new Refusal(
+    ResponseCode.SYSTEM_ERROR,
+    `The topic[${name}] is being deleted; try again in a moment.`,
+  )
+}

@@ -15,7 +15,7 @@ export const AppendStatus = {
   failed: 3,
   /** The store is closed or closing. */
   closed: 4,
-  /** The message breaks a limit: body, properties, or whole record. */
+  /** The message breaks a limit: body, properties, or whole record; or it is a batch that its queue cannot hold. */
   illegal: 5,
 } as const
 export type AppendStatus = (typeof AppendStatus)[keyof typeof AppendStatus]

@@ -14,7 +14,7 @@ import {
   recordBytes,
   RETRY_TOPIC_BYTES_MAX,
 } from '../protocol/record.ts'
-import { isQueued } from '../protocol/sys-flag.ts'
+import { isQueued, SysFlag } from '../protocol/sys-flag.ts'
 import type { Clock } from '../world/clock.ts'
 import { type AppendRequest, AppendResult, AppendStatus } from './append.ts'
 import { innerProperties } from './batch-queue.ts'
@@ -78,6 +78,8 @@ export class Appender {
     request.topic = queue.topicBytes
     request.queueId = queue.queueId
     if (queue.units !== null) return this.#appendInner(request, queue)
+    // Such a record has no place in another queue: it would be stored, and nobody could read it.
+    if ((request.sysFlag & SysFlag.innerBatch) !== 0) return AppendStatus.illegal
     const size = recordBytes(request, this.#storeHost.length)
     if (!this.#isLegal(request, size)) return AppendStatus.illegal
     if (this.#ring.full(1)) return AppendStatus.busy

@@ -13,6 +13,7 @@ import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
 import type { Accept, PullOutcome, Select } from './pull.ts'
 import type { Queue } from './queue.ts'
 import type { Segments } from './segments.ts'
+import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf } from './select-limits.ts'
 
 /** What a scan stopped at, because it has to be read first; as in PullScan. `missingUnit` counts units. */
 interface Missing {
@@ -22,9 +23,6 @@ interface Missing {
   missingOffset: number
   suspectUnit: number
 }
-
-/** Records that one scan looks into for a `Select`. */
-const SELECTED_MAX = 256
 
 export class BatchPull {
   readonly #search: BatchSearch
@@ -69,8 +67,9 @@ export class BatchPull {
     let count = 0
     let bytes = 0
     let lookedInto = 0
+    let steps = 0
     let removed = false
-    for (; index < units.maxOffset && lookedInto < SELECTED_MAX; index++) {
+    for (; index < units.maxOffset; index++) {
       if (!this.#search.locate(units, index, cursor)) {
         missing.missingUnit = index
         break
@@ -82,6 +81,7 @@ export class BatchPull {
       if (next > offset && base >= reach) break
       const isFull = count + messages > messagesMax || bytes + size > bytesMax
       if (count > 0 && isFull) break
+      if (lookedInto >= SELECT_BYTES_MAX || steps >= SELECT_STEPS_MAX) break
       const physicalOffset = fitsI64(cursor.bytes, at) ? readI64(cursor.bytes, at) : -1
       const isWanted =
         !units.badUnits.has(index) && (accept?.(readI32(cursor.bytes, at + 16)) ?? true)
@@ -92,7 +92,8 @@ export class BatchPull {
         if (select !== null) {
           found = log.look(physicalOffset, size, queue.queueId, base)
           if (found === CopyResult.ok) {
-            lookedInto++
+            lookedInto += size
+            steps += stepsOf(select, size)
             isSelected = select(log.seenBytes, log.seen)
           }
         }

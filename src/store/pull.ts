@@ -12,6 +12,7 @@ import { UnitCursor } from './consume-queues.ts'
 import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
 import { HOLE_SIZE, type Queue, UNIT_BYTES } from './queue.ts'
 import type { Segments } from './segments.ts'
+import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf } from './select-limits.ts'
 
 /** The names of Apache's GetMessageStatus. */
 export type PullStatus =
@@ -51,11 +52,6 @@ export interface RecordTest {
 
 /** Null wants all. */
 export type Select = RecordTest | null
-
-/** Steps that one scan takes for a `Select`, counted once more for each KiB of a record: some ms to some tens. */
-const SELECT_STEPS_MAX = 100_000
-/** Bytes of records that one scan looks into for a `Select`, so that a turn stays short. */
-const SELECT_BYTES_MAX = 2 * 1024 * 1024
 
 /** Apache's table of answers for offsets outside of the queue; null when the offset is inside. */
 function outsideOf(queue: Queue, offset: number): PullOutcome | null {
@@ -187,7 +183,7 @@ export class PullScan {
             found = log.look(physicalOffset, size, queue.queueId, next)
             if (found === CopyResult.ok) {
               lookedInto += size
-              steps += (select.steps ?? 1) * (1 + (size >>> 10))
+              steps += stepsOf(select, size)
               wanted = select(log.seenBytes, log.seen)
             }
           }

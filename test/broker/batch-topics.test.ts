@@ -6,6 +6,7 @@ import { encodeBatch } from '../../src/protocol/batch-body.ts'
 import { RequestCode, ResponseCode } from '../../src/protocol/codes.ts'
 import type { ExtValues } from '../../src/protocol/command.ts'
 import { decodeRecords } from '../../src/protocol/record.ts'
+import { AppendRequest, AppendStatus } from '../../src/store/append.ts'
 import { aBroker, aFolder, closeAll, type TestBroker, type TestClient } from './a-broker.ts'
 
 let broker: TestBroker
@@ -170,6 +171,19 @@ describe('a topic of batch queues', () => {
     const plain = `Plain${++topics}`
     await create(plain, '')
     expect((await create(plain)).code).toBe(ResponseCode.INVALID_PARAMETER)
+  })
+
+  it('begins anew when messages for its name came while there was no topic', async () => {
+    const topic = `Late${++topics}`
+    const { store } = broker.broker.context
+    const late = new AppendRequest()
+    late.queue = store.queue(topic, 0)
+    expect(store.append(late)).toBe(AppendStatus.ok)
+    expect((await create(topic)).code).toBe(ResponseCode.SUCCESS)
+    expect((await sendBatch(topic, ['a', 'b'])).ext).toMatchObject({
+      ...{ queueOffset: '0', batchUniqId: 'whole' },
+    })
+    expect(await read(topic, 0)).toMatchObject({ messages: ['0:a', '1:b'] })
   })
 
   it('is not served by POP, whose clients would take a batch for one message', async () => {

@@ -38,6 +38,8 @@ async function aBroker(namesrv: string, options: BrokerOptions = {}) {
     settings,
     file: new MemoryFile(),
     openQueue: (topic, queueId) => new Queue(topic, queueId),
+    storedAsBatch: () => null,
+    removeStored: () => Promise.resolve(),
     logger: silentLogger,
   })
   const registration = new Registration({

@@ -21,6 +21,8 @@ async function aTable(
       settings: brokerSettings(options),
       file,
       openQueue: (topic, queueId) => new Queue(topic, queueId),
+      storedAsBatch: () => null,
+      removeStored: () => Promise.resolve(),
       logger: silentLogger,
     },
     stored,

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/pro
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { AppendStatus } from '../../src/store/append.ts'
-import { type Given, type Sent, Subject, tempDir } from './a-store.ts'
+import { type Given, PlainReply, type Sent, Subject, tempDir } from './a-store.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -120,6 +120,12 @@ describe('a batch queue', () => {
     })
   })
 
+  it('is the only one that takes batches that stay one record', async () => {
+    const { subject } = await fresh()
+    expect(subject.try('T', 0, { messages: 2, sysFlag: inner })).toBe(AppendStatus.illegal)
+    expect(await subject.send('T', 0)).toMatchObject({ physicalOffset: 0, queueOffset: 0 })
+  })
+
   it('chooses records by the tag that they have themselves', async () => {
     const { subject } = await fresh()
     await subject.send('B', 0, { body: 'tagged', messages: 2, sysFlag: inner, tag: 'a' })
@@ -127,6 +133,26 @@ describe('a batch queue', () => {
     const { outcome, messages } = await subject.pull('B', 0, 0, 32, 262_144, (code) => code === 97)
     expect(messages.map(({ body }) => body.toString())).toEqual(['tagged'])
     expect(outcome.nextBeginOffset).toBe(6)
+  })
+
+  it('looks into few records for a filter that has much to do, and goes on there', async () => {
+    const { subject } = await fresh()
+    await send(
+      subject,
+      Array.from({ length: 20 }, () => 3),
+    )
+    let calls = 0
+    const test = () => {
+      calls++
+      return false
+    }
+    const select = Object.assign(test, { steps: 25_000 })
+    const queue = subject.store.queue('B', 0)
+    const outcome = await subject.store.pull(queue, 0, 32, 1e6, null, new PlainReply(), select)
+    expect([calls, outcome]).toMatchObject([
+      4,
+      { status: 'NO_MATCHED_MESSAGE', nextBeginOffset: 12 },
+    ])
   })
 
   it('is found again through many files, wherever a reader begins', async () => {

@@ -1,0 +1,12 @@
+/** How much one scan does for a `Select` before it answers: a turn has to stay short. */
+import type { RecordTest } from './pull.ts'
+
+/** Steps that one scan takes for a `Select`, counted once more for each KiB of a record: some ms to some tens. */
+export const SELECT_STEPS_MAX = 100_000
+/** Bytes of records that one scan looks into for a `Select`, so that a turn stays short. */
+export const SELECT_BYTES_MAX = 2 * 1024 * 1024
+
+/** Steps that it takes to look into a record of `size` bytes. */
+export function stepsOf(select: RecordTest, size: number): number {
+  return (select.steps ?? 1) * (1 + (size >>> 10))
+}
