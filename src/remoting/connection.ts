@@ -34,13 +34,9 @@ interface InFlight {
   readonly code: number
   readonly timeoutMs: number
   readonly deadlineMs: number
-  readonly resolve: (response: Command) => void
+  /** With the response; of a one-way request with the request, once it is handed on. */
+  readonly resolve: (command: Command) => void
   readonly reject: (error: MqError) => void
-}
-
-interface Waiting {
-  readonly send: () => void
-  readonly lost: () => void
 }
 
 /** Which side of the connection this is. */
@@ -70,8 +66,8 @@ export class Connection {
   readonly #side: Side
   #nextOpaque = 1
   readonly #waitingForRoom: (() => void)[] = []
-  /** Requests that are written once those before them are sent, in order. */
-  readonly #waitingToSend: Waiting[] = []
+  /** By number, in order: requests in flight that are written once those before them are sent. */
+  readonly #waitingToSend = new Map<number, Command>()
   #flushing = false
   /** Nothing goes out or is looked at any more; the socket may still be on its way down. */
   #closing = false
@@ -109,7 +105,7 @@ export class Connection {
       this.#peerIsSlow = false
       this.#updateReading()
       for (const go of this.#waitingForRoom.splice(0)) go()
-      while (!this.#isFull && this.#waitingToSend.length > 0) this.#waitingToSend.shift()?.send()
+      this.#sendWaiting()
     }
     stream.onClose = (error) => {
       this.#onClose(error)
@@ -145,7 +141,7 @@ export class Connection {
     return this.#side === 'client' && this.unsentBytes > CLOGGED_BYTES
   }
 
-  /** Requests of ours that wait for their response. */
+  /** Requests of ours that wait for their response, or to be written. */
   get inFlightCount(): number {
     return this.#inFlight.size
   }
@@ -191,32 +187,8 @@ export class Connection {
 
   /** Sends a request; resolves with its response whatever its code. Rejects with MqError on time-out or close. */
   invoke(command: Command, timeoutMs: number): Promise<Command> {
-    return new Promise((resolve, reject) => {
-      if (this.isClosed) {
-        reject(this.#lostError())
-        return
-      }
-      command.opaque = this.takeOpaque()
-      command.flag &= ~(CommandFlag.response | CommandFlag.oneway)
-      this.#inFlight.set(command.opaque, {
-        code: command.code,
-        timeoutMs,
-        deadlineMs: this.#clock.monotonicMs() + timeoutMs,
-        resolve,
-        reject,
-      })
-      if (this.#hasRoomToSend) {
-        this.reply(command)
-        return
-      }
-      this.#waitingToSend.push({
-        send: () => {
-          // It may have timed out meanwhile.
-          if (this.#inFlight.has(command.opaque)) this.reply(command)
-        },
-        lost: () => undefined,
-      })
-    })
+    command.flag &= ~(CommandFlag.response | CommandFlag.oneway)
+    return this.#inTurn(command, timeoutMs)
   }
 
   /** Sends a request that gets no answer; at once, however much is unsent. */
@@ -226,28 +198,47 @@ export class Connection {
     this.reply(command)
   }
 
-  /** The same when those before it are sent but for a few MiB. Rejects with CONNECTION_LOST. */
-  onewayInTurn(command: Command): Promise<void> {
+  /**
+   * The same when those before it are sent but for a few MiB. Rejects with CONNECTION_LOST, or with
+   * REQUEST_TIMEOUT when that takes longer: it is not sent then.
+   */
+  async onewayInTurn(command: Command, timeoutMs: number): Promise<void> {
+    command.flag = (command.flag | CommandFlag.oneway) & ~CommandFlag.response
+    await this.#inTurn(command, timeoutMs)
+  }
+
+  #inTurn(command: Command, timeoutMs: number): Promise<Command> {
     return new Promise((resolve, reject) => {
-      const lost = () => {
-        reject(this.#lostError())
-      }
       if (this.isClosed) {
-        lost()
+        reject(this.#lostError())
         return
       }
-      const send = () => {
-        this.oneway(command)
-        resolve()
-      }
-      if (this.#hasRoomToSend) send()
-      else this.#waitingToSend.push({ send, lost })
+      command.opaque = this.takeOpaque()
+      this.#inFlight.set(command.opaque, {
+        code: command.code,
+        timeoutMs,
+        deadlineMs: this.#clock.monotonicMs() + timeoutMs,
+        resolve,
+        reject,
+      })
+      if (this.#waitingToSend.size === 0 && !this.#isFull) this.#sendInFlight(command)
+      else this.#waitingToSend.set(command.opaque, command)
     })
   }
 
-  /** Whether a request may go now: those before it are sent but for a few MiB. */
-  get #hasRoomToSend(): boolean {
-    return this.#waitingToSend.length === 0 && !this.#isFull
+  #sendWaiting(): void {
+    for (const [opaque, command] of this.#waitingToSend) {
+      if (this.#isFull || this.isClosed) return
+      this.#waitingToSend.delete(opaque)
+      this.#sendInFlight(command)
+    }
+  }
+
+  #sendInFlight(command: Command): void {
+    this.reply(command)
+    if (!command.isOneway) return
+    this.#inFlight.get(command.opaque)?.resolve(command)
+    this.#inFlight.delete(command.opaque)
   }
 
   /** Hands what is collected to the socket. */
@@ -283,6 +274,7 @@ export class Connection {
     for (const [opaque, waiting] of this.#inFlight) {
       if (waiting.deadlineMs > nowMs) continue
       this.#inFlight.delete(opaque)
+      this.#waitingToSend.delete(opaque)
       waiting.reject(
         new MqError('REQUEST_TIMEOUT', {
           address: this.remoteAddress,
@@ -361,7 +353,7 @@ export class Connection {
     if (error !== null) this.#closeReason = messageOf(error)
     for (const waiting of this.#inFlight.values()) waiting.reject(this.#lostError())
     this.#inFlight.clear()
-    for (const { lost } of this.#waitingToSend.splice(0)) lost()
+    this.#waitingToSend.clear()
     this.#handler.onClose(this, this.#closeReason)
   }
 
