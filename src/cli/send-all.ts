@@ -67,6 +67,7 @@ export async function sendAll(
   let failedInARow = 0
   let gaveUp = false
   let sourceError: unknown = null
+  let ended = false
 
   const send = async (message: OutgoingMessage, at: number) => {
     try {
@@ -83,10 +84,10 @@ export async function sendAll(
       firstFailed = Math.min(firstFailed ?? Infinity, at + 1)
       error ??= reason
     }
-    options.onProgress({ sent, failed })
+    if (!ended) options.onProgress({ sent, failed })
   }
 
-  // A source that is silent (a pipe, a terminal) and a slow pace keep nobody from Ctrl-C.
+  // A source that is silent (a pipe, a terminal), a slow pace and brokers that are slow keep nobody from Ctrl-C.
   const { clock, signal } = options
   const iterator = messages[Symbol.asyncIterator]()
   try {
@@ -100,8 +101,8 @@ export async function sendAll(
         if (waitMs > 0) await pauseOrAbort(clock, waitMs, signal)
       }
       const bytes = Buffer.byteLength(message.body)
-      while (underWay.size > 0 && bytesUnderWay + bytes > BYTES_UNDER_WAY_MAX) {
-        await Promise.race(underWay)
+      while (!signal.aborted && underWay.size > 0 && bytesUnderWay + bytes > BYTES_UNDER_WAY_MAX) {
+        await orAborted(Promise.race(underWay), signal)
       }
       if (signal.aborted) break
       bytesUnderWay += bytes
@@ -111,7 +112,7 @@ export async function sendAll(
       })
       underWay.add(sending)
       index += 1
-      if (underWay.size >= options.window) await Promise.race(underWay)
+      if (underWay.size >= options.window) await orAborted(Promise.race(underWay), signal)
       // The first failure of all means that the rest will hardly do better.
       if (options.takesAll === true) continue
       if (failed > 0 && sent === 0) break
@@ -123,7 +124,11 @@ export async function sendAll(
   } catch (reason) {
     sourceError = reason
   }
-  await Promise.all(underWay)
+  // What has an answer to come is waited for; of what goes one way nobody hears in any case.
+  const settled = Promise.all(underWay)
+  const isOneway = options.oneway && producer.sendOneway !== undefined
+  await (isOneway ? orAborted(settled, signal) : settled)
+  ended = true
   const totals = { sent, failed, firstFailed, gaveUp }
   return { ...totals, receipts: receipts.filter(Boolean), error, sourceError }
 }

@@ -41,3 +41,27 @@ it('has no more bytes under way than a few large messages, however many small on
   expect(bytesMax).toBe(16 * MiB)
   expect(countMax).toBeGreaterThan(4)
 })
+
+it.each([
+  ['the window is full', 1, 'x'],
+  ['the bytes under way are full', 64, Buffer.alloc(9 * 1024 * 1024)],
+  ['the input has ended', 64, 'x'],
+])('one way ends at once when interrupted while %s', async (_, window, body) => {
+  async function* source(): AsyncGenerator<OutgoingMessage> {
+    for (let i = 0; i < 3; i++) yield { topic: 't', body }
+  }
+  const interrupt = new AbortController()
+  let count = 0
+  const never = new Promise<never>(() => undefined)
+  const sending = sendAll({ send: () => never, sendOneway: () => (count++, never) }, source(), {
+    clock: new ManualClock(),
+    signal: interrupt.signal,
+    window,
+    rateHz: null,
+    oneway: true,
+    onProgress: () => undefined,
+  })
+  await expect.poll(() => count).toBe(window === 1 || body !== 'x' ? 1 : 3)
+  interrupt.abort()
+  expect(await sending).toMatchObject({ sent: 0, failed: 0, error: null })
+})
