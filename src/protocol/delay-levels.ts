@@ -41,11 +41,12 @@ export const FIRST_RETRY_LEVEL = 3
 
 /**
  * Milliseconds that messages in this queue wait; 0 for every queue that is not one of a delay level. What
- * waits in a level that the broker has no longer keeps the time of RocketMQ's default.
+ * waits in a level that the broker has no longer keeps the time of RocketMQ's default; in one that is
+ * unknown there as well, the longest time of all, so that nothing is early as far as one can tell.
  */
 export function delayMsOfQueue(topic: string, queueId: number, levelsMs = delayLevelsMs): number {
   if (topic !== SystemTopic.schedule) return 0
-  return levelsMs[queueId] ?? delayLevelsMs[queueId] ?? 0
+  return levelsMs[queueId] ?? delayLevelsMs[queueId] ?? Math.max(...levelsMs, ...delayLevelsMs)
 }
 
 /** The level with exactly this time; null when there is none. */

@@ -3,7 +3,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { silentLogger } from '../../src/base/logger.ts'
-import { delayLevelOf, delayLevelsMs, nearestDelaysMs } from '../../src/protocol/delay-levels.ts'
+import {
+  delayLevelOf,
+  delayLevelsMs,
+  delayMsOfQueue,
+  nearestDelaysMs,
+} from '../../src/protocol/delay-levels.ts'
 import { javaHash } from '../../src/protocol/java-hash.ts'
 import { AppendRequest, AppendStatus } from '../../src/store/append.ts'
 import { Store } from '../../src/store/store.ts'
@@ -71,6 +76,12 @@ describe('the tag code of a unit', () => {
 })
 
 describe('delay levels', () => {
+  test('that nobody knows any more wait as long as the longest that is known', () => {
+    expect(delayMsOfQueue(SCHEDULE, 18)).toBe(7_200_000)
+    expect(delayMsOfQueue(SCHEDULE, 18, [1_000, 86_400_000])).toBe(86_400_000)
+    expect(delayMsOfQueue('T1', 18)).toBe(0)
+  })
+
   test('are those of RocketMQ', () => {
     expect(delayLevelsMs.map((ms) => ms / 1_000)).toEqual([
       1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200,

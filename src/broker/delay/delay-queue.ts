@@ -37,6 +37,8 @@ const KEPT_BYTES_MAX = 256 * 1024
 
 export interface DelayQueueParts {
   readonly level: number
+  /** It is known how long messages of this level wait; else their own times of delivery count alone. */
+  readonly isTimed: boolean
   readonly queue: Queue
   readonly store: Store
   readonly clock: Clock
@@ -205,11 +207,11 @@ export class DelayQueue {
    * that is in the queue by now. Never early, and never longer than twice the delay.
    */
   #waitMs(offset: number, deliverMs: number): number {
-    const { clock, queue } = this.#parts
+    const { clock, queue, isTimed } = this.#parts
     const waitMs = deliverMs + TURN_SLACK_MS - clock.wallMs()
     if (waitMs <= 0) return 0
     const nowMs = clock.monotonicMs()
-    const longest = queue.delayMs + TURN_SLACK_MS
+    const longest = isTimed ? queue.delayMs + TURN_SLACK_MS : Infinity
     if (waitMs > longest + WAIT_MS_MAX && offset >= this.#seenTo) {
       this.#seenTo = queue.maxOffset
       this.#seenDueMs = nowMs + longest

@@ -58,8 +58,10 @@ export class DelayedDelivery {
     this.#dataVersion = dataVersion
     this.#saver = new TableSaver('delay offsets', () => this.#write(), logger)
     const budget = new TurnBudget(clock)
-    // What waits in a level that the broker has no longer is delivered as well.
-    const count = Math.max(DELAY_LEVEL_MAX, parts.levelMax)
+    // What waits in a level that the broker has no longer is delivered as well, and its progress kept.
+    const timedMax = Math.max(DELAY_LEVEL_MAX, parts.levelMax)
+    const stored = store.queuesOf(SystemTopic.schedule).map(({ queueId }) => queueId + 1)
+    const count = Math.max(timedMax, ...kept.keys(), ...stored)
     this.#levels = Array.from({ length: count }, (_, queueId) => {
       const level = queueId + 1
       const queue = store.queue(SystemTopic.schedule, queueId)
@@ -67,8 +69,9 @@ export class DelayedDelivery {
         // A topic that was made just before the process died has no configuration any more.
         topics.ensure(topic, toQueueId + 1, Perm.readWrite)
       }
+      const isTimed = level <= timedMax
       return new DelayQueue(
-        { level, queue, store, clock, logger, budget, onDeliver },
+        { level, isTimed, queue, store, clock, logger, budget, onDeliver },
         kept.get(level) ?? 0,
       )
     })

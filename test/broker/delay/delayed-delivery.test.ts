@@ -3,6 +3,7 @@ import path from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { parseBody } from '../../../src/protocol/bodies/fields.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
+import { DEFAULT_DELAY_LEVELS } from '../../../src/protocol/delay-levels.ts'
 import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
@@ -150,6 +151,36 @@ describe('a message with a delay level', () => {
     expect(queueOf(broker, 'T1').maxOffset).toBe(1)
     clock.jump(90_000)
     await until(() => queueOf(broker, 'T1').maxOffset === 2)
+  })
+
+  test('in a level above those of RocketMQ is delivered once also when the level is gone, or back', async () => {
+    const dir = await aFolder()
+    const clock = new JumpClock()
+    const delayLevels = `${DEFAULT_DELAY_LEVELS} 9s 1d`
+    const before = await aClockedBroker(dir, clock, { delayLevels })
+    await before.client.send('T1', 'done', 0, 'DELAY\u000119\u0002')
+    clock.jump(9_100)
+    await until(() => queueOf(before, 'T1').maxOffset === 1)
+    await before.client.send('T1', 'nine', 0, 'DELAY\u000119\u0002')
+    await before.client.send('T1', 'day', 1, 'DELAY\u000120\u0002')
+    await before.broker.close()
+
+    const without = await aClockedBroker(dir, clock)
+    expect(without.broker.context.delay.waiting).toBe(2)
+    clock.jump(9_100)
+    await until(() => queueOf(without, 'T1').maxOffset === 2)
+    // Longer than every level that this broker knows.
+    clock.jump(80_000_000)
+    await settle()
+    expect(queueOf(without, 'T1', 1).maxOffset).toBe(0)
+    clock.jump(7_000_000)
+    await until(() => queueOf(without, 'T1', 1).maxOffset === 1)
+    await without.broker.close()
+    const file = parseBody(await readFile(path.join(dir, 'config', 'delayOffset.json')))
+    expect(file['offsetTable']).toEqual({ '19': 2, '20': 1 })
+
+    const back = await aClockedBroker(dir, clock, { delayLevels })
+    expect(back.broker.context.delay.waiting).toBe(0)
   })
 
   test.each(['', '5', '0s', '1s,5s', '1s  5s', '1s 5x'])(
