@@ -156,9 +156,13 @@ function orderedOptions({ orderly }: GroupConsumerOptions) {
   return { ordered: true, ...(suspendMs === null ? {} : { suspendMs }) }
 }
 
-/** Why a member does not get what it would have to process first; null: it has it, or may get it yet. */
-function endCannotBeTold(clock: Clock, { hindrance, group }: Consumer | PopConsumer): unknown {
-  if (hindrance === null) return null
+/**
+ * Why a member does not get what it would have to process first; null: it has it, may get it yet, or has
+ * other work meanwhile.
+ */
+function endCannotBeTold(clock: Clock, consumer: Consumer | PopConsumer): unknown {
+  const { hindrance, group } = consumer
+  if (hindrance === null || consumer.hasWork) return null
   const { passes, sinceMs, error } = hindrance
   const forMs = clock.monotonicMs() - sinceMs
   if (passes === 0 || forMs < (error === null ? LOCKED_MS_MAX : UNREACHABLE_MS_MAX)) return null

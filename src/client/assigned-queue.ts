@@ -69,6 +69,8 @@ export class AssignedQueue {
   readonly #options: AssignedQueueOptions
   readonly #tags: ReadonlySet<string>
   readonly #pauses: Pauses
+  /** The last pull met an error. */
+  #isFailing = false
   #nextOffset: number
   #brokerId = 0
   #dropped = false
@@ -95,6 +97,11 @@ export class AssignedQueue {
   /** True when everything that is in the queue was processed. */
   get isCaughtUp(): boolean {
     return this.progress.count === 0 && this.#nextOffset >= this.maxOffset && this.lastPullMs > 0
+  }
+
+  /** There may be more to process now: not so when all was, nor when the broker gives nothing. */
+  get hasWork(): boolean {
+    return this.progress.count > 0 || (!this.isCaughtUp && !this.#isFailing)
   }
 
   /** Stops pulling. What waits is forgotten; what the handler has may finish. */
@@ -169,6 +176,7 @@ export class AssignedQueue {
       try {
         await this.#pullOnce()
         failures = 0
+        this.#isFailing = false
       } catch (error) {
         failures += 1
         await this.#afterFailure(error, failures)
@@ -243,6 +251,7 @@ export class AssignedQueue {
       await this.#pauses.pause(FLOW_CONTROL_PAUSE_MS)
       return
     }
+    this.#isFailing = true
     if (failures === 1 || failures % 20 === 0) {
       logger.warn('pull failed', {
         topic: this.queue.topic,

@@ -117,7 +117,8 @@ export class Assignment {
       this.#assigned.get(key)?.drop()
       this.#assigned.delete(key)
     }
-    this.#noteHindrance(0)
+    const sinceMs = this.#client.world.clock.monotonicMs()
+    this.#hindrance ??= { passes: 0, sinceMs, error: null }
     this.rebalanceSoon(REBALANCE_AGAIN_MS)
   }
 
@@ -196,18 +197,18 @@ export class Assignment {
       this.#hindrance = null
       return
     }
-    this.#noteHindrance(1)
+    this.#noteHindrance(this.#failure)
     this.rebalanceSoon(REBALANCE_AGAIN_MS)
   }
 
-  #noteHindrance(passes: number): void {
+  /** Another reason begins anew: how long is too long depends on it. */
+  #noteHindrance(error: unknown): void {
     const before = this.#hindrance
-    const isFirst = before === null || before.passes === 0
-    this.#hindrance = {
-      passes: passes + (before?.passes ?? 0),
-      sinceMs: isFirst ? this.#client.world.clock.monotonicMs() : before.sinceMs,
-      error: this.#failure,
-    }
+    const goesOn =
+      before !== null && before.passes > 0 && (before.error === null) === (error === null)
+    this.#hindrance = goesOn
+      ? { passes: before.passes + 1, sinceMs: before.sinceMs, error }
+      : { passes: 1, sinceMs: this.#client.world.clock.monotonicMs(), error }
   }
 
   /** False when it has to be done again soon. */

@@ -229,6 +229,11 @@ export class Consumer {
     return [...this.#assignment.queues].every((assigned) => assigned.isCaughtUp)
   }
 
+  /** True while this member handles messages, or has a queue that may give it more. */
+  get hasWork(): boolean {
+    return this.#loop.running > 0 || [...this.#assignment.queues].some(({ hasWork }) => hasWork)
+  }
+
   /** Why this member has not got all of its share of the queues; null: it has. */
   get hindrance(): Hindrance | null {
     return this.#assignment.hindrance

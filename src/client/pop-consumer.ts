@@ -162,6 +162,12 @@ export class PopConsumer {
     return [...this.#sources.values()].every((source) => source.isEmpty)
   }
 
+  /** True while messages are in this member's hands, or a broker that answers may have more. */
+  get hasWork(): boolean {
+    if (this.#inHand + this.#telling > 0) return true
+    return [...this.#sources.values()].some((one) => one.hindrance === null && !one.isEmpty)
+  }
+
   /** Why a broker cannot be asked for messages; null: all can. */
   get hindrance(): Hindrance | null {
     for (const { hindrance } of this.#sources.values()) if (hindrance !== null) return hindrance

@@ -52,3 +52,40 @@ it('gives back the locks of queues that it was taking when it was closed', async
   await rebalancing
   expect(held.size).toBe(0)
 })
+
+it('counts the time of a hindrance anew when others no longer are the reason, but an error is', async () => {
+  const clock = new ManualClock()
+  const queue = { topic: 'T', brokerName: 'b', queueId: 0 }
+  let failure: Error | null = null
+  const client = {
+    world: { clock },
+    clientId: 'c',
+    logger: silentLogger,
+    routes: {
+      get: () =>
+        failure === null
+          ? Promise.resolve({ subscribeQueues: [queue], brokers: new Map() })
+          : Promise.reject(failure),
+    },
+  } as unknown as MqClient
+  const locks = { take: () => Promise.resolve([]) } as unknown as OrderLocks
+  const assignment = new Assignment(client, {} as QueueAccess, {} as ProgressStore, {
+    group: 'G',
+    broadcast: true,
+    from: 'first',
+    subscriptions: new Map([['T', tagSubscription('T', '*', 1)]]),
+    pullBatch: 32,
+    limits: { messagesMax: 1, bytesMax: 1, spanMax: 1 },
+    locks,
+    onMessages: () => undefined,
+  })
+  await assignment.rebalance()
+  const startMs = clock.monotonicMs()
+  clock.advance(900)
+  await assignment.rebalance()
+  expect(assignment.hindrance).toEqual({ passes: 2, sinceMs: startMs, error: null })
+  failure = new Error('no answer in time')
+  await assignment.rebalance()
+  expect(assignment.hindrance).toEqual({ passes: 1, sinceMs: startMs + 900, error: failure })
+  await assignment.close()
+})
