@@ -286,6 +286,9 @@ exit code is 1 (3 when nobody answered).`
         this.warn(`perhaps the broker has no delays but the levels: ${hint}`)
       }
       const receipts = outcome.receipts.map((one) => transactions?.decided(one) ?? one)
+      if (outcome.gaveUp && outbox === null) {
+        this.remark('with --outbox, what cannot be sent is kept and sent by the next run')
+      }
       const final = { ...outcome, receipts }
       return this.#showOutcome(args.topic, final, this.world.clock.monotonicMs() - startMs)
     })
@@ -335,7 +338,6 @@ exit code is 1 (3 when nobody answered).`
       this.warn(
         `${failed} messages failed, the first one was number ${firstFailed} of the input: ${messageOf(error)}${end}`,
       )
-      if (gaveUp) this.remark('with --outbox, what cannot be sent is kept and sent by the next run')
       this.exitWith(ExitCode.failed)
     }
     const result = {

@@ -123,6 +123,12 @@ export const errorTable = {
     'outbox {path} is in use by another process',
     'wait for it to end, or name another directory',
   ),
+  OUTBOX_FULL: row(
+    ExitCode.failed,
+    true,
+    'the outbox is full, and nothing in it can be sent: {why}',
+    'it takes more when brokers have taken some of what it keeps: see why they do not',
+  ),
   PROGRESS_IN_USE: row(
     ExitCode.failed,
     false,

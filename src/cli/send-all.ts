@@ -4,6 +4,7 @@
  * Messages of one order key go one after the other.
  */
 import { orAborted } from '../base/abort.ts'
+import { MqError } from '../base/errors.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
 import { pauseOrAbort } from '../client/pause.ts'
 import type { Producer, SendReceipt } from '../client/producer.ts'
@@ -35,7 +36,7 @@ export interface SendOutcome extends SendTotals {
   readonly error: unknown
   /** Which message of the input failed first, counted from 1; null when none did. */
   readonly firstFailed: number | null
-  /** Sending was given up after so many failures in a row; the rest of the input was not read. */
+  /** Sending was given up after so many failures in a row, or with an outbox that is full; the rest of the input was not read. */
   readonly gaveUp: boolean
   /** Why the source of messages ended early; null when it did not. */
   readonly sourceError: unknown
@@ -68,6 +69,7 @@ export async function sendAll(
   let gaveUp = false
   let sourceError: unknown = null
   let ended = false
+  const hasGivenUp = () => gaveUp
 
   const send = async (message: OutgoingMessage, at: number) => {
     try {
@@ -83,6 +85,7 @@ export async function sendAll(
       failedInARow += 1
       firstFailed = Math.min(firstFailed ?? Infinity, at + 1)
       error ??= reason
+      if (reason instanceof MqError && reason.code === 'OUTBOX_FULL') gaveUp = true
     }
     if (!ended) options.onProgress({ sent, failed })
   }
@@ -113,6 +116,7 @@ export async function sendAll(
       underWay.add(sending)
       index += 1
       if (underWay.size >= options.window) await orAborted(Promise.race(underWay), signal)
+      if (hasGivenUp()) break
       // The first failure of all means that the rest will hardly do better.
       if (options.takesAll === true) continue
       if (failed > 0 && sent === 0) break

@@ -1,9 +1,10 @@
 /**
  * Sends through an outbox: a message is kept first, then sent until a broker acknowledges it, with growing
  * pauses. After so many tries it is given up for now, which is the alarm; it stays in the outbox. What no
- * broker would ever take is not kept, and an outbox that is full takes nothing until some of it is sent.
+ * broker would ever take is not kept, and an outbox that is full takes nothing until some of it is sent;
+ * when none of it can be, that is an error.
  */
-import { MqError } from '../base/errors.ts'
+import { MqError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
 import type { KeptMessage, Outbox } from './outbox.ts'
 import { type OutgoingMessage, prepareMessage } from './outgoing-message.ts'
@@ -45,7 +46,8 @@ export class OutboxSender {
 
   /**
    * Rejects with the last try's error; the message is still in the outbox then. Rejects with what is wrong
-   * with the message, or with INTERRUPTED while the outbox is full, before it is kept.
+   * with the message, or with INTERRUPTED while the outbox is full, before it is kept; with OUTBOX_FULL when
+   * nothing in it can be sent, or nothing was in as many passes as there are tries.
    */
   async send(message: OutgoingMessage): Promise<SendReceipt> {
     const { messageId } = message
@@ -91,25 +93,46 @@ export class OutboxSender {
     return this.#makingRoom
   }
 
-  /** Until there is room, oldest first, after growing pauses. Rejects with INTERRUPTED. */
+  /** Until there is room, after growing pauses. Rejects with INTERRUPTED, OUTBOX_FULL. */
   async #sendKept(): Promise<void> {
     for (let failures = 1; ; failures++) {
+      const bytesBefore = this.#outbox.pendingBytes
       await this.#pause(failures)
-      for (const kept of this.#outbox.pending) {
-        if (!this.#isFull) return
-        if (this.#options.signal.aborted) throw new MqError('INTERRUPTED')
-        const { messageId } = kept
-        if (this.#underWay.has(messageId) || !this.#outbox.has(messageId)) continue
-        try {
-          await this.#producer.send(kept)
-          this.#isDown = false
-          this.#outbox.done(messageId)
-          failures = 0
-        } catch (error) {
-          if (error instanceof MqError && error.retry) break
-        }
+      const { mayHelp, error } = await this.#passOverKept()
+      if (!this.#isFull) return
+      this.#checkGoesOn()
+      if (this.#outbox.pendingBytes < bytesBefore) failures = 0
+      else if (!mayHelp || failures >= this.#options.tries) {
+        const why = error === null ? 'its messages are still being tried' : messageOf(error)
+        throw new MqError('OUTBOX_FULL', { why })
       }
     }
+  }
+
+  /** Oldest first, until there is room or a failure that another try may mend. Rejects with INTERRUPTED. */
+  async #passOverKept(): Promise<{ readonly mayHelp: boolean; readonly error: unknown }> {
+    let mayHelp = false
+    let failure: unknown = null
+    for (const kept of this.#outbox.pending) {
+      if (!this.#isFull) break
+      this.#checkGoesOn()
+      const { messageId } = kept
+      if (this.#underWay.has(messageId)) mayHelp = true
+      if (this.#underWay.has(messageId) || !this.#outbox.has(messageId)) continue
+      try {
+        await this.#producer.send(kept)
+        this.#isDown = false
+        this.#outbox.done(messageId)
+      } catch (error) {
+        failure = error
+        if (error instanceof MqError && error.retry) return { mayHelp: true, error }
+      }
+    }
+    return { mayHelp, error: failure }
+  }
+
+  #checkGoesOn(): void {
+    if (this.#options.signal.aborted) throw new MqError('INTERRUPTED')
   }
 
   #pause(failures: number): Promise<void> {

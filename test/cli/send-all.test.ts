@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { sendAll } from '../../src/cli/send-all.ts'
+import { MqError } from '../../src/base/errors.ts'
 import type { OutgoingMessage } from '../../src/client/outgoing-message.ts'
 import type { SendReceipt } from '../../src/client/producer.ts'
 import { ManualClock } from '../world/manual-clock.ts'
@@ -64,4 +65,26 @@ it.each([
   await expect.poll(() => count).toBe(window === 1 || body !== 'x' ? 1 : 3)
   interrupt.abort()
   expect(await sending).toMatchObject({ sent: 0, failed: 0, error: null })
+})
+
+it('reads no further when the outbox is full: nobody would keep it', async () => {
+  let read = 0
+  async function* source(): AsyncGenerator<OutgoingMessage> {
+    for (; read < 10; read++) yield { topic: 't', body: 'x' }
+  }
+  const outcome = await sendAll(
+    { send: () => Promise.reject(new MqError('OUTBOX_FULL', { why: 'no' })) },
+    source(),
+    {
+      clock: new ManualClock(),
+      signal: new AbortController().signal,
+      window: 1,
+      rateHz: null,
+      oneway: false,
+      takesAll: true,
+      onProgress: () => undefined,
+    },
+  )
+  expect(outcome).toMatchObject({ failed: 1, gaveUp: true })
+  expect(read).toBe(0)
 })

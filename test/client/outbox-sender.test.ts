@@ -151,6 +151,63 @@ describe('what an outbox does not take', () => {
   })
 })
 
+describe('an outbox that is full', () => {
+  const full = async (error: () => Error, tries: number) => {
+    const clock = new ManualClock()
+    const abort = new AbortController()
+    const producer = failing(99, error)
+    const options = { clock, tries, signal: abort.signal, bytesMax: 1 }
+    await outbox.add({ ...message, messageId: 'K' })
+    return { clock, abort, producer, sender: new OutboxSender(producer, outbox, options) }
+  }
+
+  it('is an error when nothing in it can ever be sent', async () => {
+    const { clock, producer, sender } = await full(
+      () => new MqError('TOPIC_NOT_FOUND', { topic: 't' }),
+      10,
+    )
+    const waiting = sender.send(message)
+    const refused = expect(waiting).rejects.toMatchObject({ code: 'OUTBOX_FULL' })
+    await settled()
+    clock.advance(1_000)
+    await refused
+    expect([producer.tries.length, outbox.pendingCount]).toEqual([1, 1])
+  })
+
+  it('is an error after so many tries', async () => {
+    const { clock, producer, sender } = await full(away, 3)
+    const refused = expect(sender.send(message)).rejects.toMatchObject({ code: 'OUTBOX_FULL' })
+    for (const ms of [1_000, 2_000, 4_000]) {
+      await settled()
+      clock.advance(ms)
+    }
+    await refused
+    expect([producer.tries.length, outbox.pendingCount]).toEqual([3, 1])
+  })
+
+  it('takes the next message when others made room meanwhile, and nothing was left to send', async () => {
+    const { clock, sender } = await full(away, 3)
+    const waiting = expect(sender.send(message)).rejects.toMatchObject({ retry: true })
+    await settled()
+    outbox.done('K')
+    for (const ms of [1_000, 1_000, 2_000]) {
+      clock.advance(ms)
+      await expect.poll(() => outbox.pendingCount).toBe(1)
+      await settled()
+    }
+    await waiting
+  })
+
+  it('ends what waits when it is told to, though nothing is left to send', async () => {
+    const { abort, sender } = await full(away, 3)
+    const waiting = sender.send(message)
+    await settled()
+    outbox.done('K')
+    abort.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'BROKER_UNREACHABLE' })
+  })
+})
+
 /** What is due in this turn and the next ones has happened. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
