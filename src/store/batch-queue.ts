@@ -9,6 +9,8 @@
  */
 import { assert } from '../base/assert.ts'
 import { parseProperties, PropertyName } from '../protocol/properties.ts'
+import type { RecordView } from '../protocol/record.ts'
+import { SysFlag } from '../protocol/sys-flag.ts'
 import {
   BATCH_MESSAGES_MAX,
   BATCH_UNIT_BYTES,
@@ -74,6 +76,22 @@ export function innerOf(
   const base = wholeNumber(properties[PropertyName.innerBase])
   const messages = wholeNumber(properties[PropertyName.innerNum])
   return messages > 0 && messages <= BATCH_MESSAGES_MAX && base >= 0 ? { base, messages } : null
+}
+
+/**
+ * Whether a record says of itself that it was appended to a batch queue, at `queueOffset`. The same
+ * properties from a sender stand before what the broker adds, and are none of a record of its own.
+ */
+export function isOfBatchQueue(
+  bytes: Buffer,
+  { sysFlag, queueOffset, propertiesStart, propertiesEnd }: RecordView,
+): boolean {
+  const inner = innerOf(bytes, propertiesStart, propertiesEnd)
+  if (inner?.base !== queueOffset) return false
+  if ((sysFlag & SysFlag.innerBatch) !== 0) return true
+  const added = innerProperties(inner.base, inner.messages)
+  const from = propertiesEnd - added.length
+  return from >= propertiesStart && added.compare(bytes, from, propertiesEnd) === 0
 }
 
 function wholeNumber(text: string | undefined): number {

@@ -19,7 +19,7 @@ import { faultOfTopic } from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { DiskFile } from '../world/disk.ts'
 import { readSpan } from '../world/disk.ts'
-import { innerOf, restoreBatch } from './batch-queue.ts'
+import { innerOf, isOfBatchQueue, restoreBatch } from './batch-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { keyHashOf } from './index-file.ts'
 import { KeyBatch } from './key-batch.ts'
@@ -93,6 +93,8 @@ export class LogScan {
   #indexedTo = -1
   /** Log that was passed over as damaged: so many records may be missing in a queue. */
   #skippedBytes = 0
+  /** Messages of batches whose topic has no batch queues any more: they took offsets, and have no units. */
+  #skippedMessages = 0
   /** Queues that were met, by a hash of topic and queue id; a later one takes the place of an earlier one. */
   readonly #recent = new Array<Queue | null>(256).fill(null)
   readonly #keys = new KeyBatch()
@@ -233,6 +235,8 @@ export class LogScan {
   #fault = ''
   /** A queue that has records already and gets its first one again. */
   #anew: Queue | null = null
+  /** … because its topic was made again with queues of the other kind. */
+  #isOtherKind = false
 
   /** Dispatches the records in [start, end), which begins at `#position`. */
   #parse(bytes: Buffer, start: number, end: number, segment: Segment): Stop {
@@ -279,12 +283,17 @@ export class LogScan {
       isQueued(view.sysFlag, units !== null) && (units === null || inner?.base === view.queueOffset)
     const beyond = this.#position >= this.#durableEnd
     if (beyond && (queue === null || this.#isTorn(bytes))) return this.#isNo('torn')
+    if (queue !== null && view.queueOffset === 0 && this.#isOfOtherKind(bytes, queue)) {
+      this.#anew = queue
+      this.#isOtherKind = true
+      return false
+    }
     const known = this.#complete && beyond
     if (queue !== null && queued && (known || queue.maxOffset > 0)) {
       // Behind: a leftover. Ahead: its own damage, or that of records before it that were skipped.
       const ahead = view.queueOffset - queue.maxOffset
       const leastBytes = units === null ? RECORD_BYTES_MIN : BATCH_ITEM_BYTES_MIN
-      const skipped = Math.floor(this.#skippedBytes / leastBytes)
+      const skipped = Math.floor(this.#skippedBytes / leastBytes) + this.#skippedMessages
       const aheadMax = this.#own ? skipped : FOREIGN_GAP_MAX + skipped
       if (ahead < 0 && view.queueOffset === 0 && this.#own && !beyond) {
         this.#anew = queue
@@ -296,6 +305,10 @@ export class LogScan {
     }
     // Offsets that Apache's broker gave to what it has no unit for.
     if (units !== null && !queued) this.#skippedBytes += view.size
+    else if (!queued && (view.sysFlag & SysFlag.innerBatch) !== 0) {
+      const { propertiesStart, propertiesEnd } = view
+      this.#skippedMessages += innerOf(bytes, propertiesStart, propertiesEnd)?.messages ?? 1
+    }
     this.records++
     if (view.storeTimestamp > this.lastStoreTimestamp) this.lastStoreTimestamp = view.storeTimestamp
     if (queue === null) return true
@@ -323,7 +336,21 @@ export class LogScan {
     if (queue === null) return
     this.#anew = null
     this.#recent.fill(null)
-    await this.#parts.queues.removeQueue(queue)
+    const { queues } = this.#parts
+    if (!this.#isOtherKind) return queues.removeQueue(queue)
+    this.#isOtherKind = false
+    await queues.remove(queue.topic)
+    if (queue.units === null) queues.batchTopics.add(queue.topic)
+  }
+
+  /** Whether the first record of a queue is for the other kind of queue, and nobody else knows the kind. */
+  #isOfOtherKind(bytes: Buffer, { topic, units }: Queue): boolean {
+    return (
+      this.#own &&
+      isQueued(this.#view.sysFlag, true) &&
+      this.#parts.queues.isBatchTopic(topic) === null &&
+      isOfBatchQueue(bytes, this.#view) !== (units !== null)
+    )
   }
 
   #isNo(fault: string): boolean {
@@ -385,6 +412,9 @@ export class LogScan {
     const { queues } = this.#parts
     let queue = queues.peek(topic, queueId)
     if (queue === null && faultOfTopic(topic) === null && queueId >= 0 && queueId <= QUEUE_ID_MAX) {
+      // A topic that was deleted since, or made just before the process died.
+      const isUnknown = queues.isBatchTopic(topic) === null && queues.queuesOf(topic).length === 0
+      if (isUnknown && isOfBatchQueue(bytes, this.#view)) queues.batchTopics.add(topic)
       queue = queues.queue(topic, queueId)
     }
     this.#recent[hash] = queue

@@ -292,6 +292,54 @@ describe('recovery of a batch queue', () => {
     expect(built.log.said('damaged')).toBe(false)
   })
 
+  /** The log alone, as a rebuild finds it: nothing else says what kind of topic there was. */
+  async function onlyTheLogOf(subject: Subject, dir: string): Promise<void> {
+    await subject.store.close()
+    for (const name of ['consumequeue', 'batchconsumequeue']) {
+      await rm(path.join(dir, name), { recursive: true, force: true })
+    }
+  }
+
+  it('is made of what the records say when nobody else knows the topic', async () => {
+    const { subject, dir } = await fresh()
+    await send(subject, [1, 3, 5, 2])
+    await onlyTheLogOf(subject, dir)
+    const again = await open(dir, {}, false)
+    expect((await readFrom(again, 0)).found).toEqual(['0:B-1', '1:B-3', '4:B-5', '9:B-2'])
+    expect(again.log.said('damaged')).toBe(false)
+  })
+
+  it('finds no damage in batches of a topic that was made again without batch queues', async () => {
+    const { subject, dir } = await fresh()
+    await send(subject, [1, 200, 1, 300, 300])
+    await send(subject, [1], 'T')
+    await onlyTheLogOf(subject, dir)
+    const again = await Subject.open(dir, {}, undefined, { isBatchTopic: () => false })
+    cleanups.push(() => again.store.close())
+    expect(again.store.facts().badRecords).toBe(0)
+    expect(again.log.said('damaged') || again.log.said('was cut')).toBe(false)
+    expect((await again.readAll('B', 0)).map(({ queueOffset }) => queueOffset)).toEqual([0, 201])
+    expect((await again.readAll('T', 0)).length).toBe(1)
+  })
+
+  it.each([
+    ['with', false],
+    ['without', true],
+  ])('holds only messages of the topic that was made last, %s batch queues', async (_, first) => {
+    const dir = await tempDir(cleanups)
+    let areBatch = first
+    const subject = await Subject.open(dir, {}, undefined, { isBatchTopic: () => areBatch })
+    cleanups.push(() => subject.store.close())
+    await send(subject, areBatch ? [3, 1] : [1, 1])
+    await subject.store.deleteTopic('B')
+    areBatch = !first
+    await send(subject, areBatch ? [4, 1] : [1])
+    await onlyTheLogOf(subject, dir)
+    const again = await open(dir, {}, false)
+    expect((await readFrom(again, 0)).found).toEqual(areBatch ? ['0:B-4', '4:B-1'] : ['0:B-1'])
+    expect(again.store.queue('B', 0).units === null).toBe(!areBatch)
+  })
+
   it('leaves files of a form that the topic does not have as they are', async () => {
     const { subject, dir } = await fresh()
     await subject.sendMany('T', 3)
