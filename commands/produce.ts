@@ -202,7 +202,7 @@ exit code is 1 (3 when nobody answered).`
 
     return this.connect(flags, async (admin) => {
       const { client } = admin
-      if (level === undefined) delay = await delayOnBrokers(admin, delay, flags.delay)
+      if (level === undefined) delay = await delayOnBrokers(admin, args.topic, delay, flags.delay)
       await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
       const group = flags.group === undefined ? {} : { group: flags.group }
       const sending = {

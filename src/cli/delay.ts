@@ -10,6 +10,8 @@ import {
   parseDelayLevels,
 } from '../protocol/delay-levels.ts'
 
+const MASTER_ID = 0
+
 type Delay = Pick<OutgoingMessage, 'delayLevel' | 'delayMs' | 'deliverAtMs'>
 
 /**
@@ -39,24 +41,37 @@ export function delayOf(flags: {
 }
 
 /**
- * The delay for these brokers. Levels can be set otherwise there (messageDelayLevel): the time that was
+ * The delay for the brokers of a topic. Levels can be set otherwise there (messageDelayLevel): the time that was
  * asked for then goes as the level that waits so long, or else as a time of its own. Brokers that do
- * not tell have the levels of every RocketMQ.
+ * not tell have the levels of every RocketMQ, and so have those that nobody can name now.
  */
 export async function delayOnBrokers(
   admin: Admin,
+  topic: string,
   delay: Delay,
   askedMs: number | undefined,
 ): Promise<Delay> {
   if (askedMs === undefined || askedMs <= 0) return delay
-  const brokers = await admin.brokers.list()
+  const masters = await mastersOf(admin, topic)
   const levels = await Promise.all(
-    brokers.map(async ({ address }) => delayLevelOf(askedMs, await levelsOf(admin, address))),
+    masters.map(async (address) => delayLevelOf(askedMs, await levelsOf(admin, address))),
   )
   const [level] = levels
   if (level === undefined) return delay
   if (level === null || levels.some((other) => other !== level)) return { delayMs: askedMs }
   return { delayLevel: level }
+}
+
+/** Addresses; of all brokers for a topic that is yet to be made, none when no name server tells. */
+async function mastersOf(admin: Admin, topic: string): Promise<readonly string[]> {
+  try {
+    const { brokers } = await admin.client.routes.get(topic)
+    return [...brokers.values()].flatMap(({ brokerAddrs }) => brokerAddrs.get(MASTER_ID) ?? [])
+  } catch (error) {
+    if (!(error instanceof MqError)) throw error
+    if (error.code !== 'TOPIC_NOT_FOUND') return []
+    return (await admin.brokers.list()).map(({ address }) => address)
+  }
 }
 
 async function levelsOf(admin: Admin, address: string): Promise<readonly number[]> {
