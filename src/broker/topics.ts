@@ -212,13 +212,17 @@ export class TopicTable {
     return topic
   }
 
-  /** The same, with at least so many queues. */
+  /** The same, with at least so many queues to read and to write; it never loses any. */
   ensureWide(name: string, queues: number, perm: number): Topic | null {
     const known = this.ensure(name, queues, perm)
     if (known === null || Math.min(known.readQueueNums, known.writeQueueNums) >= queues) {
       return known
     }
-    const topic = this.#put({ ...known.config, readQueueNums: queues, writeQueueNums: queues })
+    const topic = this.#put({
+      ...known.config,
+      readQueueNums: Math.max(known.readQueueNums, queues),
+      writeQueueNums: Math.max(known.writeQueueNums, queues),
+    })
     this.#announce([topic], [])
     this.#saver.saveSoon()
     return topic

@@ -110,6 +110,18 @@ describe('the topics of a broker', () => {
     expect(table.get('Orphan')?.readQueueNums).toBe(4)
     expect(file.text).toContain('"Orphan"')
   })
+
+  it('get the queues that they lack, and lose none', async () => {
+    const { table } = await aTable()
+    await table.update(topicConfig('T1', { readQueueNums: 8, writeQueueNums: 2 }))
+    const queuesAt = (queues: number) => {
+      const topic = table.ensureWide('T1', queues, 6)
+      return [topic?.readQueueNums, topic?.writeQueueNums]
+    }
+    expect(queuesAt(4)).toEqual([8, 4])
+    expect(queuesAt(1)).toEqual([8, 4])
+    expect(queuesAt(9)).toEqual([9, 9])
+  })
 })
 
 describe('making a topic for its first message', () => {
