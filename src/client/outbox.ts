@@ -267,9 +267,19 @@ async function* wholeLinesOf(disk: Disk, at: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Leaves out what is done with: a crash leaves the old file or the new one. */
+/** Leaves out what is done with. On a disk that has no room for it the file stays as it is. */
 async function writtenAnew(disk: Disk, directory: string, old: OldLines): Promise<OldLines> {
   const scratch = path.join(directory, SCRATCH)
+  try {
+    return await moved(disk, scratch, path.join(directory, FILE), old)
+  } catch {
+    await disk.remove(scratch).catch(() => undefined)
+    return old
+  }
+}
+
+/** A crash leaves the old file or the new one. */
+async function moved(disk: Disk, scratch: string, at: string, old: OldLines): Promise<OldLines> {
   await disk.remove(scratch)
   const file = await disk.open(scratch, 'create')
   const pending = new Map<string, Kept>()
@@ -285,7 +295,7 @@ async function writtenAnew(disk: Disk, directory: string, old: OldLines): Promis
   } finally {
     await file.close()
   }
-  await disk.rename(scratch, path.join(directory, FILE))
+  await disk.rename(scratch, at)
   return { pending, pendingBytes: bytes, bytes }
 }
 

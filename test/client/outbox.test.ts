@@ -75,3 +75,20 @@ it('leaves out what is done with when it is opened and most of it is', async () 
   expect((await stat(file)).size).toBe(JSON.stringify({ add }).length + 1)
   expect(await found()).toMatchObject([{ messageId: 'stays' }])
 })
+
+it('can be opened on a full disk: what is done with stays in the file then', async () => {
+  const file = path.join(directory, 'outbox.ndjson')
+  const add = { topic: 't', messageId: 'stays', body: 'eA==' }
+  const body = Buffer.alloc(3 * 1024 * 1024).toString('base64')
+  const lines = [{ add }, { add: { ...add, messageId: 'large', body } }, { done: 'large' }]
+  await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  const sizeBefore = (await stat(file)).size
+  const disk = Object.create(nodeWorld.disk, {
+    rename: { value: () => Promise.reject(new Error('ENOSPC')) },
+  }) as typeof nodeWorld.disk
+  const outbox = await Outbox.open({ ...nodeWorld, disk }, directory)
+  expect(outbox.pending).toMatchObject([{ messageId: 'stays' }])
+  await outbox.close()
+  expect((await stat(file)).size).toBe(sizeBefore)
+  await expect(stat(`${file}.tmp`)).rejects.toMatchObject({ code: 'ENOENT' })
+})
