@@ -22,10 +22,13 @@ export class SqlFilter {
     return this.#evaluator.steps
   }
 
-  /** Judges the message whose encoded properties are bytes [start, end). */
+  /** Judges the message whose encoded properties are bytes [start, end); keeps none of them. */
   matchesEncoded(bytes: Buffer, start: number, end: number): boolean {
     this.#wanted.read(bytes, start, end)
-    return this.#evaluator.matches(this.#wanted)
+    const matches = this.#evaluator.matches(this.#wanted)
+    // The bytes may be those of a whole chunk of the log, and a filter lives as long as its consumer.
+    this.#wanted.release()
+    return matches
   }
 
   outcomeOf(properties: Properties): SqlOutcome {

@@ -10,6 +10,7 @@ const NAMES_COMPARED_MAX = 16
 /** Decimal digits that 32 bits hold whatever they are. */
 const SHORT_DIGITS = 9
 const ZERO = 0x30
+const NOTHING = Buffer.alloc(0)
 
 export class WantedProperties {
   /** Each with the separator behind it. */
@@ -20,7 +21,7 @@ export class WantedProperties {
   readonly #ends: Int32Array
   /** Null: not made yet. */
   readonly #texts: (string | null)[]
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = NOTHING
 
   /** Names of letters, digits, `_` and `$`; values are asked for by their places in the list. */
   constructor(names: readonly string[]) {
@@ -32,7 +33,7 @@ export class WantedProperties {
     this.#texts = names.map(() => null)
   }
 
-  /** Takes the message whose encoded properties are bytes [start, end). They are kept until the next one. */
+  /** Takes the message whose encoded properties are bytes [start, end). They are kept until `release`. */
   read(bytes: Buffer, start: number, end: number): void {
     this.#forget(bytes)
     const names = this.#names
@@ -51,6 +52,11 @@ export class WantedProperties {
       }
       pair = pairEnd + 1
     }
+  }
+
+  /** Lets the bytes go: nothing may be asked before the next message is taken. */
+  release(): void {
+    this.#bytes = NOTHING
   }
 
   /** Takes values instead of a message; null where there is none. */

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { SqlFilter } from '../../../src/protocol/filter/sql-filter.ts'
 import { encodeProperties, noProperties } from '../../../src/protocol/properties.ts'
@@ -85,4 +87,23 @@ test('an expression with many names finds each of them, and says how much it has
   expect(outcome(expression, properties)).toBe('true')
   expect(outcome(expression, { ...properties, p39: '0' })).toBe('false')
   expect(new SqlFilter(expression).steps).toBe(41)
+})
+
+test('a filter keeps nothing of the message that it judged last', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const filters = Array.from({ length: 100 }, () => new SqlFilter("a = 'x'"))
+  const seen = filters.map((filter) => {
+    const bytes = Buffer.from(encodeProperties(Object.assign(noProperties(), { a: 'x' })))
+    expect(filter.matchesEncoded(bytes, 0, bytes.length)).toBe(true)
+    return new WeakRef(bytes)
+  })
+  // The stack may still hold the last one.
+  await expect
+    .poll(() => {
+      collect()
+      return seen.slice(0, -1).filter((bytes) => bytes.deref() !== undefined).length
+    })
+    .toBe(0)
+  expect(filters.every((filter) => filter.steps > 0)).toBe(true)
 })
