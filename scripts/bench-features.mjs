@@ -3,6 +3,7 @@
  * What the features of messages cost, as ratios to the plain path of the same run, on a broker of its own.
  *
  *   npm run bench:features -- [--messages 200000] [--senders 160] [--seconds 5] [--dir DIR]
+ *     [--timers 1000000]     0 leaves them out
  *
  * Sends go through the library's own producer in this process (all checks, one connection), so that
  * both sides of a ratio pay the same client.
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     senders: { type: 'string', default: '160' },
     seconds: { type: 'string', default: '5' },
     delayed: { type: 'string', default: '100000' },
+    timers: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '3' },
     dir: { type: 'string', default: tmpdir() },
   },
@@ -163,6 +165,27 @@ try {
   )
   await fresh.close()
   await other.stop()
+
+  const timers = Number(values.timers)
+  if (timers > 0) {
+    say(
+      `${timers.toLocaleString('en')} messages wait for a time of their own, one to two hours ahead`,
+    )
+    const keeper = await startMqctl({ directory })
+    const sender = Producer.open({ nameServers: keeper.namesrv })
+    const hourMs = 3_600_000
+    const spreadMs = (i) => hourMs + Math.floor((i / timers) * hourMs)
+    const rate = await pump(timers, (i) =>
+      sender.send({ topic: 'timed', body, delayMs: spreadMs(i) }),
+    )
+    await sender.close()
+    const rssMiB = processFacts(keeper.pid).rssBytes / 2 ** 20
+    note(
+      `${'times of their own, that many'.padEnd(34)} taken at ${perSecond(rate)}, then RSS ${rssMiB.toFixed(0)} MiB  goal: 250 MB`,
+    )
+    await keeper.stop()
+    writeBack()
+  }
 
   say('messages of delay level 2 (5 s), and when they come')
   const late = []
