@@ -101,7 +101,7 @@ export class AssignedQueue {
 
   /** There may be more to process now: not so when all was, nor when the broker gives nothing. */
   get hasWork(): boolean {
-    return this.progress.count > 0 || (!this.isCaughtUp && !this.#isFailing)
+    return !this.isCaughtUp && !this.#isFailing
   }
 
   /** Stops pulling. What waits is forgotten; what the handler has may finish. */

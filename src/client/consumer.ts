@@ -231,7 +231,10 @@ export class Consumer {
 
   /** True while this member handles messages, or has a queue that may give it more. */
   get hasWork(): boolean {
-    return this.#loop.running > 0 || [...this.#assignment.queues].some(({ hasWork }) => hasWork)
+    if (this.#loop.running > 0) return true
+    // What was taken from a queue whose lock is gone is handed out to nobody.
+    const isOurs = (queue: MessageQueue) => this.#locks?.has(queue) ?? true
+    return [...this.#assignment.queues].some(({ hasWork, queue }) => hasWork && isOurs(queue))
   }
 
   /** Why this member has not got all of its share of the queues; null: it has. */

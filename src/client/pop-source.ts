@@ -113,6 +113,8 @@ export class PopSource {
     const sinceMs = this.hindrance?.sinceMs ?? clock.monotonicMs()
     this.hindrance = { passes: failures, sinceMs, error }
     this.isEmpty = false
+    // The next answer must tell soon whether there is something: it may be the one that was missing.
+    this.#mayHold = false
     if (failures === 1 || failures % 20 === 0) {
       const { topic } = subscription
       logger.warn('pop failed', { topic, broker, why: messageOf(error), failures })

@@ -43,7 +43,7 @@ import { DEFAULT_REGION, TRACE_GROUP, Tracer } from './tracer.ts'
 export interface ProducerOptions extends ClientOptions {
   /** Default `MQCTL_PRODUCER`. */
   readonly group?: string
-  /** For a send with all its attempts, or until one way there is room for it; default 3,000 ms. */
+  /** For a send with all its attempts; default 3,000 ms. */
   readonly sendTimeoutMs?: number
   /** Attempts after the first; default 2. */
   readonly retries?: number
@@ -273,7 +273,7 @@ export class Producer {
 
   /**
    * Hands the message to the connection, which takes as much as its broker reads; nobody says whether it
-   * arrived. Throws REQUEST_TIMEOUT when the connection had no room for it in time.
+   * arrived. However slowly the broker reads, it waits for room; throws CONNECTION_LOST when it never comes.
    */
   async sendOneway(message: OutgoingMessage): Promise<void> {
     const prepared = this.#prepare(message)
@@ -289,7 +289,7 @@ export class Producer {
     const queue = this.#choose(route, sending, new Set())
     this.#sentOneway = true
     const command = commandFor(sending, queue)
-    await this.#client.remoting.oneway(addressOf(route, queue), command, this.#sendTimeoutMs)
+    await this.#client.remoting.oneway(addressOf(route, queue), command, Number.POSITIVE_INFINITY)
   }
 
   /** Says good-bye to the brokers. What is in flight fails; what was sent one way goes out within ten seconds. */

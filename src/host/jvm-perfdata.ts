@@ -10,7 +10,7 @@
  *
  * Source: openjdk/jdk src/hotspot/share/runtime/perfMemory.hpp.
  */
-import { readFileSync, readdirSync } from 'node:fs'
+import { lstatSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
 export interface JvmGc {
@@ -25,6 +25,8 @@ export interface JvmGc {
 }
 
 const MAGIC = 0xcafec0c0
+/** HotSpot's is 32 KiB, unless -XX:PerfDataMemorySize says more. */
+const BYTES_MAX = 16 * 1024 * 1024
 const TYPE_LONG = 0x4a
 const TYPE_BYTE = 0x42
 
@@ -93,7 +95,11 @@ function gcIn(temporaryDirectory: string, pid: number): JvmGc | null {
   }
   for (const folder of folders) {
     try {
-      const bytes = readFileSync(path.join(temporaryDirectory, folder, String(pid)))
+      const file = path.join(temporaryDirectory, folder, String(pid))
+      // A container may have put anything there.
+      const found = lstatSync(file)
+      if (!found.isFile() || found.size > BYTES_MAX) continue
+      const bytes = readFileSync(file)
       const values = parsePerfData(bytes)
       if (values !== null) return gcOf(values)
     } catch {
