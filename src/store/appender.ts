@@ -80,6 +80,10 @@ export class Appender {
     if (queue.units !== null) return this.#appendInner(request, queue)
     // Such a record has no place in another queue: it would be stored, and nobody could read it.
     if ((request.sysFlag & SysFlag.innerBatch) !== 0) return AppendStatus.illegal
+    return this.#appendRecord(request, queue)
+  }
+
+  #appendRecord(request: AppendRequest, queue: Queue, messages = 1): AppendStatus {
     const size = recordBytes(request, this.#storeHost.length)
     if (!this.#isLegal(request, size)) return AppendStatus.illegal
     if (this.#ring.full(1)) return AppendStatus.busy
@@ -89,7 +93,7 @@ export class Appender {
     result.physicalOffset = this.#watermarks.appended
     result.storeTimestamp = this.#now()
     result.count = 1
-    result.queueOffset = this.#put(request, request.scan, queue, size)
+    result.queueOffset = this.#put(request, request.scan, queue, size, messages)
     result.end = this.#watermarks.appended
     return AppendStatus.ok
   }
@@ -100,18 +104,7 @@ export class Appender {
     const { suffix } = request
     request.suffix = Buffer.concat([suffix, innerProperties(queue.nextOffset, request.messages)])
     try {
-      const size = recordBytes(request, this.#storeHost.length)
-      if (!this.#isLegal(request, size)) return AppendStatus.illegal
-      if (this.#ring.full(1)) return AppendStatus.busy
-      const status = this.#log.reserve(size)
-      if (status !== AppendStatus.ok) return status
-      const result = this.lastAppend
-      result.physicalOffset = this.#watermarks.appended
-      result.storeTimestamp = this.#now()
-      result.count = 1
-      result.queueOffset = this.#put(request, request.scan, queue, size, request.messages)
-      result.end = this.#watermarks.appended
-      return AppendStatus.ok
+      return this.#appendRecord(request, queue, request.messages)
     } finally {
       request.suffix = suffix
     }
