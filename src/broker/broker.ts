@@ -39,6 +39,7 @@ import { Registration } from './registration.ts'
 import { RouteView } from './route-view.ts'
 import type { RuntimeProbe } from './runtime-probe.ts'
 import { BrokerStats } from './stats.ts'
+import { isSystemTopicOf } from './system-topics.ts'
 import { Timers } from './timer/timers.ts'
 import { TopicTable } from './topics.ts'
 import { Checker } from './transactions/checker.ts'
@@ -191,10 +192,12 @@ class Broker implements RunningBroker {
     )
     const isBatchTopic = (topic: string) =>
       (this.#topics === null ? kinds.get(topic) : this.#topics.get(topic)?.isBatch) ?? null
+    const isKnownTopic = (topic: string) =>
+      kinds.size === 0 || kinds.has(topic) || isSystemTopicOf(settings, topic)
     const store = await Store.open(
       world,
       { ...values, dir, storeHost: decodeHost(storeHost, 0, storeHost.length) },
-      { ...this.#hooks(), confirm: aloneConfirm(values.flush), isBatchTopic },
+      { ...this.#hooks(), confirm: aloneConfirm(values.flush), isBatchTopic, isKnownTopic },
       logger.scope('store'),
     )
     this.#store = store

@@ -19,6 +19,7 @@ import {
   sameTopicConfig,
   topicConfig,
   topicConfigTableFromJson,
+  topicConfigToJson,
 } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
@@ -58,6 +59,8 @@ export class TopicTable {
   onChange: (change: TopicChange) => void = () => undefined
   readonly #parts: TopicTableParts
   readonly #topics = new Map<string, Topic>()
+  /** What the file has of topics that cannot be served here: another broker may have the directory next. */
+  readonly #leftOut = new Map<string, TopicConfig>()
   /** Topics whose messages are being removed: their names are not free yet. */
   readonly #deleting = new Set<string>()
   readonly #saver: TableSaver
@@ -306,6 +309,7 @@ export class TopicTable {
   async delete(name: string, removeMessages: () => Promise<void>): Promise<boolean> {
     const topic = this.#topics.get(name)
     this.#deleting.add(name)
+    const wasLeftOut = this.#leftOut.delete(name)
     try {
       if (topic !== undefined) {
         topic.deleted = true
@@ -313,7 +317,7 @@ export class TopicTable {
         this.#announce([], [name])
       }
       await removeMessages()
-      if (topic !== undefined) await this.#saver.save()
+      if (topic !== undefined || wasLeftOut) await this.#saver.save()
     } finally {
       this.#deleting.delete(name)
     }
@@ -363,8 +367,12 @@ export class TopicTable {
   async #write(): Promise<void> {
     const version = writeJson(dataVersionToJson(this.#dataVersion))
     const table = await this.#tableJson([...this.#topics.values()], -1)
+    const leftOut = [...this.#leftOut]
+      .filter(([name]) => !this.#topics.has(name))
+      .map(([name, config]) => `${JSON.stringify(name)}:${writeJson(topicConfigToJson(config))}`)
+    const rows = [table.slice(1, -1), ...leftOut].filter((row) => row !== '')
     await this.#parts.file.save(
-      Buffer.from(`{"dataVersion":${version},"topicConfigTable":${table}}`),
+      Buffer.from(`{"dataVersion":${version},"topicConfigTable":{${rows.join(',')}}}`),
     )
   }
 
@@ -378,7 +386,8 @@ export class TopicTable {
       if (why !== null) this.#parts.logger.warn('topic is kept as it is, and refused', { why })
       return
     }
-    this.#parts.logger.error('topic in topics.json is left out', {
+    this.#leftOut.set(config.topicName, config)
+    this.#parts.logger.error('topic in topics.json is left out, and stays in the file', {
       topic: config.topicName.slice(0, 255),
       why: fault,
     })

@@ -90,6 +90,8 @@ export class ConsumeQueues {
   readonly batchTopics = new Set<string>()
   /** Whether a topic's queues are batch queues; null when its owner does not know the topic. */
   isBatchTopic: (topic: string) => boolean | null = () => null
+  /** Whether its owner has the topic; true when it cannot say. Asked by recovery. */
+  isKnownTopic: (topic: string) => boolean = () => true
   readonly #disk: Disk
   readonly #clock: Clock
   readonly #settings: StoreSettings
@@ -664,6 +666,8 @@ export class ConsumeQueues {
     this.#files.drop(file)
     this.#cache.drop(queue)
     await this.#disk.remove(file)
+    // A read that was waiting may have opened it again meanwhile.
+    this.#files.drop(file)
     await this.#disk.syncDirectory(this.dirOf(queue))
   }
 }

@@ -3,6 +3,7 @@
  * last one is judged, every record checked as Apache checks it and put into queues and index.
  */
 import type { Logger } from '../base/logger.ts'
+import { MqError } from '../base/errors.ts'
 import { fitsI64, readI64 } from '../base/i64.ts'
 import { javaHash, javaHashOfBytes } from '../protocol/java-hash.ts'
 import { PropertyScan } from '../protocol/properties.ts'
@@ -72,6 +73,17 @@ export interface ScanRules {
   readonly complete: boolean
   /** The log ends at `durableEnd`: what stands behind it is not looked at. */
   readonly closed: boolean
+  /**
+   * Records before it are in their queues, or of topics that were deleted since: they are checked, and
+   * put into no queue. −1 when that is not known.
+   */
+  readonly queuedEnd: number
+  /** The same for records of batch queues. */
+  readonly batchQueuedEnd: number
+  /** Records of topics that nobody knows any more get no queue before this position … */
+  readonly goneEnd: number
+  /** … nor when they were stored until then, ms. */
+  readonly goneUntilMs: number
   /** Position of the last record that is in the index already; Infinity when there is no index. */
   readonly indexedTo: number
 }
@@ -91,6 +103,10 @@ export class LogScan {
   #own = false
   #complete = false
   #indexedTo = -1
+  #queuedEnd = -1
+  #batchQueuedEnd = -1
+  #goneEnd = -1
+  #goneUntilMs = -1
   /** Log that was passed over as damaged: so many records may be missing in a queue. */
   #skippedBytes = 0
   /** Messages of batches whose topic has no batch queues any more: they took offsets, and have no units. */
@@ -114,7 +130,9 @@ export class LogScan {
    * A record counts when its size and magic are right, the checksum of its body is, it says of itself
    * that it stands where it stands, and its queue offset can follow. Zeros, older content and records
    * that stood elsewhere do not. A log that another broker wrote ends at its first bad place beyond
-   * `durableEnd`, as that broker ends it: Apache leaves what it cut off in the file.
+   * `durableEnd`, as that broker ends it: Apache leaves what it cut off in the file. Topics whose names
+   * are not allowed here, and queue offsets that do not follow, are none: they stay where they are.
+   * Throws STORE_DAMAGED at a record of another broker that is longer than any that can be read.
    */
   async run(from: number, rules: ScanRules): Promise<number> {
     const end = await this.#run(from, rules)
@@ -129,6 +147,10 @@ export class LogScan {
     this.#own = rules.own
     this.#complete = rules.complete
     this.#indexedTo = rules.indexedTo
+    this.#queuedEnd = rules.queuedEnd
+    this.#batchQueuedEnd = rules.batchQueuedEnd
+    this.#goneEnd = rules.goneEnd
+    this.#goneUntilMs = rules.goneUntilMs
     const hunts = rules.own && !rules.closed
     /** Start of a bad region behind which no record was accepted so far; −1 when there is none. */
     let badFrom = -1
@@ -219,6 +241,7 @@ export class LogScan {
       const rest = end - (start + (this.#position - before))
       if (rest > carry) {
         await ahead
+        this.#refuseLong(bytes.subarray(end - rest, end))
         this.#fault = 'size'
         return 'bad'
       }
@@ -230,6 +253,11 @@ export class LogScan {
       reading = ahead
       await this.#relieve()
     }
+  }
+
+  /** What was wrong with the last place that is no record. */
+  get fault(): string {
+    return this.#fault
   }
 
   #fault = ''
@@ -282,23 +310,27 @@ export class LogScan {
     const queued =
       isQueued(view.sysFlag, units !== null) && (units === null || inner?.base === view.queueOffset)
     const beyond = this.#position >= this.#durableEnd
-    if (beyond && (queue === null || this.#isTorn(bytes))) return this.#isNo('torn')
+    const isSettled = this.#isSettled(units !== null)
+    // Apache's brokers have topics with names that none can have here, such as those with a point.
+    const isAlien = queue === null && this.#own
+    if (beyond && !isSettled && (isAlien || this.#isTorn(bytes))) return this.#isNo('torn')
     if (queue !== null && view.queueOffset === 0 && this.#isOfOtherKind(bytes, queue)) {
       this.#anew = queue
       this.#isOtherKind = true
       return false
     }
     const known = this.#complete && beyond
-    if (queue !== null && queued && (known || queue.maxOffset > 0)) {
+    if (queue !== null && queued && !isSettled && (known || queue.maxOffset > 0)) {
       // Behind: a leftover. Ahead: its own damage, or that of records before it that were skipped.
       const ahead = view.queueOffset - queue.maxOffset
       const leastBytes = units === null ? RECORD_BYTES_MIN : BATCH_ITEM_BYTES_MIN
       const skipped = Math.floor(this.#skippedBytes / leastBytes) + this.#skippedMessages
       const aheadMax = this.#own ? skipped : FOREIGN_GAP_MAX + skipped
-      if (ahead < 0 && view.queueOffset === 0 && this.#own && !beyond) {
+      if (ahead < 0 && view.queueOffset === 0 && !known) {
         this.#anew = queue
         return false
       }
+      if (ahead > aheadMax && !this.#own) return this.#passOver('queue offset')
       if (ahead > aheadMax || (ahead < 0 && beyond && this.#own)) return this.#isNo('queue offset')
       // Below the durable end it may be of a topic that was deleted since; or else it leaves a gap.
       if (ahead < 0) this.#skippedBytes += view.size
@@ -314,7 +346,7 @@ export class LogScan {
     if (queue === null) return true
     const scan = this.#properties
     scan.scan(bytes, view.propertiesStart, view.propertiesEnd)
-    if (queued) {
+    if (queued && !isSettled) {
       const tags = tagsCodeOf(queue, bytes, scan, view.storeTimestamp)
       const { queueOffset, physicalOffset, size, storeTimestamp } = view
       if (units === null) queues.restore(queue, queueOffset, physicalOffset, size, tags)
@@ -358,15 +390,37 @@ export class LogScan {
     return false
   }
 
+  /** Names the record in view as damaged, and goes on behind it. */
+  #passOver(fault: string): boolean {
+    this.#report(this.#position, this.#position + this.#view.size, fault)
+    this.#skippedBytes += this.#view.size
+    return true
+  }
+
+  /** A record as long as another broker may allow is none that a log should end at. */
+  #refuseLong(head: Buffer): void {
+    if (this.#own || RecordView.storeTimeOf(head, this.#position) < 0) return
+    throw new MqError('STORE_DAMAGED', {
+      path: this.#parts.settings.dir,
+      what: `a record of ${head.readInt32BE(0)} bytes stands at byte ${this.#position} of the log, the longest that can be read has ${this.#carryBytes}`,
+      hint: 'the broker that wrote it may have allowed longer messages; nothing was changed, and it can go on with the directory',
+    })
+  }
+
+  /** Whether the record in view is in its queue already, or should be in none. */
+  #isSettled(isBatch: boolean): boolean {
+    return this.#position < (isBatch ? this.#batchQueuedEnd : this.#queuedEnd)
+  }
+
   /**
    * Whether a sector of the record's properties was never written. Its checksum covers the body
-   * only, so a write that was cut off inside the properties leaves a record that looks whole. Real
-   * ones end with 0x02, or at least with text.
+   * only, so a write that was cut off inside the properties leaves a record that looks whole. Ours
+   * end with 0x02, or at least with text.
    */
   #isTorn(bytes: Buffer): boolean {
     const { propertiesStart: start, propertiesEnd: end } = this.#view
     if (end === start) return false
-    if (bytes[end - 1] === 0) return true
+    if (this.#own && bytes[end - 1] === 0) return true
     // Fewer than a sector cannot hold one: nearly all of them.
     for (let at = start; end - at >= SECTOR_BYTES;) {
       let stop = at
@@ -397,7 +451,7 @@ export class LogScan {
     if (this.#keys.full) index.putAll(this.#keys)
   }
 
-  /** The queue of the record in view; null when its topic is none that can have a directory. */
+  /** The queue of the record in view; null when its topic can have no directory, or has none any more. */
   #queueOf(bytes: Buffer): Queue | null {
     const { topicStart, topicEnd, queueId } = this.#view
     const length = topicEnd - topicStart
@@ -412,13 +466,24 @@ export class LogScan {
     const { queues } = this.#parts
     let queue = queues.peek(topic, queueId)
     if (queue === null && faultOfTopic(topic) === null && queueId >= 0 && queueId <= QUEUE_ID_MAX) {
+      const isNew = queues.queuesOf(topic).length === 0
+      if (this.#hasNoQueue(bytes, topic, isNew)) return null
       // A topic that was deleted since, or made just before the process died.
-      const isUnknown = queues.isBatchTopic(topic) === null && queues.queuesOf(topic).length === 0
+      const isUnknown = queues.isBatchTopic(topic) === null && isNew
       if (isUnknown && isOfBatchQueue(bytes, this.#view)) queues.batchTopics.add(topic)
       queue = queues.queue(topic, queueId)
     }
     this.#recent[hash] = queue
     return queue
+  }
+
+  /** Whether the record in view is a leftover of a topic that was deleted, which shall not come back. */
+  #hasNoQueue(bytes: Buffer, topic: string, isNew: boolean): boolean {
+    const { queues } = this.#parts
+    if (this.#isSettled(queues.isBatchTopic(topic) ?? isOfBatchQueue(bytes, this.#view)))
+      return true
+    const isOld = this.#position < this.#goneEnd || this.#view.storeTimestamp <= this.#goneUntilMs
+    return isOld && isNew && !queues.isKnownTopic(topic)
   }
 
   /** Lets queues and index catch up with their writes when too much waits. */

@@ -39,6 +39,9 @@ export interface LoadedQueues {
   readonly damaged: string | null
   /** Behind the last record that any unit points to; −1 when there is none. */
   readonly endPhysicalOffset: number
+  /** Whether there are files of plain queues, and of batch queues. */
+  readonly hasPlain: boolean
+  readonly hasBatch: boolean
 }
 
 interface Found {
@@ -79,7 +82,12 @@ export class QueueLoader {
       }
     }
     await Promise.all(Array.from({ length: PARALLEL }, work))
-    return { damaged: this.#damaged, endPhysicalOffset: this.#endPhysicalOffset }
+    return {
+      damaged: this.#damaged,
+      endPhysicalOffset: this.#endPhysicalOffset,
+      hasPlain: found.some(({ isBatch }) => !isBatch),
+      hasBatch: found.some(({ isBatch }) => isBatch),
+    }
   }
 
   /** Removes the files of queues that cannot be what a broker left; their offsets come from the log. */

@@ -105,20 +105,29 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const loader = new QueueLoader({ disk, queues, files, segments, logger })
   let rebuilt: string | null = null
   let from: number
+  /** Another broker closed the store, and its queues end here: so its log goes at least as far. */
+  let closedEnd = -1
+  let queuedEnd = -1
+  let batchQueuedEnd = -1
   if (own) {
     from = Math.max(segments.first.from, durable.state.dispatchedEnd)
     const { damaged } = await loader.load(from, !clean)
     if (damaged !== null) rebuilt = damaged
     else if (queues.sumOfMax !== durable.state.sumOfMax) rebuilt = 'consume queues are incomplete'
   } else {
-    const { damaged, endPhysicalOffset } = await loader.load(Infinity, false)
+    // What a clean stop left is complete: nothing is taken away, and only what it lacks is put.
+    const loaded = await loader.load(Infinity, clean)
+    const { damaged, endPhysicalOffset } = loaded
     const untilMs = recoverFromMs(checkpoint)
     const starts = clean
       ? await firstSegmentWhere(parts, (segment) => segment.from <= endPhysicalOffset)
       : await firstSegmentWhere(parts, (_segment, ms) => ms > 0 && ms <= untilMs)
-    from = starts.from
+    from = loaded.hasPlain ? starts.from : segments.first.from
     if (damaged !== null) rebuilt = damaged
-    else rebuilt = (await loader.load(from, true)).damaged
+    else if (!clean) rebuilt = (await loader.load(from, true)).damaged
+    if (clean) closedEnd = endPhysicalOffset
+    if (clean && loaded.hasPlain) queuedEnd = endPhysicalOffset
+    if (clean && loaded.hasBatch) batchQueuedEnd = endPhysicalOffset
   }
   if (index !== null) {
     const position = own && rebuilt === null ? durable.state.index : null
@@ -152,8 +161,13 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     complete: own && rebuilt === null,
     closed: own && clean,
     indexedTo: index?.endPhysicalOffset ?? Infinity,
+    queuedEnd: rebuilt === null ? queuedEnd : -1,
+    batchQueuedEnd: rebuilt === null ? batchQueuedEnd : -1,
+    goneEnd: goneEnd(own, clean, rebuilt !== null, durable),
+    goneUntilMs: own || clean ? -1 : recoverFromMs(checkpoint),
   }
   const logEnd = isEmpty ? from : await scan.run(from, rules)
+  if (logEnd < closedEnd) throw endsEarly(settings.dir, logEnd, closedEnd, scan)
   const cutBytes = isEmpty || (clean && own) ? 0 : await zeroTail(parts, logEnd)
   await removeSegmentsBehind(parts, logEnd)
   if (logEnd === segments.last.end) await segments.makeAfterLast()
@@ -196,6 +210,34 @@ function refuseMissingLog(dir: string, segments: Segments, state: DurableState):
     what: `the log was on the disk up to byte ${state.durableEnd}, but its files end at ${last?.end ?? 0}`,
     hint: 'files of commitlog are missing: bring them back, or start with an empty directory',
   })
+}
+
+/** Of a store that another broker closed: to cut its log there would lose what stands behind it. */
+function endsEarly(dir: string, logEnd: number, end: number, { fault }: LogScan): MqError {
+  return new MqError('STORE_DAMAGED', {
+    path: dir,
+    what:
+      `another broker closed it, its queues go on to byte ${end} of the log, ` +
+      `and at byte ${logEnd} stands no valid record (${fault})`,
+    hint:
+      'the log was not cut: bring the files of commitlog back from a copy. To give up what stands ' +
+      'behind that byte, as a broker does after a crash, make an empty file named abort in the ' +
+      'directory and start again',
+  })
+}
+
+/**
+ * Up to where a topic that nobody knows is one that was deleted, and no new one: what another broker
+ * closed, and our own log up to the last checkpoint, which comes later than a topic's configuration.
+ */
+function goneEnd(
+  own: boolean,
+  clean: boolean,
+  isRebuilt: boolean,
+  durable: DurableRead | null,
+): number {
+  if (!own) return clean ? Infinity : -1
+  return isRebuilt ? (durable?.state.dispatchedEnd ?? -1) : -1
 }
 
 /** The newest segment whose first record is valid and fits; the oldest one when there is none. */

@@ -59,6 +59,11 @@ export interface StoreHooks {
    * is not known: then what lies in the directory decides.
    */
   readonly isBatchTopic?: (topic: string) => boolean | null
+  /**
+   * Whether there is such a topic; true when that is not known. What recovery finds of others in the
+   * older part of the log was deleted, and does not come back.
+   */
+  readonly isKnownTopic?: (topic: string) => boolean
 }
 
 /** Everything that runtime info and `status` want to know. */
@@ -180,6 +185,7 @@ export class Store {
       new ConsumeQueues(settings, disk, clock, this.#files, gate, logger, batchUnits, form)
     this.#queues = unitsOf(unitsOf(null, batchForm), plainForm)
     this.#queues.isBatchTopic = hooks.isBatchTopic ?? (() => null)
+    this.#queues.isKnownTopic = hooks.isKnownTopic ?? (() => true)
     this.#index = settings.index
       ? new KeyIndex(settings, disk, clock, this.#files, gate, logger)
       : null

@@ -103,6 +103,15 @@ describe('the topics of a broker', () => {
       null,
       6,
     ])
+    // The broker that wrote them may have the directory next.
+    await table.update(topicConfig('New'))
+    expect(parseBody(file.content)['topicConfigTable']).toMatchObject({
+      '../../etc': { topicName: '../../etc', perm: 6, readQueueNums: 1 },
+      Huge: { topicName: 'Huge', readQueueNums: 2000000000 },
+      New: { topicName: 'New' },
+    })
+    await table.delete('Huge', nothing)
+    expect(file.text).not.toContain('Huge')
   })
 
   it('know a topic that has messages but lost its configuration', async () => {

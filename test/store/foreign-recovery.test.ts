@@ -1,0 +1,192 @@
+/** Directories that another broker left: nothing of its log may be lost, and what it deleted stays deleted. */
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { StoreHooks } from '../../src/store/store.ts'
+import { type Sent, Subject, tempDir } from './a-store.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+type How = 'closed' | 'killed'
+
+/** One segment, as most directories have. */
+const large = { segmentBytes: 65_536 }
+
+interface Left {
+  readonly dir: string
+  readonly sent: Sent[]
+}
+
+/**
+ * A directory with what `fill` put there, without what this store knows of it beyond Apache's files. A
+ * killed one was never checkpointed.
+ */
+async function foreign(how: How, fill: (subject: Subject) => Promise<Sent[]>): Promise<Left> {
+  const dir = await tempDir(cleanups)
+  const subject = await Subject.open(dir, large)
+  const sent = await fill(subject)
+  if (how === 'closed') {
+    await subject.store.close()
+    await rm(path.join(dir, 'mqctl.durable'))
+    return { dir, sent }
+  }
+  cleanups.push(() => subject.store.close())
+  const copy = await tempDir(cleanups)
+  await cp(dir, copy, { recursive: true })
+  for (const name of ['mqctl.durable', 'checkpoint']) {
+    await rm(path.join(copy, name), { force: true })
+  }
+  return { dir: copy, sent }
+}
+
+async function reopened(dir: string, hooks: Partial<StoreHooks> = {}): Promise<Subject> {
+  const subject = await Subject.open(dir, large, undefined, hooks)
+  cleanups.push(() => subject.store.close())
+  return subject
+}
+
+async function bodiesOf(subject: Subject, topic: string): Promise<string[]> {
+  return (await subject.readAll(topic, 0)).map((one) => one.body.toString())
+}
+
+const bodies = (sent: readonly Sent[]) => sent.map((one) => one.body)
+const logOf = async (dir: string) => {
+  const names = await readdir(path.join(dir, 'commitlog'))
+  return readFile(path.join(dir, 'commitlog', names[0] ?? ''))
+}
+
+/** Gives a topic a name that this store would refuse: another of the same length. */
+async function renamed(dir: string, from: string, to: string): Promise<void> {
+  const bytes = await logOf(dir)
+  const [name = ''] = await readdir(path.join(dir, 'commitlog'))
+  for (let at = bytes.indexOf(from); at >= 0; at = bytes.indexOf(from, at + 1)) bytes.write(to, at)
+  await writeFile(path.join(dir, 'commitlog', name), bytes)
+  const queues = path.join(dir, 'consumequeue')
+  await rename(path.join(queues, from), path.join(queues, to)).catch(() => undefined)
+}
+
+describe('recovery of what another broker left', () => {
+  it.each<How>(['closed', 'killed'])(
+    'goes on behind records of a topic with a name that it does not allow, and keeps them: %s',
+    async (how) => {
+      const { dir, sent } = await foreign(how, async (subject) => {
+        const before = await subject.sendMany('T', 5)
+        for (let i = 0; i < 3; i++) await subject.send('LOG_prod_eu', 0, { body: `alien ${i}` })
+        const behind = await subject.sendMany('T', 5)
+        await subject.send('LOG_prod_eu', 0, { body: 'the last one' })
+        return [...before, ...behind]
+      })
+      await renamed(dir, 'LOG_prod_eu', 'LOG_prod.eu')
+      const log = await logOf(dir)
+      const subject = await reopened(dir)
+      expect(subject.store.facts().recovery).toMatchObject({
+        foreign: true,
+        cutBytes: 0,
+        badCount: 0,
+      })
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+      expect(subject.store.topics()).toEqual(['T'])
+      await subject.store.close()
+      expect(await logOf(dir)).toEqual(log)
+      // It is its own now, and opens it no other way.
+      const again = await reopened(dir)
+      expect(await bodiesOf(again, 'T')).toEqual(bodies(sent))
+      if (how === 'closed') {
+        expect(await readdir(path.join(dir, 'consumequeue'))).toContain('LOG_prod.eu')
+      }
+    },
+  )
+
+  it.each<How>(['closed', 'killed'])(
+    'takes a record for whole whose properties end with a zero: %s',
+    async (how) => {
+      const { dir, sent } = await foreign(how, (subject) => subject.sendMany('T', 9))
+      const log = await logOf(dir)
+      const end = sent[4]?.end ?? 0
+      log[end - 1] = 0
+      await writeFile(path.join(dir, 'commitlog', '0'.repeat(20)), log)
+      const subject = await reopened(dir)
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+    },
+  )
+
+  it('names a record whose queue offset is far ahead, and goes on behind it', async () => {
+    const { dir, sent } = await foreign('killed', (subject) => subject.sendMany('T', 9))
+    const log = await logOf(dir)
+    log.writeBigInt64BE(9_000_000_000n, (sent[4]?.physicalOffset ?? 0) + 20)
+    await writeFile(path.join(dir, 'commitlog', '0'.repeat(20)), log)
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent.filter((_one, i) => i !== 4)))
+    expect(subject.store.facts().recovery).toMatchObject({
+      cutBytes: 0,
+      bad: [{ physicalOffset: sent[4]?.physicalOffset, why: 'queue offset' }],
+    })
+  })
+
+  it.each(['body', 'size', 'long'])(
+    'refuses a log that was closed and ends before its queues do, and changes nothing: %s',
+    async (what) => {
+      const { dir, sent } = await foreign('closed', (subject) => subject.sendMany('T', 9))
+      const log = await logOf(dir)
+      const at = sent[4]?.physicalOffset ?? 0
+      if (what === 'body') log[at + 90] = 0
+      else log.writeInt32BE(what === 'size' ? 3 : 1_000_000, at)
+      await writeFile(path.join(dir, 'commitlog', '0'.repeat(20)), log)
+      for (let i = 0; i < 2; i++) {
+        await expect(Subject.open(dir, large)).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+      }
+      expect(await logOf(dir)).toEqual(log)
+      // The way out that the message names.
+      await writeFile(path.join(dir, 'abort'), '')
+      const subject = await reopened(dir)
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent.slice(0, 4)))
+    },
+  )
+
+  it.each<How>(['closed', 'killed'])(
+    'serves the new messages of a topic that was deleted and made again, and not the old ones: %s',
+    async (how) => {
+      const { dir, sent } = await foreign(how, async (subject) => {
+        await subject.sendMany('T', 50)
+        await subject.sendMany('U', 3)
+        await subject.store.deleteTopic('T')
+        return subject.sendMany('T', 10)
+      })
+      const subject = await reopened(dir)
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+      expect(await subject.readAll('U', 0)).toHaveLength(3)
+      expect((await subject.send('T', 0)).queueOffset).toBe(10)
+    },
+  )
+
+  it.each(['closed', 'closed, with a damaged queue'])(
+    'leaves a topic deleted that is not among the topics any more: %s',
+    async (how) => {
+      const { dir, sent } = await foreign('closed', async (subject) => {
+        await subject.sendMany('Gone', 20)
+        const kept = await subject.sendMany('T', 10)
+        await subject.store.deleteTopic('Gone')
+        return kept
+      })
+      if (how !== 'closed') await writeFile(path.join(dir, 'consumequeue', 'T', '0', 'alien'), 'x')
+      const hooks = { isKnownTopic: (topic: string) => topic === 'T' }
+      const subject = await reopened(dir, hooks)
+      expect(subject.store.topics()).toEqual(['T'])
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+    },
+  )
+
+  it('puts what the queues lack of a log that was closed', async () => {
+    const { dir, sent } = await foreign('closed', (subject) => subject.sendMany('T', 20))
+    // As when the broker was closed before its queues had caught up: the last five units are missing.
+    const file = path.join(dir, 'consumequeue', 'T', '0', String(200).padStart(20, '0'))
+    const units = await readFile(file)
+    units.fill(0, 100)
+    await writeFile(file, units)
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+  })
+})
