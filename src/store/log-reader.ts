@@ -9,7 +9,7 @@ import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { Clock } from '../world/clock.ts'
 import { BlockCache, type ReadGate } from './block-cache.ts'
 import type { OpenFiles } from './open-files.ts'
-import type { StoreSettings } from './options.ts'
+import { RECORD_BYTES_MAX, type StoreSettings } from './options.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { Tail } from './tail.ts'
 import type { Watermarks } from './watermarks.ts'
@@ -159,9 +159,8 @@ export class LogReader {
       return CopyResult.ok
     }
     const segment = this.#segments.find(physicalOffset)
-    if (size <= 0 || segment === null || end > segment.end || end > this.#watermarks.written) {
-      return CopyResult.bad
-    }
+    if (size <= 0 || size > RECORD_BYTES_MAX || segment === null) return CopyResult.bad
+    if (end > segment.end || end > this.#watermarks.written) return CopyResult.bad
     const inSegment = physicalOffset - segment.from
     const from = inSegment % BLOCK_BYTES
     if (from + size > BLOCK_BYTES) {
@@ -295,9 +294,10 @@ export class LogReader {
     if (segment === null) return Buffer.alloc(0)
     const end = Math.min(physicalOffset + length, segment.end, this.#watermarks.written)
     if (end <= physicalOffset) return Buffer.alloc(0)
-    const target = Buffer.allocUnsafeSlow(end - physicalOffset)
     await this.#gate.enter()
     try {
+      // Not before: those who wait hold no memory.
+      const target = Buffer.allocUnsafeSlow(end - physicalOffset)
       const file = await this.#files.acquire(segment.path)
       try {
         const count = await new Promise<number>((resolve, reject) => {
@@ -316,7 +316,10 @@ export class LogReader {
     }
   }
 
-  /** The whole, valid record that starts at the position, or null. */
+  /**
+   * The whole, valid record that starts at the position, or null. The position may be anybody's choice:
+   * what stands there is believed only as far as it is a record that says that it stands there.
+   */
   async recordAt(physicalOffset: number): Promise<Buffer | null> {
     if (physicalOffset < this.#segments.first.from) return null
     const view = this.#view
@@ -333,6 +336,9 @@ export class LogReader {
     }
     const segment = this.#segments.find(physicalOffset)
     if (segment === null || physicalOffset + view.size > segment.end) return null
+    if (view.size > RECORD_BYTES_MAX || RecordView.storeTimeOf(start, physicalOffset) < 0) {
+      return null
+    }
     const whole = await this.readBytes(physicalOffset, view.size)
     return isHere(whole) ? whole : null
   }

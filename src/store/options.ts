@@ -10,6 +10,8 @@ const KIB = 1024
 const MIB = 1024 * KIB
 /** Longest body that any limit allows; a log may hold such ones from a time with another limit. */
 export const MESSAGE_BYTES_MAX = 64 * MIB
+/** Longest record that is ever read: what claims to be longer is none. */
+export const RECORD_BYTES_MAX = MESSAGE_BYTES_MAX + 128 * KIB
 
 export const storeOptions = optionTable({
   flush: choice({

@@ -8,6 +8,7 @@ import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
 import type { LogReader } from './log-reader.ts'
+import { RECORD_BYTES_MAX } from './options.ts'
 import type { Queue } from './queue.ts'
 import { unitAt } from './time-search.ts'
 import type { Segments } from './segments.ts'
@@ -122,6 +123,7 @@ async function search(
     else if (at === 0) {
       // Nothing whole in what was read: the record is longer, or the log ends here.
       if (bytes.length < readBytes || view.size <= readBytes) return null
+      if (view.size > RECORD_BYTES_MAX) return null
       readBytes = view.size
     } else readBytes = READ_BYTES
   }
