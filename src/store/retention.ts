@@ -180,7 +180,8 @@ export class Retention {
   }
 
   async #deleteSegments(atOnce: boolean): Promise<void> {
-    const { segments, clock, dropCached, logger, checkpointedEnd, makeCheckpoint } = this.#parts
+    const { segments, clock, files, dropCached, logger } = this.#parts
+    const { checkpointedEnd, makeCheckpoint } = this.#parts
     // What is not on the disk may not go, and appends that are refused bring no flush by themselves.
     if (atOnce) await makeCheckpoint()
     const victims = await this.#victims(atOnce)
@@ -195,6 +196,8 @@ export class Retention {
       if (segments.first !== segment || segments.list.length === 1) return
       dropCached(segment)
       await segments.removeFirst()
+      // A read that was waiting may have opened it again meanwhile, and would keep its room.
+      files.drop(segment.path)
       const facts = { physicalOffset: segment.from, ageHours: Math.floor(ageMs / HOUR_MS) }
       if (early) {
         this.forced.segments++

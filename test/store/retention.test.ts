@@ -5,6 +5,7 @@ import { AppendStatus } from '../../src/store/append.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import type { World } from '../../src/world/world.ts'
 import { type Given, Subject, tempDir } from './a-store.ts'
+import { FailingDisk } from './failing-disk.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -91,6 +92,34 @@ describe('retention', () => {
     const again = await Subject.open(dir)
     cleanups.push(() => again.store.close())
     expect((await again.send('Quiet', 0)).queueOffset).toBe(5)
+  })
+
+  it('gives back the room of a segment that a waiting read opens once more while it is removed', async () => {
+    const disk = new FailingDisk()
+    const { subject, dir } = await opened(
+      { ...nodeWorld, disk },
+      { coldReadsMax: 1, fileReservedHours: 0 },
+    )
+    const sent = await subject.sendMany('T', 100, 1)
+    await synced(subject)
+    const [first = '', second = ''] = await readdir(path.join(dir, 'commitlog'))
+    const old = path.join(dir, 'commitlog', first)
+    const inSecond = sent.find((one) => one.physicalOffset >= 4096)
+    // The one read that may run waits for the disk, and the other one for it.
+    const goOn = disk.hold('read', second)
+    const reads = [inSecond, sent[0]].map((one) =>
+      subject.store.recordAt(one?.physicalOffset ?? -1),
+    )
+    await expect.poll(() => disk.callsOf('read', second).length).toBe(1)
+    const remove = disk.hold('remove', first)
+    const cleaned = subject.store.cleanNow()
+    await expect.poll(() => disk.callsOf('remove', first).length).toBe(1)
+    goOn()
+    expect((await Promise.all(reads)).map((record) => record !== null)).toEqual([true, true])
+    expect([...disk.openPaths.values()]).toContain(old)
+    remove()
+    await cleaned
+    await expect.poll(() => [...disk.openPaths.values()]).not.toContain(old)
   })
 
   it('deletes nothing that is young', async () => {
