@@ -216,17 +216,21 @@ export class KeyIndex {
       if (!this.#writing) this.#startWrite()
       good = (await this.#writing) !== false
     }
-    if (good && this.#writer.syncError === null) good = await this.#finish(slots)
+    if (good && this.#writer.syncError === null) good = await this.#finish(goal, slots)
     if (this.#writer.syncError) throw this.#writer.syncError
     return good
   }
 
-  /** The newest file's slots, if asked for or due, and header, synced; false when that failed. */
-  async #finish(slots: boolean): Promise<boolean> {
-    const file = this.#current
-    if (!file?.exists) return true
+  /**
+   * The newest file's slots, if asked for or due, and header, synced; before it `goal`, when it became
+   * full meanwhile and is not completed yet. False when that failed.
+   */
+  async #finish(goal: KeyFile, slots: boolean): Promise<boolean> {
     const nowMs = this.#clock.monotonicMs()
     try {
+      if (goal !== this.#current && goal.slots !== null) await this.#writer.sync(goal)
+      const file = this.#current
+      if (!file?.exists) return true
       if (slots || nowMs - this.#lastSlotsMs >= SLOTS_INTERVAL_MS) {
         await this.#writer.writeSlots(file)
         this.#lastSlotsMs = nowMs

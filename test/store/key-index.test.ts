@@ -170,6 +170,31 @@ describe('the files of the key index', () => {
   )
 })
 
+describe('a checkpoint', () => {
+  it('vouches for no units that are not on the disk, also of a file that becomes full meanwhile', async () => {
+    const disk = new FailingDisk()
+    const clock = new ManualClock(START_MS)
+    const dir = await tempDir(cleanups)
+    const subject = await Subject.open(dir, { ...roomy, ...shape }, worldWith(disk, clock))
+    cleanups.push(() => subject.store.close())
+    const keys = keysUpTo(16)
+    await sendKeys(subject, clock, keys.slice(0, 5), 1)
+    const goOn = disk.hold('write', '/index/')
+    const checkpoint = subject.store.checkpointNow()
+    await expect.poll(() => disk.callsOf('write', '/index/').length).toBe(1)
+    await sendKeys(subject, clock, keys.slice(5), 1)
+    const sync = disk.hold('sync', '/index/')
+    const before = disk.calls.length
+    goOn()
+    await expect.poll(() => disk.callsOf('sync', '/index/').length).toBeGreaterThan(0)
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(disk.callsOf('write', 'mqctl.durable', before)).toEqual([])
+    sync()
+    expect(await checkpoint).toBe(true)
+    expect(disk.callsOf('write', 'mqctl.durable', before).length).toBeGreaterThan(0)
+  })
+})
+
 describe('a query by key', () => {
   it('finds what was stored between two times, in every file', async () => {
     const { subject, clock } = await opened()
