@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core'
 import { MqError } from '../src/base/errors.ts'
 import { BrokerCommand } from '../src/cli/broker-command.ts'
 import { broadcastFileOf } from '../src/cli/broadcast-file.ts'
-import { delayLevelFor } from '../src/cli/delay.ts'
+import { delayLevelFor, delayLevelsFor } from '../src/cli/delay.ts'
 import { ExecCommand } from '../src/cli/exec-command.ts'
 import { argument, durationFlag, wholeFlag } from '../src/cli/flags.ts'
 import { consumeAsGroup, type GroupOutcome } from '../src/cli/group-consumer.ts'
@@ -19,6 +19,7 @@ import { parseSpan, type Span } from '../src/cli/position.ts'
 import { type MissingMessages, readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
 import { SeenMessages } from '../src/cli/seen-messages.ts'
+import type { Admin } from '../src/client/admin.ts'
 import type { MqClient } from '../src/client/client.ts'
 
 /** For commands that were told to end, and the last report. */
@@ -173,7 +174,7 @@ member of the group processed is not known here.`
     }),
     'retry-delay': durationFlag({
       summary:
-        'Time before each further try, one of the delay levels (--orderly: any); default: longer each time.',
+        'Time before each further try, one of the brokers’ delay levels (--orderly: any); default: longer each time.',
       dependsOn: ['group'],
       helpGroup: 'GROUP',
     }),
@@ -213,8 +214,6 @@ member of the group processed is not known here.`
     const printer = new MessagePrinter(format, stop.signal)
     const idle = new IdleTimer(this.world.clock, flags.idle ?? null, stop)
     const retryDelay = flags['retry-delay'] ?? null
-    const retryLevel =
-      retryDelay === null || flags.orderly ? 0 : delayLevelFor(retryDelay, '--retry-delay')
     const exec =
       flags.exec === undefined
         ? null
@@ -248,7 +247,8 @@ member of the group processed is not known here.`
     })
     let outcome: GroupOutcome | null = null
 
-    await this.connect(flags, async ({ client }) => {
+    await this.connect(flags, async (admin) => {
+      const { client } = admin
       const options = {
         topic: args.topic,
         tags: flags.filter,
@@ -274,7 +274,7 @@ member of the group processed is not known here.`
           logger: this.logger,
           parallel: flags.parallel ?? 1,
           retriesMax: flags.retries ?? null,
-          retryLevel,
+          retryLevel: await retryLevelOf(admin, args.topic, flags.orderly ? null : retryDelay, pop),
           orderly: flags.orderly ? { suspendMs: retryDelay } : null,
           pop,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,
@@ -335,6 +335,20 @@ member of the group processed is not known here.`
       if (count === options.countMax) return
     }
   }
+}
+
+/** Who takes by POP says the time itself, a level's all the same; else the broker knows its levels. */
+async function retryLevelOf(
+  admin: Admin,
+  topic: string,
+  delayMs: number | null,
+  pop: object | null,
+): Promise<(broker: string) => number> {
+  const flag = '--retry-delay'
+  if (delayMs === null) return () => 0
+  if (pop === null) return delayLevelsFor(admin, topic, delayMs, flag)
+  const level = delayLevelFor(delayMs, flag)
+  return () => level
 }
 
 /** The shortest time out of sight: brokers keep it to the second. */

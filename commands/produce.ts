@@ -17,8 +17,10 @@ import { RECEIPTS_MAX, sendAll, type SendOutcome } from '../src/cli/send-all.ts'
 import { renderTable } from '../src/cli/table.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
 import { parseTimeMs } from '../src/cli/time.ts'
+import { TimerSender } from '../src/cli/timer-sender.ts'
 import { TransactionalSender } from '../src/cli/transactional-sender.ts'
 import type { Admin } from '../src/client/admin.ts'
+import { responseCodeOf } from '../src/client/answers.ts'
 import { bodyCompressor, compressionKinds } from '../src/client/body-compressor.ts'
 import { OutboxSender } from '../src/client/outbox-sender.ts'
 import type { Outbox } from '../src/client/outbox.ts'
@@ -203,7 +205,9 @@ exit code is 1 (3 when nobody answered).`
     return this.connect(flags, async (admin) => {
       const { client } = admin
       if (level === undefined) delay = await delayOnBrokers(admin, args.topic, delay, flags.delay)
-      await checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
+      const check = checkBrokersHaveTimers(admin, args.topic, delay, this.world.clock.wallMs())
+      // Messages in an outbox are checked again when they are sent.
+      await (flags.outbox === undefined ? check : check.catch(throwUnlessAway))
       const group = flags.group === undefined ? {} : { group: flags.group }
       const sending = {
         sendTimeoutMs: flags.timeout,
@@ -237,7 +241,9 @@ exit code is 1 (3 when nobody answered).`
       const sender = !(producer instanceof Producer)
         ? producer
         : outbox !== null
-          ? new OutboxSender(producer, outbox, { clock, tries, signal })
+          ? new OutboxSender(new TimerSender(producer, admin, clock), outbox, {
+              ...{ clock, tries, signal },
+            })
           : batch > 1
             ? new BatchingSender(producer, { clock, size: batch, ordered })
             : producer
@@ -281,7 +287,7 @@ exit code is 1 (3 when nobody answered).`
       checkExec?.close()
       this.remarkOnTraces(producer.tracer)
       if (!signal.aborted) this.#remarkOn(feed, outcome)
-      if (outcome.failed > 0 && delay.delayMs !== undefined) {
+      if (responseCodeOf(outcome.error) !== null && delay.delayMs !== undefined) {
         const hint = nearestHint(delay.delayMs, '--delay')
         this.warn(`perhaps the broker has no delays but the levels: ${hint}`)
       }
@@ -351,6 +357,11 @@ exit code is 1 (3 when nobody answered).`
     }
     return this.show(result, { rows: () => receipts, text: producedText })
   }
+}
+
+/** Whom nobody answers now may answer later. */
+function throwUnlessAway(error: unknown): void {
+  if (!(error instanceof MqError && error.retry)) throw error
 }
 
 /** What an earlier run left, before what is new. */

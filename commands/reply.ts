@@ -100,7 +100,7 @@ requests, and requests whose sender has stopped waiting, are left out. Ends on C
           logger: this.logger,
           parallel: flags.parallel ?? 1,
           retriesMax: null,
-          retryLevel: 0,
+          retryLevel: () => 0,
           orderly: null,
           trace: false,
           closeTimeoutMs: EXEC_GRACE_MS + CLOSE_MS,

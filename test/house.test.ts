@@ -39,7 +39,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Single files that may look further than their room. */
 const mayImportMore: Readonly<Record<string, readonly string[]>> = {
   'src/engine/roles/nameserver.ts': ['nameserver'],
-  'src/engine/roles/broker.ts': ['broker', 'store'],
+  'src/engine/roles/broker.ts': ['broker'],
+  'src/engine/roles/broker-settings.ts': ['broker', 'store'],
   'src/engine/roles/node-probe.ts': ['broker'],
 }
 

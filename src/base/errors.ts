@@ -49,6 +49,12 @@ export const errorTable = {
     'no answer from broker {address}: {why}',
     'is it running? try mqctl status or mqctl cluster info',
   ),
+  BROKER_NOT_FOUND: row(
+    ExitCode.failed,
+    false,
+    'the name server knows no {what}',
+    'mqctl broker list shows those that have registered',
+  ),
   REQUEST_TIMEOUT: row(
     ExitCode.unreachable,
     true,
@@ -78,6 +84,12 @@ export const errorTable = {
     false,
     'topic {topic} exists already',
     'mqctl topic alter {topic} changes it; --if-not-exists makes this no error',
+  ),
+  TOPIC_NOT_PERMITTED: row(
+    ExitCode.failed,
+    false,
+    'topic {topic} has no queue that can be {done}',
+    "mqctl topic get '{topic}' shows its permission and its brokers; mqctl topic alter '{topic}' --perm rw allows it",
   ),
   GROUP_IN_USE: row(
     ExitCode.failed,
@@ -128,6 +140,12 @@ export const errorTable = {
     true,
     'the outbox is full, and nothing in it can be sent: {why}',
     'it takes more when brokers have taken some of what it keeps: see why they do not',
+  ),
+  TIMERS_MISSING: row(
+    ExitCode.failed,
+    false,
+    'broker {broker} ({version}) has delay levels only: it would deliver at once what is to wait on {topic}',
+    'brokers of line 5 keep any time; what is in an outbox stays there until then',
   ),
   PROGRESS_IN_USE: row(
     ExitCode.failed,

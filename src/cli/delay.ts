@@ -2,7 +2,9 @@
 import { MqError } from '../base/errors.ts'
 import { formatDurationMs } from '../base/units.ts'
 import type { Admin } from '../client/admin.ts'
+import { type BrokerAddress, askEach } from '../client/cluster-view.ts'
 import type { OutgoingMessage } from '../client/outgoing-message.ts'
+import { mastersOf as mastersOfRoute } from '../client/topic-admin.ts'
 import {
   delayLevelOf,
   delayLevelsMs,
@@ -10,21 +12,47 @@ import {
   parseDelayLevels,
 } from '../protocol/delay-levels.ts'
 
-const MASTER_ID = 0
+/** What brokers are asked with. */
+export type Asked = Pick<Admin, 'client' | 'cluster' | 'brokers'>
 
 type Delay = Pick<OutgoingMessage, 'delayLevel' | 'delayMs' | 'deliverAtMs'>
 
 /**
  * The level with exactly this time. Throws VALUE_INVALID, naming the nearest, when there is none.
  * @param flag whose value it is
+ * @param broker whose levels these are; null: every RocketMQ's
  */
-export function delayLevelFor(delayMs: number, flag: string): number {
-  const level = delayLevelOf(delayMs)
+export function delayLevelFor(
+  delayMs: number,
+  flag: string,
+  broker: string | null = null,
+  levelsMs = delayLevelsMs,
+): number {
+  const level = delayLevelOf(delayMs, levelsMs)
   if (level !== null) return level
+  const of = broker === null ? '' : ` of broker ${broker}`
   throw new MqError('VALUE_INVALID', {
-    what: `no delay level waits ${formatDurationMs(delayMs)}`,
-    hint: nearestHint(delayMs, flag),
+    what: `no delay level${of} waits ${formatDurationMs(delayMs)}`,
+    hint: nearestHint(delayMs, flag, levelsMs),
   })
+}
+
+/**
+ * The level that waits so long at each broker of a topic, by the broker's name; those that did not tell, or
+ * come later, have every RocketMQ's. Throws VALUE_INVALID when one of them has no such level.
+ */
+export async function delayLevelsFor(
+  admin: Asked,
+  topic: string,
+  delayMs: number,
+  flag: string,
+): Promise<(broker: string) => number> {
+  const levels = new Map<string, number>()
+  for (const [broker, levelsMs] of await levelTablesOf(admin, topic)) {
+    levels.set(broker, delayLevelFor(delayMs, flag, broker, levelsMs))
+  }
+  if (levels.size === 0) delayLevelFor(delayMs, flag)
+  return (broker) => levels.get(broker) ?? delayLevelOf(delayMs) ?? 0
 }
 
 /** Which of them a message gets: `--delay` that is a level's time is sent as that level, for every broker. */
@@ -46,35 +74,48 @@ export function delayOf(flags: {
  * not tell have the levels of every RocketMQ, and so have those that nobody can name now.
  */
 export async function delayOnBrokers(
-  admin: Admin,
+  admin: Asked,
   topic: string,
   delay: Delay,
   askedMs: number | undefined,
 ): Promise<Delay> {
   if (askedMs === undefined || askedMs <= 0) return delay
-  const masters = await mastersOf(admin, topic)
-  const levels = await Promise.all(
-    masters.map(async (address) => delayLevelOf(askedMs, await levelsOf(admin, address))),
-  )
+  const tables = await levelTablesOf(admin, topic)
+  const levels = [...tables.values()].map((table) => delayLevelOf(askedMs, table))
   const [level] = levels
   if (level === undefined) return delay
   if (level === null || levels.some((other) => other !== level)) return { delayMs: askedMs }
   return { delayLevel: level }
 }
 
-/** Addresses; of all brokers for a topic that is yet to be made, none when no name server tells. */
-async function mastersOf(admin: Admin, topic: string): Promise<readonly string[]> {
+/** For a topic that is yet to be made, all there are. Throws what asking name servers does. */
+async function mastersOf(admin: Asked, topic: string): Promise<readonly BrokerAddress[]> {
   try {
-    const { brokers } = await admin.client.routes.get(topic)
-    return [...brokers.values()].flatMap(({ brokerAddrs }) => brokerAddrs.get(MASTER_ID) ?? [])
+    return mastersOfRoute(await admin.client.routes.get(topic))
   } catch (error) {
-    if (!(error instanceof MqError)) throw error
-    if (error.code !== 'TOPIC_NOT_FOUND') return []
-    return (await admin.brokers.list()).map(({ address }) => address)
+    if (!(error instanceof MqError && error.code === 'TOPIC_NOT_FOUND')) throw error
+    return admin.cluster.masters()
   }
 }
 
-async function levelsOf(admin: Admin, address: string): Promise<readonly number[]> {
+/** Milliseconds of each level, by broker; none when nobody says who has the topic. */
+async function levelTablesOf(
+  admin: Asked,
+  topic: string,
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  try {
+    const masters = await mastersOf(admin, topic)
+    const tables = masters.map(
+      async ({ address, broker }) => [broker, await levelsOf(admin, address)] as const,
+    )
+    return new Map(await Promise.all(tables))
+  } catch (error) {
+    if (error instanceof MqError) return new Map()
+    throw error
+  }
+}
+
+async function levelsOf(admin: Asked, address: string): Promise<readonly number[]> {
   try {
     const config = await admin.brokers.config(address)
     return parseDelayLevels(config.get('messageDelayLevel') ?? '') ?? delayLevelsMs
@@ -84,32 +125,53 @@ async function levelsOf(admin: Admin, address: string): Promise<readonly number[
   }
 }
 
+/** Whether a message waits for a time that is no level's. */
+export function hasOwnTime({ delayMs, deliverAtMs }: Delay): boolean {
+  return delayMs !== undefined || deliverAtMs !== undefined
+}
+
 /**
- * Makes sure that brokers understand a time that is no level's: those of line 4 would deliver such a
- * message at once. Throws VALUE_INVALID.
+ * A broker of the topic that has delay levels only, as those of line 4 do: it would deliver at once what has
+ * a time of its own. Null when none says so. Throws while nobody tells.
  */
+export async function brokerWithoutTimers(
+  admin: Asked,
+  topic: string,
+): Promise<{ readonly broker: string; readonly version: string } | null> {
+  const masters = await mastersOf(admin, topic)
+  const answers = await askEach(masters, async ({ address, broker }) => {
+    const { brokerVersionDesc: version = '' } = await admin.brokers.runtimeInfo(address)
+    return { broker, version }
+  })
+  const told = answers.filter((one) => one.ok).map(({ value }) => value)
+  const [silent] = answers.filter((one) => !one.ok)
+  if (told.length === 0 && silent !== undefined) throw silent.error
+  return told.find(({ version }) => /^V[0-4]_/.test(version)) ?? null
+}
+
+/** Makes sure that brokers understand a time that is no level's. Throws VALUE_INVALID, and while nobody tells. */
 export async function checkBrokersHaveTimers(
-  admin: Admin,
+  admin: Asked,
   topic: string,
   delay: Delay,
   nowMs: number,
 ): Promise<void> {
+  if (!hasOwnTime(delay)) return
+  const old = await brokerWithoutTimers(admin, topic)
+  if (old === null) return
   const { delayMs, deliverAtMs } = delay
-  if (delayMs === undefined && deliverAtMs === undefined) return
-  const all = await admin.brokers.list()
-  const old = all.find(({ version }) => version !== null && /^V[0-4]_/.test(version))
-  if (old === undefined) return
   const waitMs = delayMs ?? Math.max(0, (deliverAtMs ?? nowMs) - nowMs)
   throw new MqError('VALUE_INVALID', {
-    what: `broker ${old.broker} (${String(old.version)}) has delay levels only, and none waits ${formatDurationMs(waitMs)}: it would deliver to ${topic} at once`,
+    what: `broker ${old.broker} (${old.version}) has delay levels only, and none waits ${formatDurationMs(waitMs)}: it would deliver to ${topic} at once`,
     hint: nearestHint(waitMs, '--delay'),
   })
 }
 
 /** `use --delay 10s (level 3) or --delay 30s (level 4)` */
-export function nearestHint(delayMs: number, flag: string): string {
-  const nearest = nearestDelaysMs(delayMs).map(
-    (ms) => `${flag} ${formatDurationMs(ms).replaceAll(' ', '')} (level ${delayLevelOf(ms) ?? ''})`,
+export function nearestHint(delayMs: number, flag: string, levelsMs = delayLevelsMs): string {
+  const nearest = nearestDelaysMs(delayMs, levelsMs).map(
+    (ms) =>
+      `${flag} ${formatDurationMs(ms).replaceAll(' ', '')} (level ${delayLevelOf(ms, levelsMs) ?? ''})`,
   )
   return `use ${nearest.join(' or ')}`
 }

@@ -33,8 +33,8 @@ export interface GroupConsumerOptions {
   readonly parallel: number
   /** Tries after the first; null: 16, in order as many as it takes. */
   readonly retriesMax: number | null
-  /** Delay level of each further try; 0: as the broker has it. */
-  readonly retryLevel: number
+  /** Delay level of each further try, by the name of its broker; 0: as the broker has it. */
+  readonly retryLevel: (broker: string) => number
   /**
    * One message of a queue after the other, a failed one again before the next, after so many ms; null:
    * in the library's growing pauses.
@@ -128,7 +128,7 @@ function start(
     subscriptions: [sql === null ? { topic, tags } : { topic, sql }],
     concurrency: options.parallel,
     closeTimeoutMs: options.closeTimeoutMs,
-    retryLevel: () => options.retryLevel,
+    retryLevel: ({ broker }: ReceivedMessage) => options.retryLevel(broker),
     ...(options.retriesMax === null ? {} : { retriesMax: options.retriesMax }),
     handler,
   }

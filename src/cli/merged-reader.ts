@@ -62,6 +62,7 @@ interface Lane {
   pulling: Promise<void> | null
 }
 
+/** Throws TOPIC_NOT_FOUND, TOPIC_NOT_PERMITTED, BROKER_UNREACHABLE. */
 export async function* readMerged(
   client: MqClient,
   options: ReadOptions,
@@ -69,6 +70,9 @@ export async function* readMerged(
   const access = new QueueAccess(client)
   const wanted = tagMatcher(options.tags)
   const route = await client.routes.get(options.topic)
+  if (route.subscribeQueues.length === 0) {
+    throw new MqError('TOPIC_NOT_PERMITTED', { topic: options.topic, done: 'read' })
+  }
   const lanes = await Promise.all(
     route.subscribeQueues
       .filter((queue) => options.isWanted?.(queue) ?? true)

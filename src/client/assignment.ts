@@ -15,12 +15,13 @@ import type { Stop } from '../world/clock.ts'
 import { decodeAnswer } from './answers.ts'
 import { AssignedQueue, type FlowLimits } from './assigned-queue.ts'
 import type { MqClient } from './client.ts'
-import type { Hindrance } from './hindrance.ts'
+import { type Hindrance, brokersGone } from './hindrance.ts'
 import type { OrderLocks } from './order-locks.ts'
 import type { ProgressStore } from './progress-store.ts'
 import type { QueueAccess } from './queue-access.ts'
 import { shareOf } from './rebalance.ts'
 import type { TopicRoute } from './routes.ts'
+import { VanishedQueues } from './vanished-queues.ts'
 
 /**
  * Where a group starts in a queue in which it has no progress yet. `last` is RocketMQ's: the end, but
@@ -62,6 +63,7 @@ export class Assignment {
   readonly #assigned = new Map<string, AssignedQueue>()
   /** Locked queues that are given up or begun anew once the handler is done with their last message. */
   readonly #ending = new Set<string>()
+  readonly #vanished = new VanishedQueues()
   #rebalancing: Promise<void> | null = null
   #rebalanceAgain = false
   /** Null: the last pass took all that is this member's. */
@@ -85,7 +87,10 @@ export class Assignment {
     this.#options = options
   }
 
-  /** Why this member has not got all of its share; null: it has, as far as it was looked. */
+  /**
+   * Why this member has not got all of its share, or did not get what is in a broker that went away; null:
+   * it has, as far as it was looked.
+   */
   get hindrance(): Hindrance | null {
     return this.#hindrance
   }
@@ -192,13 +197,16 @@ export class Assignment {
         this.#client.logger.warn('rebalance failed', { topic, why: messageOf(error) })
       }
     }
-    if (isDone) {
-      this.#failure = null
-      this.#hindrance = null
+    if (!isDone) {
+      this.#noteHindrance(this.#failure)
+      this.rebalanceSoon(REBALANCE_AGAIN_MS)
       return
     }
-    this.#noteHindrance(this.#failure)
-    this.rebalanceSoon(REBALANCE_AGAIN_MS)
+    this.#failure = null
+    const { brokers } = this.#vanished
+    // The next pass comes with the next route: until then nothing can be done.
+    if (brokers.length > 0) this.#noteHindrance(brokersGone(this.#options.group, brokers))
+    else this.#hindrance = null
   }
 
   /** Another reason begins anew: how long is too long depends on it. */
@@ -215,6 +223,7 @@ export class Assignment {
   async #rebalanceTopic(topic: string): Promise<boolean> {
     const route = await this.routeOf(topic)
     if (route === null) {
+      this.#vanished.look(topic, null, new Map(), () => false)
       await this.#dropQueues(
         [...this.#assigned.values()].filter((one) => one.queue.topic === topic),
       )
@@ -225,6 +234,7 @@ export class Assignment {
     if (share === null) return false
     const { queues, isMember } = share
     const wanted = new Map(queues.map((queue) => [messageQueueKey(queue), queue]))
+    this.#vanished.look(topic, route, wanted, (key) => this.#assigned.get(key)?.isCaughtUp === true)
     const lost = [...this.#assigned].filter(
       ([key, assigned]) => assigned.queue.topic === topic && !wanted.has(key),
     )

@@ -48,27 +48,30 @@ export class ClusterView {
     return rows.sort(compareBrokers)
   }
 
-  /** Masters that match; throws BROKER_UNREACHABLE when there is none. */
+  /** Masters that match. Throws BROKER_NOT_FOUND when what is named is not there, BROKER_UNREACHABLE when nobody is. */
   async masters(filter: BrokerFilter = {}): Promise<BrokerAddress[]> {
     const masters = (await this.brokers(filter)).filter((row) => row.id === MASTER_ID)
     if (masters.length > 0) return masters
-    throw new MqError('BROKER_UNREACHABLE', {
-      address: filter.broker ?? filter.cluster ?? 'any',
-      why: 'the name server knows no such master',
-    })
+    const { cluster, broker } = filter
+    if (broker === undefined && cluster === undefined) {
+      throw new MqError('BROKER_UNREACHABLE', {
+        address: 'any',
+        why: 'the name server knows no master',
+      })
+    }
+    const of = cluster === undefined ? '' : ` of cluster ${cluster}`
+    const what = `master ${broker ?? ''}`.trimEnd() + of
+    throw new MqError('BROKER_NOT_FOUND', { what })
   }
 
-  /** The master of that name, or of that address when it looks like one. Throws BROKER_UNREACHABLE. */
+  /** The master of that name, or of that address when it looks like one. Throws BROKER_NOT_FOUND. */
   async master(nameOrAddress: string): Promise<BrokerAddress> {
     const rows = await this.brokers()
     const found =
       rows.find((row) => row.broker === nameOrAddress && row.id === MASTER_ID) ??
       rows.find((row) => row.address === nameOrAddress)
     if (found !== undefined) return found
-    throw new MqError('BROKER_UNREACHABLE', {
-      address: nameOrAddress,
-      why: 'the name server knows no such broker',
-    })
+    throw new MqError('BROKER_NOT_FOUND', { what: `broker ${nameOrAddress}` })
   }
 }
 

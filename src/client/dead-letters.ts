@@ -45,7 +45,7 @@ export async function countDeadLetters(admin: Admin): Promise<DeadLetterCount[]>
 
 /**
  * The dead letters of a group, the oldest of each broker first. A group that has none yields nothing.
- * Throws NAME_ILLEGAL, and USAGE when the topic may not be read.
+ * Throws NAME_ILLEGAL, and TOPIC_NOT_PERMITTED when the topic may not be read.
  */
 export async function* deadLetters(
   admin: Admin,
@@ -58,10 +58,7 @@ export async function* deadLetters(
     const route = await admin.topics.route(topic)
     if (route.subscribeQueues.length === 0) {
       // Apache's brokers of line 4 make the topic without the permission to read.
-      throw new MqError('VALUE_INVALID', {
-        what: `the brokers do not let anybody read ${topic}`,
-        hint: `mqctl topic alter '${topic}' --perm rw allows it`,
-      })
+      throw new MqError('TOPIC_NOT_PERMITTED', { topic, done: 'read' })
     }
   } catch (error) {
     if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return

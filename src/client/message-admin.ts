@@ -33,6 +33,9 @@ const TOPICS_AT_ONCE = 16
 /** A query over a large index takes its time. */
 const QUERY_TIMEOUT_MS = 15_000
 
+/** Brokers that did not answer, by address, with what came of the first question: they are asked no more. */
+type SilentBrokers = Map<string, MqError>
+
 export class MessageAdmin {
   readonly #client: MqClient
   readonly #cluster: ClusterView
@@ -60,7 +63,7 @@ export class MessageAdmin {
       if (found !== undefined) return found
     }
     const topics = topic === undefined ? await this.#topics.names() : []
-    const silent: MqError[] = []
+    const silent: SilentBrokers = new Map()
     for (let at = 0; at < topics.length; at += TOPICS_AT_ONCE) {
       const some = topics.slice(at, at + TOPICS_AT_ONCE)
       const found = await Promise.all(some.map((name) => this.#tryUniqueId(name, id, silent)))
@@ -68,7 +71,8 @@ export class MessageAdmin {
       if (first !== undefined) return first
     }
     // Nobody can say that it is nowhere while somebody does not answer.
-    if (silent[0] !== undefined) throw silent[0]
+    const [failure] = silent.values()
+    if (failure !== undefined) throw failure
     throw notFound(
       `id ${id}`,
       topic === undefined
@@ -93,7 +97,7 @@ export class MessageAdmin {
 
   /** All messages with that unique id: several when its sender tried more than once. */
   byUniqueId(topic: string, id: string): Promise<ReceivedMessage[]> {
-    return this.#query(topic, id, true, {}, (message) => message.messageId === id)
+    return this.#byUniqueId(topic, id, new Map())
   }
 
   /** Messages that carry the key, newest first. Throws TOPIC_NOT_FOUND. */
@@ -104,6 +108,7 @@ export class MessageAdmin {
       false,
       query,
       (message) => message.topic === topic && message.keys.split(' ').includes(key),
+      new Map(),
     )
   }
 
@@ -160,16 +165,18 @@ export class MessageAdmin {
     return { messageId: answer['msgId'] ?? handle.uniqueKey, topic }
   }
 
+  #byUniqueId(topic: string, id: string, silent: SilentBrokers): Promise<ReceivedMessage[]> {
+    return this.#query(topic, id, true, {}, ({ messageId }) => messageId === id, silent)
+  }
+
   /** Nothing for a topic that went away meanwhile, or that is on a broker that does not answer. */
-  async #tryUniqueId(topic: string, id: string, silent: MqError[]): Promise<ReceivedMessage[]> {
+  async #tryUniqueId(topic: string, id: string, silent: SilentBrokers): Promise<ReceivedMessage[]> {
     try {
-      return await this.byUniqueId(topic, id)
+      return await this.#byUniqueId(topic, id, silent)
     } catch (error) {
       if (!(error instanceof MqError)) throw error
-      if (error.code === 'TOPIC_NOT_FOUND') return []
-      if (responseCodeOf(error) !== null) throw error
-      silent.push(error)
-      return []
+      if (error.code === 'TOPIC_NOT_FOUND' || isOfSilent(silent, error)) return []
+      throw error
     }
   }
 
@@ -217,6 +224,7 @@ export class MessageAdmin {
     isUniqueId: boolean,
     query: KeyQuery,
     isWanted: (message: ReceivedMessage) => boolean,
+    silent: SilentBrokers,
   ): Promise<ReceivedMessage[]> {
     const limit = query.limit ?? MESSAGES_MAX
     const ext = {
@@ -230,6 +238,8 @@ export class MessageAdmin {
     const outcomes = await askEach(
       mastersOf(await this.#topics.route(topic)),
       async ({ address, broker }) => {
+        const before = silent.get(address)
+        if (before !== undefined) throw before
         try {
           const response = await this.#client.ask(
             address,
@@ -241,8 +251,12 @@ export class MessageAdmin {
           )
           return receivedMessages(address, broker, response.body ?? Buffer.alloc(0))
         } catch (error) {
-          if (responseCodeOf(error) === ResponseCode.QUERY_NOT_FOUND) return []
-          throw error
+          const code = responseCodeOf(error)
+          if (code === ResponseCode.QUERY_NOT_FOUND) return []
+          if (code !== null || !(error instanceof MqError)) throw error
+          const first = silent.get(address) ?? error
+          silent.set(address, first)
+          throw first
         }
       },
     )
@@ -255,6 +269,10 @@ export class MessageAdmin {
       .sort((a, b) => b.storeTimestamp - a.storeTimestamp)
       .slice(0, limit)
   }
+}
+
+function isOfSilent(silent: SilentBrokers, error: MqError): boolean {
+  return [...silent.values()].includes(error)
 }
 
 function notFound(what: string, hint: string): MqError {

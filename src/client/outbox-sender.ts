@@ -2,7 +2,7 @@
  * Sends through an outbox: a message is kept first, then sent until a broker acknowledges it, with growing
  * pauses. After so many tries it is given up for now, which is the alarm; it stays in the outbox. What no
  * broker would ever take is not kept, and an outbox that is full takes nothing until some of it is sent;
- * when none of it can be, that is an error.
+ * when none of it can be, that is an error. A delay in milliseconds counts from when a message is kept.
  */
 import { MqError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../world/clock.ts'
@@ -56,13 +56,20 @@ export class OutboxSender {
       prepareMessage(message, messageId ?? SOME_ID, null)
       while (this.#isFull) await this.#makeRoom()
     }
-    const kept = isKept ? { ...message, messageId } : await this.#outbox.add(message)
+    const kept = isKept ? { ...message, messageId } : await this.#outbox.add(this.#timed(message))
     this.#underWay.add(kept.messageId)
     try {
       return await this.#sendNow(kept)
     } finally {
       this.#underWay.delete(kept.messageId)
     }
+  }
+
+  /** A delay counts from now on, whenever it is sent. */
+  #timed(message: OutgoingMessage): OutgoingMessage {
+    const { delayMs, ...others } = message
+    if (delayMs === undefined) return message
+    return { deliverAtMs: this.#options.clock.wallMs() + delayMs, ...others }
   }
 
   async #sendNow(kept: KeptMessage): Promise<SendReceipt> {

@@ -25,7 +25,7 @@ import { DELAY_LEVEL_MAX, FIRST_RETRY_LEVEL, delayLevelsMs } from '../protocol/d
 import { InitMode } from '../protocol/pop-header.ts'
 import type { Stop } from '../world/clock.ts'
 import type { World } from '../world/world.ts'
-import type { Hindrance } from './hindrance.ts'
+import { type Hindrance, brokersGone } from './hindrance.ts'
 import { type ClientOptions, type GroupMember, MqClient } from './client.ts'
 import type { Subscription } from './consumer.ts'
 import { answerConsumerRequest } from './consumer-requests.ts'
@@ -86,6 +86,8 @@ export class PopConsumer {
   readonly #startedMs: number
   /** By broker and topic. */
   readonly #sources = new Map<string, PopSource>()
+  /** Since when (monotonic ms) no name server knows a broker that had more to give, by broker and topic. */
+  readonly #vanished = new Map<string, { readonly broker: string; readonly sinceMs: number }>()
   readonly #waiting: PoppedMessage[] = []
   readonly #stops: Stop[] = []
   #running = 0
@@ -159,6 +161,7 @@ export class PopConsumer {
   /** True when no broker has a message for the group now, and nothing is in this member's hands. */
   get isCaughtUp(): boolean {
     if (!this.#routesKnown || this.#inHand + this.#telling > 0) return false
+    if (this.#vanished.size > 0) return false
     return [...this.#sources.values()].every((source) => source.isEmpty)
   }
 
@@ -168,10 +171,14 @@ export class PopConsumer {
     return [...this.#sources.values()].some((one) => one.hindrance === null && !one.isEmpty)
   }
 
-  /** Why a broker cannot be asked for messages; null: all can. */
+  /** Why a broker cannot be asked for messages; null: all can, of those that were there. */
   get hindrance(): Hindrance | null {
     for (const { hindrance } of this.#sources.values()) if (hindrance !== null) return hindrance
-    return null
+    const gone = [...this.#vanished.values()]
+    if (gone.length === 0) return null
+    const sinceMs = Math.min(...gone.map((one) => one.sinceMs))
+    const brokers = [...new Set(gone.map(({ broker }) => broker))].sort()
+    return { passes: 1, sinceMs, error: brokersGone(this.group, brokers) }
   }
 
   /**
@@ -264,6 +271,12 @@ export class PopConsumer {
       if (of !== topic || brokers.has(name)) continue
       source.stop()
       this.#sources.delete(key)
+      if (source.wasEmpty || route?.brokers.has(name) !== false) continue
+      this.#vanished.set(key, { broker: name, sinceMs: this.#client.world.clock.monotonicMs() })
+    }
+    for (const [key, { broker }] of this.#vanished) {
+      const isOfTopic = key === `${broker} ${topic}`
+      if (isOfTopic && route?.brokers.has(broker) !== false) this.#vanished.delete(key)
     }
     for (const broker of brokers) {
       const key = `${broker} ${topic}`

@@ -33,7 +33,7 @@ export class PopSource {
   #stopped = false
   #roomWanted: (() => void) | null = null
   /** The last answer was empty, and said that nothing waits. */
-  isEmpty = false
+  wasEmpty = false
   /** Since when the broker cannot be asked; null: it can. */
   hindrance: Hindrance | null = null
   #mayHold = false
@@ -41,6 +41,11 @@ export class PopSource {
   constructor(options: PopSourceOptions) {
     this.#options = options
     this.#pauses = new Pauses(options.clock)
+  }
+
+  /** Nothing waits, as far as the broker says now. */
+  get isEmpty(): boolean {
+    return this.wasEmpty && this.hindrance === null
   }
 
   stop(): void {
@@ -97,7 +102,7 @@ export class PopSource {
       expression: subString,
     })
     this.#mayHold = messages.length === 0
-    this.isEmpty = messages.length === 0 && rest === 0
+    this.wasEmpty = messages.length === 0 && rest === 0
     if (messages.length > 0) {
       this.#options.onMessages(messages)
       return
@@ -112,7 +117,6 @@ export class PopSource {
     const { clock, logger, subscription, broker } = this.#options
     const sinceMs = this.hindrance?.sinceMs ?? clock.monotonicMs()
     this.hindrance = { passes: failures, sinceMs, error }
-    this.isEmpty = false
     // The next answer must tell soon whether there is something: it may be the one that was missing.
     this.#mayHold = false
     if (failures === 1 || failures % 20 === 0) {

@@ -289,7 +289,7 @@ export class Producer {
     const queue = this.#choose(route, sending, new Set())
     this.#sentOneway = true
     const command = commandFor(sending, queue)
-    await this.#client.remoting.oneway(addressOf(route, queue), command, Number.POSITIVE_INFINITY)
+    await this.#client.remoting.oneway(addressOf(route, queue), command)
   }
 
   /** Says good-bye to the brokers. What is in flight fails; what was sent one way goes out within ten seconds. */
@@ -472,10 +472,7 @@ export class Producer {
         ? this.#turn.take(route.publishQueues, this.#health, tried)
         : queueOfOrderKey(route.publishQueues, sending.orderKey)
     if (queue !== null) return queue
-    throw illegal(
-      `topic ${sending.topic} has no queue that can be written to`,
-      `mqctl topic get ${sending.topic} shows its permission and its brokers`,
-    )
+    throw new MqError('TOPIC_NOT_PERMITTED', { topic: sending.topic, done: 'written to' })
   }
 
   #mayRetry(error: unknown): boolean {

@@ -3,7 +3,7 @@
  * start` runs one of these in the foreground, a detached supervisor runs one in the background, and
  * a bench runs one on free ports in a directory of its own.
  *
- * Order of a start: lock the state directory, check ports, start all processes at once (loading
+ * Order of a start: lock the state directory, check settings and ports, start all processes at once (loading
  * takes longest), name servers first get their configuration, then brokers with the name servers'
  * addresses, then topics are made; run.json is written as soon as the processes exist, so that whatever happens later,
  * somebody can find them.
@@ -88,8 +88,8 @@ export class Instance {
   }
 
   /**
-   * Starts all roles and waits until they serve. Throws ALREADY_RUNNING, PORT_TAKEN, START_FAILED
-   * or what a role says; nothing is left running then.
+   * Starts all roles and waits until they serve. Throws ALREADY_RUNNING, CONFIG_INVALID, PORT_TAKEN,
+   * START_FAILED or what a role says; nothing is left running then.
    */
   static async start(
     world: World,
@@ -105,6 +105,7 @@ export class Instance {
     const instance = new Instance(world, plan, options, lock)
     try {
       if (before !== null) refuseLeftovers(before)
+      await checkSettings(plan.settings)
       await checkPortsFree(world, plan.bind, fixedPorts(plan))
       makeDataDirectory(plan.dataDir)
       await instance.#startRoles(options.scripts ?? roleScripts)
@@ -227,6 +228,13 @@ function refuseLeftovers(run: RunFile): void {
     name: `${run.name} (${alive.name})`,
     pid: alive.process.pid,
   })
+}
+
+/** What brokers would refuse is refused before anything runs. Their options are loaded for that only. */
+async function checkSettings(settings: readonly string[]): Promise<void> {
+  if (settings.length === 0) return
+  const { splitSettings } = await import('./roles/broker-settings.ts')
+  splitSettings(settings)
 }
 
 function fixedPorts(plan: InstancePlan): { port: number; flag: string }[] {

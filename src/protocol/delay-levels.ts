@@ -56,8 +56,8 @@ export function delayLevelOf(delayMs: number, levelsMs = delayLevelsMs): number 
 }
 
 /** The times of the levels next to this one, shorter first; one where there is only one. */
-export function nearestDelaysMs(delayMs: number): number[] {
-  const shorter = delayLevelsMs.findLast((ms) => ms <= delayMs)
-  const longer = delayLevelsMs.find((ms) => ms >= delayMs)
-  return [...new Set([shorter, longer])].filter((ms) => ms !== undefined)
+export function nearestDelaysMs(delayMs: number, levelsMs = delayLevelsMs): number[] {
+  const shorter = Math.max(...levelsMs.filter((ms) => ms <= delayMs))
+  const longer = Math.min(...levelsMs.filter((ms) => ms >= delayMs))
+  return [...new Set([shorter, longer])].filter((ms) => Number.isFinite(ms))
 }

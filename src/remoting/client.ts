@@ -79,11 +79,11 @@ export class RemotingClient {
 
   /**
    * Sends a request that gets no answer. Resolves when it is handed to its connection, which has a few
-   * MiB unsent at most; rejects with MqError, also when it had no room within `timeoutMs`.
+   * MiB unsent at most, however long its peer does not read; rejects with MqError.
    */
-  async oneway(address: string, command: Command, timeoutMs: number): Promise<void> {
+  async oneway(address: string, command: Command): Promise<void> {
     const connection = this.#ready.get(address) ?? (await this.connect(address))
-    await connection.onewayInTurn(command, timeoutMs)
+    await connection.onewayInTurn(command)
   }
 
   /** Resolves when the kernel has all that was sent, or after `timeoutMs`: false then. */

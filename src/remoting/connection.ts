@@ -199,12 +199,12 @@ export class Connection {
   }
 
   /**
-   * The same when those before it are sent but for a few MiB. Rejects with CONNECTION_LOST, or with
-   * REQUEST_TIMEOUT when that takes longer: it is not sent then.
+   * The same when those before it are sent but for a few MiB, however long that takes. Rejects with
+   * CONNECTION_LOST.
    */
-  async onewayInTurn(command: Command, timeoutMs: number): Promise<void> {
+  async onewayInTurn(command: Command): Promise<void> {
     command.flag = (command.flag | CommandFlag.oneway) & ~CommandFlag.response
-    await this.#inTurn(command, timeoutMs)
+    await this.#inTurn(command, Number.POSITIVE_INFINITY)
   }
 
   #inTurn(command: Command, timeoutMs: number): Promise<Command> {

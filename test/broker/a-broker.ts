@@ -89,7 +89,7 @@ export class TestClient {
   }
 
   oneway(code: number, ext: ExtValues = {}): Promise<void> {
-    return this.#client.oneway(this.#address, request(code, ext), 5_000)
+    return this.#client.oneway(this.#address, request(code, ext))
   }
 
   async send(topic: string, body: string, queueId = 0, properties = ''): Promise<Command> {

@@ -196,7 +196,7 @@ describe('cluster and broker', () => {
 
   it('get says that a broker is not known', async () => {
     const { document, exitCode } = await home.json(['broker', 'get', 'broker-z'])
-    expect([exitCode, document.error.code]).toEqual([3, 'BROKER_UNREACHABLE'])
+    expect([exitCode, document.error.code]).toEqual([1, 'BROKER_NOT_FOUND'])
   })
 })
 

@@ -72,6 +72,8 @@ beforeAll(async () => {
   home = await Home.make()
   await home.run(['start', '--detach', '--any-port', '--topic', 'orders'])
   await home.run(['consume', 'orders', '--group', 'audit', '--exit-at-end'])
+  await home.run(['topic', 'create', 'locked', '--perm', 'r'])
+  await home.run(['topic', 'create', 'blind', '--perm', 'w'])
 })
 afterAll(() => home.remove())
 
@@ -147,6 +149,12 @@ describe('exit code 1, tried and failed', () => {
     [`message trace ${id}`, 'MESSAGE_NOT_FOUND'],
     [`message recall ${handle}`, 'REFUSED'],
     ['topic create orders', 'TOPIC_EXISTS'],
+    ['topic create fresh --broker nope', 'BROKER_NOT_FOUND'],
+    ['topic create fresh --cluster nope', 'BROKER_NOT_FOUND'],
+    ['broker get nope', 'BROKER_NOT_FOUND'],
+    ['produce locked hello', 'TOPIC_NOT_PERMITTED'],
+    ['produce locked hello --oneway', 'TOPIC_NOT_PERMITTED'],
+    ['consume blind --exit-at-end', 'TOPIC_NOT_PERMITTED'],
     ['start', 'ALREADY_RUNNING'],
     ['purge --yes', 'ALREADY_RUNNING'],
     ['status nope', 'INSTANCE_NOT_FOUND'],

@@ -68,7 +68,7 @@ async function consumeToTheEnd(
       logger,
       parallel: 1,
       retriesMax: null,
-      retryLevel: 0,
+      retryLevel: () => 0,
       orderly: given.orderly === true ? { suspendMs: null } : null,
       pop: given.pop === true ? { invisibleMs: null } : null,
       trace: false,

@@ -116,9 +116,11 @@ describe('start in the background', () => {
   )
 
   it('refuses a broker option that does not exist, with the nearest one', async () => {
-    const { document, exitCode } = await start('--set', 'flushInterval=1s')
+    const { document, exitCode } = await start('unborn', '--set', 'flushInterval=1s')
     expect([exitCode, document.error.code]).toEqual([2, 'CONFIG_INVALID'])
     expect(document.error.hint).toContain('flushIntervalMs')
+    // No process was started for it: there are no logs.
+    expect(await readdir(path.join(home.directory, 'state/mqctl/clusters'))).not.toContain('unborn')
   })
 })
 
@@ -275,7 +277,8 @@ describe('purge --all', () => {
 
   it('leaves nothing of any instance, nor of a start that failed', async () => {
     await begin('one')
-    await begin('bad', '--set', 'noSuchOption=1')
+    // Found out when the broker runs.
+    await begin('bad', '--topic', 'SCHEDULE_TOPIC_XXXX')
     await other.run(['stop', '--all'])
     const { document, exitCode } = await other.json(['purge', '--all', '--yes'])
     const names = document.purged.map(({ name }: { name: string }) => name)

@@ -47,6 +47,20 @@ it('keeps what cannot be sent, all of the input, and the next run sends it first
   expect([third.exitCode, third.document.sent]).toEqual([0, 0])
 })
 
+it('keeps a time of its own while nobody says whether brokers can do it', async () => {
+  const args = ['produce', topic, '--outbox', box]
+  const startMs = Date.now()
+  const away = await home.run([...args, 'x', '--delay', '45s', '--outbox-tries', '1', ...nobody])
+  expect([away.exitCode, away.stderr]).toEqual([3, expect.stringContaining('1 message stays')])
+  expect(away.stderr).not.toContain('levels')
+  const [line = ''] = await lines()
+  const { deliverAtMs } = JSON.parse(line).add
+  expect(deliverAtMs - 45_000).toBeGreaterThanOrEqual(startMs)
+  expect(deliverAtMs - 45_000).toBeLessThanOrEqual(Date.now())
+  const back = await home.json(args)
+  expect([back.exitCode, back.document.sent]).toEqual([0, 1])
+})
+
 it('sends what a killed run had taken, with the ids that it had', async () => {
   const args = ['produce', topic, '--outbox', box, ...nobody]
   const child = home.spawn(args)

@@ -60,7 +60,10 @@ describe('topics', () => {
   it('cannot be created on a cluster or broker that is not there', async () => {
     await expect(
       broker.admin.topics.create({ topic: 'x' }, { cluster: 'nowhere' }),
-    ).rejects.toMatchObject({ code: 'BROKER_UNREACHABLE' })
+    ).rejects.toMatchObject({
+      code: 'BROKER_NOT_FOUND',
+      message: 'the name server knows no master of cluster nowhere',
+    })
   })
 
   it('that do not exist are an error with the name in it', async () => {
@@ -286,7 +289,7 @@ describe('brokers and name servers', () => {
 
   it('that are unknown are an error', async () => {
     await expect(broker.admin.cluster.master('nobody')).rejects.toMatchObject({
-      code: 'BROKER_UNREACHABLE',
+      code: 'BROKER_NOT_FOUND',
     })
   })
 })

@@ -89,3 +89,55 @@ it('counts the time of a hindrance anew when others no longer are the reason, bu
   expect(assignment.hindrance).toEqual({ passes: 1, sinceMs: startMs + 900, error: failure })
   await assignment.close()
 })
+
+it('does not take for the end what a broker had that the name servers forgot, until it is back', async () => {
+  const queues = ['a', 'b'].map((brokerName) => ({ topic: 'T', brokerName, queueId: 0 }))
+  let there = queues
+  const client = {
+    world: { clock: new ManualClock() },
+    clientId: 'c',
+    logger: silentLogger,
+    routes: {
+      get: () =>
+        Promise.resolve({
+          subscribeQueues: there,
+          brokers: new Map(there.map(({ brokerName }) => [brokerName, {}])),
+        }),
+    },
+  } as unknown as MqClient
+  const end = { status: 'none', messages: [], nextOffset: 0, minOffset: 0, maxOffset: 0 }
+  const access = {
+    // `a` is empty; `b` never answers.
+    pull: ({ brokerName }: MessageQueue, { holdMs }: { holdMs: number }) =>
+      brokerName === 'a' && holdMs === 0 ? Promise.resolve(end) : new Promise(() => undefined),
+  } as unknown as QueueAccess
+  const progress = { read: () => Promise.resolve(0) } as unknown as ProgressStore
+  const assignment = new Assignment(client, access, progress, {
+    group: 'G',
+    broadcast: true,
+    from: 'first',
+    subscriptions: new Map([['T', tagSubscription('T', '*', 1)]]),
+    pullBatch: 32,
+    limits: { messagesMax: 1, bytesMax: 1, spanMax: 1 },
+    locks: null,
+    onMessages: () => undefined,
+  })
+  const errorAfterPass = async () => {
+    await assignment.rebalance()
+    return assignment.hindrance?.error
+  }
+  expect(await errorAfterPass()).toBeUndefined()
+  await expect
+    .poll(() => [...assignment.queues].map(({ isCaughtUp }) => isCaughtUp))
+    .toEqual([true, false])
+  there = queues.slice(0, 1)
+  expect(await errorAfterPass()).toMatchObject({
+    code: 'NOT_AT_END',
+    message: expect.stringContaining('broker b went away'),
+  })
+  there = queues
+  expect(await errorAfterPass()).toBeUndefined()
+  there = queues.slice(1)
+  expect(await errorAfterPass()).toBeUndefined()
+  await assignment.close()
+})

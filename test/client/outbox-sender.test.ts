@@ -70,6 +70,21 @@ describe('sending through an outbox', () => {
     expect(outbox.pendingCount).toBe(0)
   })
 
+  it('keeps a delay as the time that it is meant for, however late it is sent', async () => {
+    const clock = new ManualClock()
+    const producer = failing(1)
+    const { signal } = new AbortController()
+    const sender = new OutboxSender(producer, outbox, { clock, tries: 1, signal })
+    const deliverAtMs = clock.wallMs() + 45_000
+    await expect(sender.send({ ...message, delayMs: 45_000 })).rejects.toMatchObject({
+      retry: true,
+    })
+    clock.advance(60_000)
+    for (const kept of outbox.pending) await sender.send(kept)
+    expect(producer.tries).toMatchObject([{ deliverAtMs }, { deliverAtMs }])
+    expect(producer.tries.every(({ delayMs }) => delayMs === undefined)).toBe(true)
+  })
+
   it('gives up after so many tries; the others get one each, until one succeeds', async () => {
     const clock = new ManualClock()
     const producer = failing(3)

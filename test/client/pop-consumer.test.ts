@@ -2,13 +2,16 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { PopConsumer, type PopConsumerOptions } from '../../src/client/pop-consumer.ts'
 import type { ReceivedMessage } from '../../src/client/received-message.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { RequestCode, ResponseCode } from '../../src/protocol/codes.ts'
+import { respond } from '../../src/protocol/command.ts'
 import { aBrokerForThisFile, numbered } from './real-broker.ts'
+import { ScriptedPeer, type Script, nameServerScript, routeBody, storing } from './scripted-peer.ts'
 
 const broker = aBrokerForThisFile()
-const open: PopConsumer[] = []
+const open: { close(): Promise<unknown> }[] = []
 
 afterEach(async () => {
-  for (const consumer of open.splice(0)) await consumer.close()
+  for (const one of open.splice(0)) await one.close()
 })
 
 async function consume(topic: string, given: Partial<PopConsumerOptions> = {}) {
@@ -137,5 +140,44 @@ describe('a consumer that takes messages by POP', () => {
     const start = consume('a b')
     await expect(start).rejects.toMatchObject({ code: 'NAME_ILLEGAL' })
     await expect(consume('T', { subscriptions: [] })).rejects.toMatchObject({ code: 'USAGE' })
+  })
+})
+
+describe('a broker that goes away and is forgotten by the name servers', () => {
+  /** Brokers `a`, which is empty, and `b`, which answers so; `b` goes when it was asked. */
+  async function withoutB(pop: Script) {
+    const answering = (script: Script): Script => {
+      const others = storing()
+      return (command, connection) =>
+        command.code === RequestCode.POP_MESSAGE
+          ? script(command, connection)
+          : others(command, connection)
+    }
+    const a = await ScriptedPeer.start(answering(empty))
+    const b = await ScriptedPeer.start(answering(pop))
+    const routes = new Map([['T', routeBody([a.address, b.address])]])
+    const names = await ScriptedPeer.start(nameServerScript(routes))
+    const { consumer } = await consume('T', { nameServers: names.address })
+    await expect.poll(() => b.countOf(RequestCode.POP_MESSAGE)).toBeGreaterThan(1)
+    routes.set('T', routeBody([a.address]))
+    await b.close()
+    open.push({ close: () => Promise.all([a.close(), names.close()]) })
+    return consumer
+  }
+  const empty: Script = (command) =>
+    Number(command.ext['pollTime']) > 0 ? null : respond(command, ResponseCode.POLLING_TIMEOUT)
+  const refusing: Script = (command) => respond(command, ResponseCode.SYSTEM_ERROR)
+
+  it('was at its end when it had nothing to give', async () => {
+    const consumer = await withoutB(empty)
+    await expect.poll(() => consumer.isCaughtUp, { timeout: 10_000 }).toBe(true)
+  })
+
+  it('was not when it never said so', async () => {
+    const consumer = await withoutB(refusing)
+    await expect
+      .poll(() => consumer.hindrance?.error, { timeout: 10_000 })
+      .toMatchObject({ code: 'NOT_AT_END', message: expect.stringContaining('broker b went away') })
+    expect([consumer.isCaughtUp, consumer.hasWork]).toEqual([false, false])
   })
 })

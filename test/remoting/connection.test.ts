@@ -81,7 +81,7 @@ describe('requests', () => {
     const send = (i: number) => {
       const command = request(34, { i })
       sent.push(
-        i % 3 === 1 ? client.oneway(address, command, 5000) : client.invoke(address, command, 5000),
+        i % 3 === 1 ? client.oneway(address, command) : client.invoke(address, command, 5000),
       )
     }
     for (let i = 0; i < 5; i++) send(i)
@@ -278,7 +278,7 @@ describe('a client whose server does not read', () => {
     const { connection, drain } = stuck()
     const ends: string[] = []
     for (let i = 0; i < 7; i++) {
-      connection.onewayInTurn(aRequest(), 5_000).then(
+      connection.onewayInTurn(aRequest()).then(
         () => ends.push('sent'),
         (error: unknown) => ends.push((error as MqError).code),
       )
@@ -288,30 +288,27 @@ describe('a client whose server does not read', () => {
     await expect.poll(() => ends.length).toBe(6)
     connection.close('test')
     await expect.poll(() => ends.at(-1)).toBe('CONNECTION_LOST')
-    await expect(connection.onewayInTurn(aRequest(), 5_000)).rejects.toMatchObject({
+    await expect(connection.onewayInTurn(aRequest())).rejects.toMatchObject({
       code: 'CONNECTION_LOST',
     })
   })
 
-  test.each(['invoke', 'onewayInTurn'] as const)(
-    'gives up those that had no room in time (%s), and writes only what still waits',
-    async (how) => {
-      const { connection, clock, drain, unsentMiB } = stuck()
-      const ends: string[] = []
-      const ask = (timeoutMs: number) => {
-        connection[how](aRequest(), timeoutMs).catch((error: unknown) => {
-          ends.push((error as MqError).code)
-        })
-      }
-      for (const timeoutMs of [9_000, 9_000, 9_000, 1_000, 1_000, 9_000]) ask(timeoutMs)
-      clock.advance(2_000)
-      connection.tick(clock.monotonicMs(), 120_000)
-      await expect.poll(() => ends).toEqual(['REQUEST_TIMEOUT', 'REQUEST_TIMEOUT'])
-      drain()
-      connection.flush()
-      expect(unsentMiB()).toBe(3)
-    },
-  )
+  test('gives up those that had no room in time, and writes only what still waits', async () => {
+    const { connection, clock, drain, unsentMiB } = stuck()
+    const ends: string[] = []
+    const ask = (timeoutMs: number) => {
+      connection.invoke(aRequest(), timeoutMs).catch((error: unknown) => {
+        ends.push((error as MqError).code)
+      })
+    }
+    for (const timeoutMs of [9_000, 9_000, 9_000, 1_000, 1_000, 9_000]) ask(timeoutMs)
+    clock.advance(2_000)
+    connection.tick(clock.monotonicMs(), 120_000)
+    await expect.poll(() => ends).toEqual(['REQUEST_TIMEOUT', 'REQUEST_TIMEOUT'])
+    drain()
+    connection.flush()
+    expect(unsentMiB()).toBe(3)
+  })
 
   test('has sent all that was one way when it is told to wait for that', async () => {
     let seen = 0
@@ -321,7 +318,7 @@ describe('a client whose server does not read', () => {
       },
     })
     const client = aClient()
-    for (let i = 0; i < 4; i++) await client.oneway(address, aRequest(), 5_000)
+    for (let i = 0; i < 4; i++) await client.oneway(address, aRequest())
     expect(await client.drained(10_000)).toBe(true)
     client.close()
     await expect.poll(() => seen).toBe(12 * 1024 * 1024)

@@ -1,5 +1,5 @@
 /** A broker whose wall clock can be put forward, and requests of POP consumption to it. */
-import { expect } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import type { Command, ExtValues } from '../../../src/protocol/command.ts'
@@ -13,7 +13,7 @@ import { readPopAnswer } from '../../../src/protocol/pop-header.ts'
 import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
-import { type TestBroker, type TestClient, aBroker } from '../a-broker.ts'
+import { type TestBroker, type TestClient, aBroker, closeAll } from '../a-broker.ts'
 
 export interface Popper extends TestBroker {
   readonly clock: JumpClock
@@ -37,14 +37,25 @@ export async function aPopper(
   return { ...broker, clock, client: broker.connect(), topic: 'T1', group: 'CG' }
 }
 
-let topics = 0
-
-/** The same with a topic and a group that nobody else has. */
-export async function ownTopic(popper: Popper, queues = 4): Promise<Popper> {
-  const topic = `T${++topics}`
-  const config = topicConfig(topic, { readQueueNums: queues, writeQueueNums: queues })
-  await popper.broker.context.topics.update(config)
-  return { ...popper, topic, group: `CG${topics}` }
+/**
+ * A broker for the tests of a file, closed with all others behind the last of them. What is returned makes a
+ * topic and a group that nobody else has, there or on another broker.
+ */
+export function topicsForThisFile() {
+  let shared: Popper | null = null
+  let topics = 0
+  beforeAll(async () => {
+    shared = await aPopper()
+  })
+  afterAll(closeAll)
+  return async (other: Popper | null = null, queues = 4): Promise<Popper> => {
+    const popper = other ?? shared
+    if (popper === null) throw new Error('the broker did not start')
+    const topic = `T${++topics}`
+    const config = topicConfig(topic, { readQueueNums: queues, writeQueueNums: queues })
+    await popper.broker.context.topics.update(config)
+    return { ...popper, topic, group: `CG${topics}` }
+  }
 }
 
 /** To the queues in turn, each message tagged with its first letter. */

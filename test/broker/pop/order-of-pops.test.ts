@@ -1,28 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
-import { closeAll } from '../a-broker.ts'
 import {
   type Popper,
   ack,
   aPopper,
   bodies,
-  ownTopic,
   pop,
   poppedIn,
   popRequest,
   send,
+  topicsForThisFile,
 } from './a-popper.ts'
 
-let shared: Popper
-
-beforeAll(async () => {
-  shared = await aPopper()
-})
-afterAll(closeAll)
-
-/** On one broker unless another is given. */
-const aTopic = (popper = shared, queues = 4) => ownTopic(popper, queues)
+const aTopic = topicsForThisFile()
 
 describe('POP in order', () => {
   const order = { order: true, queueId: 0, maxMsgNums: 2, invisibleTime: 10_000 }
@@ -142,7 +133,7 @@ describe('POP in order', () => {
 })
 
 describe('priorities', () => {
-  async function withPriorities(popper = shared): Promise<Popper> {
+  async function withPriorities(popper: Popper | null = null): Promise<Popper> {
     const made = await aTopic(popper)
     const { topics } = made.broker.context
     const attributes = { '+message.type': 'PRIORITY' }

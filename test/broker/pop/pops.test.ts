@@ -1,28 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { PopOffsets } from '../../../src/broker/pop/pop-offsets.ts'
 import { TurnBudget } from '../../../src/broker/turn-budget.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
-import { closeAll } from '../a-broker.ts'
 import {
   type Popper,
   aPopper,
   bodies,
-  ownTopic,
   pop,
   poppedIn,
   popRequest,
   send,
+  topicsForThisFile,
 } from './a-popper.ts'
 
-let shared: Popper
-
-beforeAll(async () => {
-  shared = await aPopper()
-})
-afterAll(closeAll)
-
-/** On one broker unless another is given. */
-const aTopic = (popper = shared, queues = 4) => ownTopic(popper, queues)
+const aTopic = topicsForThisFile()
 
 describe('POP_MESSAGE', () => {
   it('takes from all queues what is there, and nobody of the group gets it again', async () => {
@@ -147,7 +138,7 @@ describe('POP_MESSAGE', () => {
   })
 
   it('sees a message that came while it read the disk for others', async () => {
-    const popper = await aTopic(shared, 1)
+    const popper = await aTopic(null, 1)
     await send(popper, ['unwanted'], 1)
     const { store } = popper.broker.context
     const queue = store.queue(popper.topic, 0)
@@ -175,7 +166,7 @@ describe('POP_MESSAGE', () => {
   })
 
   it('lets others have a turn while a filter looks into many queues', async () => {
-    const popper = await aTopic(shared, 16)
+    const popper = await aTopic(null, 16)
     await send(popper, bodies(16), 16)
     const spent = vi.spyOn(TurnBudget.prototype, 'spent', 'get').mockReturnValue(true)
     const next = vi.spyOn(TurnBudget.prototype, 'nextTurn')
@@ -190,7 +181,7 @@ describe('POP_MESSAGE', () => {
   })
 
   it('gives a queue free once, also when it was read twice', async () => {
-    const popper = await aTopic(shared, 1)
+    const popper = await aTopic(null, 1)
     await send(popper, bodies(1), 1)
     const { store } = popper.broker.context
     const none = { minOffset: 0, maxOffset: 1, nextBeginOffset: 0, count: 0, bytes: 0 }

@@ -1,25 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { silentLogger } from '../../../src/base/logger.ts'
-import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../../../src/protocol/codes.ts'
 import { Reviver } from '../../../src/broker/pop/reviver.ts'
-import { closeAll } from '../a-broker.ts'
-import { type Popper, aPopper, ack, pop, popUntil, quickly } from './a-popper.ts'
+import { type Popper, ack, pop, popUntil, quickly, topicsForThisFile } from './a-popper.ts'
 
-let shared: Popper
-let count = 0
-
-beforeAll(async () => {
-  shared = await aPopper()
-})
-afterAll(closeAll)
-
-async function aTopic(popper = shared): Promise<Popper> {
-  const topic = `R${++count}`
-  const config = topicConfig(topic, { readQueueNums: 1, writeQueueNums: 1 })
-  await popper.broker.context.topics.update(config)
-  return { ...popper, topic, group: `RG${count}` }
-}
+const ownTopic = topicsForThisFile()
+const aTopic = () => ownTopic(null, 1)
 
 async function send(popper: Popper, body: string, properties = ''): Promise<void> {
   const { code } = await popper.client.send(popper.topic, body, 0, properties)

@@ -1,31 +1,22 @@
 import { cp } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { encodeBatchAck } from '../../../src/protocol/bodies/batch-ack.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { parsePopHandle } from '../../../src/protocol/pop-handle.ts'
 import { ORDER_REVIVE_QUEUE } from '../../../src/protocol/pop-names.ts'
-import { aFolder, closeAll } from '../a-broker.ts'
+import { aFolder } from '../a-broker.ts'
 import {
-  type Popper,
   ack,
   aPopper,
   bodies,
-  ownTopic,
   pop,
   popUntil,
   quickly,
   send,
+  topicsForThisFile,
 } from './a-popper.ts'
 
-let shared: Popper
-
-beforeAll(async () => {
-  shared = await aPopper()
-})
-afterAll(closeAll)
-
-/** On one broker unless another is given. */
-const aTopic = (popper = shared, queues = 4) => ownTopic(popper, queues)
+const aTopic = topicsForThisFile()
 
 describe('what was taken by POP', () => {
   it('comes again when nobody acknowledges it, not before its time, with one try more', async () => {
