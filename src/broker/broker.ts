@@ -291,6 +291,7 @@ class Broker implements RunningBroker {
     const reviveLog = new ReviveLog({ store, clock: world.clock, settings, bornHost: storeHost })
     await bringUpProgress({
       store,
+      topics,
       offsets,
       logger: popLogger,
       topic: reviveLog.topic,
@@ -338,6 +339,7 @@ class Broker implements RunningBroker {
       registration.onTopicChange(change)
       for (const name of change.deleted) {
         for (const queue of store.queuesOf(name)) readPath.onDeleted(queue)
+        pops.onDeleted(name)
       }
     }
     offsets.onReset = (topic, queueId) => {

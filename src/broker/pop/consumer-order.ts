@@ -163,6 +163,17 @@ export class ConsumerOrder {
     this.#kept.changed()
   }
 
+  /** The topic is gone: offsets in one of the same name are other messages. */
+  forgetTopic(topic: string): void {
+    for (const [key, queues] of this.#table) {
+      if (queues.size === 0 || !key.startsWith(`${topic}@`)) continue
+      this.#count -= queues.size
+      // Empty ones go when the table is written.
+      queues.clear()
+      this.#kept.changed()
+    }
+  }
+
   #find(topic: string, group: string, queueId: number): Taken | undefined {
     return this.#table.get(`${topic}@${group}`)?.get(queueId)
   }

@@ -74,7 +74,8 @@ export class PopAttempt {
       this.#reject(taken.fault)
       return
     }
-    if (this.#deadlineMs <= world.clock.monotonicMs()) this.#answerEmpty(taken)
+    const isOver = this.#deadlineMs <= world.clock.monotonicMs() || this.#wish.topic.deleted
+    if (isOver) this.#answerEmpty(taken)
     else if (taken.advanced || this.#hasMore(taken, arrivalsBefore)) {
       // More to look at: in the next turn, so that one filter cannot hold the loop.
       world.clock.atEndOfTurn(() => {

@@ -114,8 +114,9 @@ export class Pops {
   hasNews(group: string, source: PopSource, wish: Pick<PopWish, 'order' | 'attemptId'>): boolean {
     const { order } = this.#parts
     const { topic, queueId } = source
+    if (topic.deleted) return false
     const key = positionKey(group, source)
-    if (this.#positions.isBusy(key)) return false
+    if (this.#positions.isBusy(key, source)) return false
     const queue = topic.queue(queueId)
     const next = this.#positions.nextOf(key, group, source) ?? queue.minOffset
     if (next >= queue.maxOffset) return false
@@ -124,7 +125,14 @@ export class Pops {
 
   /** Whether anything could be taken. */
   hasAnyNews(wish: PopWish): boolean {
+    if (wish.topic.deleted) return false
     return this.#sourcesOf(wish).some((source) => this.hasNews(wish.group, source, wish))
+  }
+
+  /** The topic is gone: whoever waits for it hears that there is nothing, and nothing blocks a new one. */
+  onDeleted(topic: string): void {
+    this.#parts.order.forgetTopic(topic)
+    this.waiting.onDeleted(topic)
   }
 
   // ---- taking ------------------------------------------------------------------------------------
@@ -188,10 +196,12 @@ export class Pops {
   #takeOf(wish: PopWish, taken: Taken, source: PopSource): Promise<void> | null {
     const { offsets, order } = this.#parts
     const { topic, queueId } = source
+    // While the disk was read for another queue, or somebody waited, it may have gone away.
+    if (isGone(wish, source)) return null
     const { group } = wish
     const key = positionKey(group, source)
     const queue = topic.queue(queueId)
-    if (this.#positions.isBusy(key)) {
+    if (this.#positions.isBusy(key, source)) {
       const next = this.#positions.nextOf(key, group, source) ?? 0
       if (!wish.order) taken.rest += Math.max(0, queue.maxOffset - next)
       return null
@@ -235,6 +245,7 @@ export class Pops {
     const queue = source.topic.queue(source.queueId)
     const { accept, select } = wish.filter
     const use = (outcome: PullOutcome, run: RunBuffer, acquired: boolean): Promise<void> | null => {
+      if (isGone(wish, source)) return null
       const { status, nextBeginOffset } = outcome
       if (status === 'OFFSET_TOO_SMALL' || status === 'OFFSET_OVERFLOW_BADLY') {
         this.#positions.reset(key, wish.group, source, nextBeginOffset)
@@ -249,7 +260,7 @@ export class Pops {
     run.reuse(KEPT_BYTES_MAX)
     const outcome = store.pullNow(queue, offset, messagesMax, bytesMax, accept, run, select)
     if (outcome !== null) return use(outcome, run, isOurs)
-    if (!isOurs) this.#positions.acquire(key, offset)
+    if (!isOurs) this.#positions.acquire(key, source, offset)
     const own = new RunBuffer()
     const read = store
       .pull(queue, offset, messagesMax, bytesMax, accept, own, select)
@@ -261,7 +272,7 @@ export class Pops {
         taken.fault = error instanceof Error ? error : new Error(String(error))
       })
       .finally(() => {
-        this.#positions.release(key)
+        this.#positions.release(key, source)
         taken.releases++
         this.waiting.wakeGroup(wish.group, wish.topic.name)
       })
@@ -372,6 +383,11 @@ export class Pops {
     if (taken.end === 0) taken.losses = confirmations.losses
     taken.end = reviveLog.putCheckpoint(checkpoint, taken.reviveQueueId)
   }
+}
+
+/** Whether a topic was deleted since the request came. */
+function isGone(wish: PopWish, source: PopSource): boolean {
+  return wish.topic.deleted || source.topic.deleted
 }
 
 function sourcesOf(topic: Topic, first: number, isRetry: boolean): PopSource[] {

@@ -5,7 +5,8 @@
  * acknowledged in the last seconds would come again, and others before their time.
  *
  * A checkpoint moves a group only from a place within it or at its start to its end: who was put elsewhere
- * by an administrator stays there, unless that was within the same few seconds.
+ * by an administrator stays there, unless that was within the same few seconds. It moves nobody in a topic
+ * that is gone, or was made anew since and has not as many messages.
  */
 import type { Logger } from '../../base/logger.ts'
 import { SystemTopic } from '../../protocol/names.ts'
@@ -16,6 +17,7 @@ import { RecordVerdict, RecordView } from '../../protocol/record.ts'
 import type { Store } from '../../store/store.ts'
 import type { ConsumerOffsets } from '../consumer-offsets.ts'
 import { RunBuffer } from '../run-buffer.ts'
+import type { TopicTable } from '../topics.ts'
 
 /** A table that is written in time is not older than its period and this. */
 const LATE_MS = 5_000
@@ -24,6 +26,7 @@ const RUN_BYTES_MAX = 1024 * 1024
 
 export interface TakenBeforeParts {
   readonly store: Store
+  readonly topics: TopicTable
   readonly offsets: ConsumerOffsets
   readonly logger: Logger
   /** The revive topic. */
@@ -54,7 +57,8 @@ export async function bringUpProgress(parts: TakenBeforeParts): Promise<number> 
   return moved
 }
 
-function moveBy({ bytes, length }: RunBuffer, { offsets, topic }: TakenBeforeParts): number {
+function moveBy({ bytes, length }: RunBuffer, parts: TakenBeforeParts): number {
+  const { store, topics, offsets, topic } = parts
   const view = new RecordView()
   let moved = 0
   for (let at = 0; at < length; at += view.size) {
@@ -69,6 +73,9 @@ function moveBy({ bytes, length }: RunBuffer, { offsets, topic }: TakenBeforePar
     if (checkpoint === null || last === undefined) continue
     const { group, queueId, startOffset } = checkpoint
     const end = startOffset + last + 1
+    if (topics.get(checkpoint.topic) === null) continue
+    const maxOffset = store.peekQueue(checkpoint.topic, queueId)?.maxOffset ?? 0
+    if (end > maxOffset) continue
     const known = offsets.get(group, checkpoint.topic, queueId)
     const isWithin = known !== null && known >= startOffset && known < end
     // A group without progress has begun with this take.

@@ -50,6 +50,20 @@ export class WaitingPops {
     if (this.takes.count + this.questions.count > 0) this.#wake(topic, -1, group)
   }
 
+  /** The topic is gone: whoever waits for it looks a last time, and finds nothing. */
+  onDeleted(topic: string): void {
+    for (const held of [this.takes, this.questions]) {
+      for (const bucket of held.bucketsOf(topic)) {
+        for (const pop of [...bucket]) {
+          // Who waits for messages that come again waits for those of another topic.
+          if (pop.topics[0] !== topic) break
+          held.take(pop)
+          pop.wake('arrival')
+        }
+      }
+    }
+  }
+
   /** Called a few times a second. */
   tick(nowMs: number): void {
     for (const held of [this.takes, this.questions]) {

@@ -22,6 +22,18 @@ it('what is out of sight for longer than a day is not forgotten meanwhile', asyn
   expect(again.ack('T', 'G', 1, 0, popMs)).toBe('unknown')
 })
 
+it('what was taken of a deleted topic blocks nobody in a new one of its name', async () => {
+  const parts = { clock: new ManualClock(), file: new MemoryFile(), logger: silentLogger }
+  const order = await ConsumerOrder.load({ ...parts, flushMs: 5_000, isKnown: () => true })
+  const popMs = Math.floor(parts.clock.wallMs())
+  const taken = { group: 'G', queueId: 0, attemptId: null, popMs, invisibleMs: HOUR_MS }
+  for (const topic of ['T', 'TT']) order.take({ ...taken, topic, offsets: [8] })
+  order.forgetTopic('T')
+  expect(order.blockedUntil('T', 'G', 0, null)).toBe(0)
+  expect(order.ack('T', 'G', 0, 8, popMs)).toBe('unknown')
+  expect(order.blockedUntil('TT', 'G', 0, null)).toBe(popMs + HOUR_MS)
+})
+
 it('a long table is put together over several turns', async () => {
   const clock = new ManualClock()
   const file = new MemoryFile()

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { PopOffsets } from '../../../src/broker/pop/pop-offsets.ts'
 import { TurnBudget } from '../../../src/broker/turn-budget.ts'
+import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import {
   type Popper,
@@ -197,6 +198,57 @@ describe('POP_MESSAGE', () => {
     } finally {
       for (const spy of [...spies, acquire, release]) spy.mockRestore()
     }
+  })
+
+  it('who waits hears at once that the topic is deleted; a new one of its name begins at its start', async () => {
+    const popper = await aTopic()
+    const { topic, group, client } = popper
+    const { offsets, pops, topics } = popper.broker.context
+    await send(popper, bodies(12))
+    expect(await pop(popper)).toHaveLength(12)
+    const take = popRequest(popper, { pollTime: 60_000, initMode: 1 })
+    const question = client.ask(RequestCode.NOTIFICATION, {
+      consumerGroup: group,
+      topic,
+      queueId: -1,
+      pollTime: 60_000,
+      bornTime: Math.floor(popper.clock.wallMs()),
+    })
+    await expect.poll(() => pops.waiting.questions.count).toBe(1)
+    await expect.poll(() => pops.waiting.takes.count).toBe(1)
+    await client.ask(RequestCode.DELETE_TOPIC_IN_BROKER, { topic })
+    expect((await take).code).toBe(ResponseCode.POLLING_TIMEOUT)
+    expect((await question).ext['hasMsg']).toBe('false')
+    await topics.update(topicConfig(topic, { readQueueNums: 4, writeQueueNums: 4 }))
+    await send(popper, ['m0', 'm1'])
+    expect(offsets.groupsOf(topic)).toEqual([])
+    const taken = await pop(popper, { initMode: 1 })
+    expect(taken.map(({ body }) => body).sort()).toEqual(['m0', 'm1'])
+  })
+
+  it('a take that is under way while its topic is deleted leaves no progress behind', async () => {
+    const popper = await aTopic(shared, 1)
+    const { topic, client } = popper
+    await send(popper, bodies(3), 1)
+    const { store, offsets } = popper.broker.context
+    const queue = store.queue(topic, 0)
+    const pullNow = store.pullNow.bind(store)
+    const pull = store.pull.bind(store)
+    const cold = vi.spyOn(store, 'pullNow').mockImplementation((of, ...rest) => {
+      return of === queue ? null : pullNow(of, ...rest)
+    })
+    const read = vi.spyOn(store, 'pull').mockImplementation(async (of, ...rest) => {
+      const outcome = await pull(of, ...rest)
+      if (of === queue) await client.ask(RequestCode.DELETE_TOPIC_IN_BROKER, { topic })
+      return outcome
+    })
+    try {
+      expect(await pop(popper, { pollTime: 60_000 })).toEqual([])
+    } finally {
+      cold.mockRestore()
+      read.mockRestore()
+    }
+    expect(offsets.groupsOf(topic)).toEqual([])
   })
 
   it('is refused while the broker has no timer', async () => {

@@ -1,6 +1,7 @@
 import { cp } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { encodeBatchAck } from '../../../src/protocol/bodies/batch-ack.ts'
+import { topicConfig } from '../../../src/protocol/bodies/topic-config.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { parsePopHandle } from '../../../src/protocol/pop-handle.ts'
 import { ORDER_REVIVE_QUEUE } from '../../../src/protocol/pop-names.ts'
@@ -169,6 +170,29 @@ describe('what was taken by POP', () => {
     const next = { ...(await aPopper({}, dir, popper.clock)), topic, group }
     expect(next.broker.context.offsets.get(group, topic, 0)).toBe(4)
     expect((await pop(next)).map(({ body }) => body)).toEqual(['m4', 'm5'])
+  })
+
+  it('moves nobody after the broker died in a topic that was made anew meanwhile, or is gone', async () => {
+    const first = await aPopper({ flushConsumerOffsetMs: 60_000 })
+    const anew = await aTopic(first)
+    const gone = await aTopic(first)
+    for (const popper of [anew, gone]) {
+      await send(popper, bodies(6), 1)
+      expect(await pop(popper)).toHaveLength(6)
+      const { topic } = popper
+      await popper.client.ask(RequestCode.DELETE_TOPIC_IN_BROKER, { topic })
+    }
+    const config = topicConfig(anew.topic, { readQueueNums: 4, writeQueueNums: 4 })
+    await first.broker.context.topics.update(config)
+    await send(anew, ['new'])
+    // What kill -9 leaves behind.
+    const dir = await aFolder()
+    await cp(first.dir, dir, { recursive: true })
+    const next = await aPopper({}, dir, first.clock)
+    const { offsets } = next.broker.context
+    expect([anew, gone].map(({ topic }) => offsets.groupsOf(topic))).toEqual([[], []])
+    const { topic, group } = anew
+    expect((await pop({ ...next, topic, group })).map(({ body }) => body)).toEqual(['new'])
   })
 
   it.each([
