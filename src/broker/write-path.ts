@@ -27,7 +27,7 @@ import type { Connection } from '../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../store/append.ts'
 import type { BrokerContext } from './context.ts'
 import { unhide, withoutProperties } from './delay/delayed-message.ts'
-import { hideUntilDue } from './delay/hiding.ts'
+import { checkHiding, hideUntilDue } from './delay/hiding.ts'
 import { queueOfPriority } from './priority.ts'
 import { Refusal } from './refusal.ts'
 import { topicOfResent } from './retry/resent.ts'
@@ -198,9 +198,11 @@ export class WritePath {
     if (append.scan.uniqKeyStart < 0) this.#addUniqueKey()
     const isHalf = append.scan.transaction && !this.#isTriedAgain()
     let extra: ExtValues | null = null
-    if (!isHalf && (append.scan.delayStart >= 0 || append.scan.timer)) {
+    if (append.scan.delayStart >= 0 || append.scan.timer) {
       try {
-        extra = this.#hide()
+        // A half waits once it is committed; whether it can is said now: nobody hears of it then.
+        if (isHalf) checkHiding(append, this.#context.settings, this.#context.world.clock.wallMs())
+        else extra = this.#hide()
       } catch (error) {
         if (!(error instanceof Refusal)) throw error
         this.#refuse(connection, error.code, error.message)

@@ -52,26 +52,19 @@ export interface TimerRules {
   readonly timerMaxDelayMs: number
 }
 
-/**
- * Turns a request for its own queue into one for the timer topic, when its properties ask for a time
- * that is still to come. Returns the second in which it is due, ms since 1970; null when it is to be
- * stored in its own queue. Throws a Refusal.
- * @param openQueue gives the store's handle of a queue
- */
-export function hideTimed(
-  append: AppendRequest,
-  rules: TimerRules,
-  openQueue: (topic: string, queueId: number) => Queue,
-): number | null {
-  const { queue } = append
-  if (queue === null) return null
+/** Throws a Refusal when the time that the properties ask for cannot be. */
+export function checkTimed(append: AppendRequest, rules: TimerRules): void {
+  deliverMsWithin(propertiesOf(append), rules)
+}
+
+/** The same as `deliverMsOf`, null also when that time is over. Throws a Refusal when it cannot be. */
+function deliverMsWithin(properties: Properties, rules: TimerRules): number | null {
   if (!rules.timerWheelEnable) {
     throw new Refusal(
       ResponseCode.SYSTEM_ERROR,
       'the message asks for a delivery time: timer messages are not enabled on this broker (timerWheelEnable)',
     )
   }
-  const properties = propertiesOf(append)
   const deliverMs = deliverMsOf(properties, rules.nowMs)
   if (deliverMs === null) return null
   if (deliverMs <= rules.nowMs) {
@@ -87,6 +80,24 @@ export function hideTimed(
       `timer message illegal: the time of delivery lies more than ${rules.timerMaxDelayMs / 1_000} s ahead (timerMaxDelaySec)`,
     )
   }
+  return deliverMs
+}
+
+/**
+ * Turns a request for its own queue into one for the timer topic, when its properties ask for a time
+ * that is still to come. Returns the second in which it is due, ms since 1970; null when it is to be
+ * stored in its own queue. Throws a Refusal.
+ * @param openQueue gives the store's handle of a queue
+ */
+export function hideTimed(
+  append: AppendRequest,
+  rules: TimerRules,
+  openQueue: (topic: string, queueId: number) => Queue,
+): number | null {
+  const { queue } = append
+  if (queue === null) return null
+  const deliverMs = deliverMsWithin(propertiesOf(append), rules)
+  if (deliverMs === null) return null
   // One second earlier when it is a whole one: a second is delivered when it has passed.
   const dueMs = Math.ceil(deliverMs / TIMER_PRECISION_MS - 1) * TIMER_PRECISION_MS
   const own = withoutProperties(append, dropped)

@@ -54,6 +54,8 @@ const PROGRESS_MS = 1_000
 const BUSY_MS = 20
 /** How long an end waits for a log that is busy; then the next check finds the half open. */
 const BUSY_MS_MAX = 3_000
+/** Commits that are refused are told of at most so often. */
+const COMPLAINT_MS = 30_000
 const READ_MESSAGES = 64
 const READ_BYTES = 1024 * 1024
 const READ_AGAIN_MS = 500
@@ -97,6 +99,7 @@ export class Transactions {
   #foundTo = 0
   #pendingProgress: Progress | null = null
   #ending = 0
+  #complainedMs = -Infinity
   /** While the queues are read again; halves that come meanwhile. */
   #early: { offset: number; root: number; dueMs: number }[] | null = null
   #stopProgress: Stop = () => undefined
@@ -349,8 +352,7 @@ export class Transactions {
     const { topic, queueId } = destination
     const append = this.#append
     half.fillCommit(append, store.queue(topic, queueId), end.physicalOffset)
-    const nowMs = this.#parts.world.clock.wallMs()
-    hideUntilDue(append, this.#parts.settings, nowMs, (name, id) => store.queue(name, id))
+    this.#hide(half, append)
     const status = store.append(append)
     if (status !== AppendStatus.ok) return status
     const { lastAppend } = store
@@ -358,6 +360,25 @@ export class Transactions {
     const made = topics.ensure(topic, queueId + 1, Perm.readWrite)
     if (made !== null) stats.onPut(made, 1, lastAppend.end - lastAppend.physicalOffset)
     return status
+  }
+
+  /** A message that asks for a delay waits from now on. Throws a Refusal, which most producers never see. */
+  #hide(half: HalfMessage, append: AppendRequest): void {
+    const { store, world, settings, logger } = this.#parts
+    try {
+      const nowMs = world.clock.wallMs()
+      hideUntilDue(append, settings, nowMs, (name, id) => store.queue(name, id))
+    } catch (error) {
+      const { uniqueKey: id, producerGroup: group, destination, offset: queueOffset } = half
+      const fields = { id, group, topic: destination?.topic ?? '', queueOffset }
+      const nowMs = world.clock.monotonicMs()
+      if (nowMs - this.#complainedMs >= COMPLAINT_MS) {
+        this.#complainedMs = nowMs
+        const why = messageOf(error)
+        logger.warn('a transaction that its producer committed stays open', { ...fields, why })
+      }
+      throw error
+    }
   }
 
   /** Reads both queues from the noted progress on. */

@@ -1,5 +1,6 @@
 import { cp } from 'node:fs/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { silentLogger } from '../../../src/base/logger.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import type { Command, ExtValues } from '../../../src/protocol/command.ts'
 import { decodeOffsetId } from '../../../src/protocol/message-id.ts'
@@ -132,6 +133,41 @@ describe('a half message', () => {
     expect(sent.code).toBe(ResponseCode.NO_PERMISSION)
     expect(sent.remark).toMatch(/sending transaction message is forbidden/)
     expect(store.queue(HALF, 0).nextOffset).toBe(0)
+  })
+
+  test.each([
+    ['a time beyond the farthest', (nowMs: number) => `TIMER_DELIVER_MS\u0001${nowMs + 864e6}`],
+    ['a time that is no number', () => 'TIMER_DELAY_SEC\u0001soon'],
+    ['a level that is no number', () => 'DELAY\u0001late'],
+    [
+      'a recall of what has been delivered',
+      (nowMs: number) => `TIMER_DELIVER_MS\u0001${nowMs - 5_000}\u0002TIMER_DEL_UNIQKEY\u0001K0`,
+    ],
+  ])('that asks for %s is refused at once: nobody hears of it later', async (_what, asks) => {
+    const { clock, sendHalf, store, transactions } = await aTransactionBroker()
+    const sent = await sendHalf('x', tran(`${asks(Math.floor(clock.wallMs()))}\u0002`))
+    expect(sent.code).toBe(ResponseCode.MESSAGE_ILLEGAL)
+    expect(store.queue(HALF, 0).nextOffset).toBe(0)
+    expect(transactions.open.size).toBe(0)
+  })
+
+  test('that cannot wait any more as it asked to stays open, and the log says so', async () => {
+    const { clock, sendHalf, end, transactions } = await aTransactionBroker()
+    const deliverMs = Math.floor(clock.wallMs()) + 5_000
+    const recall = `TIMER_DELIVER_MS\u0001${deliverMs}\u0002TIMER_DEL_UNIQKEY\u0001K0\u0002`
+    const sent = await sendHalf('x', tran(recall))
+    expect(sent.code).toBe(ResponseCode.SUCCESS)
+    clock.jump(6_000)
+    const warn = vi.spyOn(silentLogger, 'warn')
+    try {
+      expect((await end(sent, COMMIT)).code).toBe(ResponseCode.MESSAGE_ILLEGAL)
+      const said = warn.mock.calls.filter(([text]) => text.includes('stays open'))
+      expect(said).toHaveLength(1)
+      expect(said[0]?.[1]).toMatchObject({ id: 'K1', group: 'PG', topic: 'T1', queueOffset: 0 })
+    } finally {
+      warn.mockRestore()
+    }
+    expect(transactions.open.size).toBe(1)
   })
 
   test('that is committed is delivered once, with its properties and where its half lies', async () => {
