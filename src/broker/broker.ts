@@ -226,6 +226,7 @@ class Broker implements RunningBroker {
       file: file('consumerOffset.json'),
       logger: logger.scope('offsets'),
       flushMs: settings.flushConsumerOffsetMs,
+      flushLog: () => store.flushNow(),
     })
     const filters = await ConsumerFilters.load({
       clock: world.clock,
@@ -404,19 +405,25 @@ class Broker implements RunningBroker {
     context?.locks.stop()
     context?.routes.close()
     context?.stats.stop()
-    try {
-      await context?.transactions.stop()
-      await context?.offsets.close()
-      await context?.filters.close()
-      await context?.order.close()
-      await context?.topics.save()
-      await context?.groups.save()
+    const saves = [
+      () => context?.transactions.stop(),
+      () => context?.offsets.close(),
+      () => context?.filters.close(),
+      () => context?.order.close(),
+      () => context?.topics.save(),
+      () => context?.groups.save(),
       // What the levels delivered must be on the disk before it is noted as delivered.
-      await this.#store?.checkpointNow()
-      await context?.delay.save()
-      await context?.timers.save()
-    } catch (error) {
-      this.#logger.error('a table could not be saved', { error: String(error) })
+      () => this.#store?.checkpointNow(),
+      () => context?.delay.save(),
+      () => context?.timers.save(),
+    ]
+    for (const save of saves) {
+      try {
+        await save()
+      } catch (error) {
+        // The others are saved all the same: each table counts by itself.
+        this.#logger.error('a table could not be saved', { error: String(error) })
+      }
     }
     await this.#store?.close()
   }

@@ -1,7 +1,9 @@
 /**
  * How far each consumer group is in each queue: the next queue offset it will process. Kept in
  * `config/consumerOffset.json` in Apache's format, written every few seconds and at the stop. What
- * was reported since the last write is lost with the process, and consumed once more.
+ * was reported since the last write is lost with the process, and consumed once more. The log is put on
+ * the disk before each write: a group may have gone on because a message that it could not process was
+ * stored once more, and a power cut must not leave it behind the one and without the other.
  *
  * A reset by an administrator stands in the table at once, and beside it in a list of resets that
  * consumers have not heard of: the next pull is answered with it, and until then reports of the
@@ -27,13 +29,18 @@ const QUEUES_MAX = 65_536
 /** Pairs of group and topic that are kept; beyond it reports of new pairs are refused. */
 const PAIRS_MAX = 1_000_000
 
+export interface ConsumerOffsetsParts extends FlushedTableParts {
+  /** Puts the log on the disk up to now; false when that cannot be. */
+  readonly flushLog: () => Promise<boolean>
+}
+
 /** Offsets by queue id. */
 export type QueueOffsets = ReadonlyMap<number, number>
 
 export class ConsumerOffsets {
   /** Told of every reset: pulls that are held in that queue have something to hear. */
   onReset: (topic: string, queueId: number) => void = () => undefined
-  readonly #parts: FlushedTableParts
+  readonly #parts: ConsumerOffsetsParts
   /** Group → topic → queue id → offset. */
   readonly #groups = new Map<string, Map<string, Map<number, number>>>()
   /** Resets of which no consumer has heard, in the same shape. */
@@ -45,12 +52,12 @@ export class ConsumerOffsets {
   #dataVersion: DataVersion = initialDataVersion
   #commits = 0
 
-  private constructor(parts: FlushedTableParts) {
+  private constructor(parts: ConsumerOffsetsParts) {
     this.#parts = parts
-    this.#kept = new FlushedTable('consumer offsets', parts, () => this.tableBody())
+    this.#kept = new FlushedTable('consumer offsets', parts, () => this.#fileBody())
   }
 
-  static async load(parts: FlushedTableParts): Promise<ConsumerOffsets> {
+  static async load(parts: ConsumerOffsetsParts): Promise<ConsumerOffsets> {
     const table = new ConsumerOffsets(parts)
     const content = await parts.file.load()
     if (content === null) return table
@@ -219,6 +226,13 @@ export class ConsumerOffsets {
     }
     body.add('}}')
     return body.end(budget)
+  }
+
+  /** The table as it is now, once all that it may rest on is on the disk. Rejects when that cannot be. */
+  async #fileBody(): Promise<Buffer> {
+    const body = await this.tableBody()
+    if (await this.#parts.flushLog()) return body
+    throw new Error('the log cannot be flushed, and progress must not be ahead of it')
   }
 
   #set(group: string, topic: string, queueId: number, offset: number): boolean {

@@ -7,8 +7,18 @@ import { MemoryFile } from './memory-file.ts'
 
 async function aTable(file = new MemoryFile()) {
   const clock = new ManualClock()
-  const table = await ConsumerOffsets.load({ clock, file, logger: silentLogger, flushMs: 5_000 })
-  return { table, file, clock }
+  const log = { flushes: 0, fails: false }
+  const table = await ConsumerOffsets.load({
+    clock,
+    file,
+    logger: silentLogger,
+    flushMs: 5_000,
+    flushLog: () => {
+      log.flushes++
+      return Promise.resolve(!log.fails)
+    },
+  })
+  return { table, file, clock, log }
 }
 
 describe('the progress of consumer groups', () => {
@@ -94,6 +104,18 @@ describe('the progress of consumer groups', () => {
     clock.advance(5_000)
     await table.save()
     expect(decodeConsumerOffsetTable(file.content).offsets.get('T@G')?.get(0)).toBe(5)
+  })
+
+  it('is never ahead of the log on the disk: not written unless that was flushed', async () => {
+    const { table, file, log } = await aTable()
+    table.commit('G', 'T', 0, 5)
+    log.fails = true
+    await expect(table.save()).rejects.toThrow('flushed')
+    expect([log.flushes, file.saves]).toEqual([1, 0])
+    log.fails = false
+    await table.close()
+    expect([log.flushes, file.saves]).toEqual([2, 1])
+    expect(file.text).toContain('"T@G":{0:5}')
   })
 
   it('is cloned from one group to another', async () => {

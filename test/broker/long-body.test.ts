@@ -34,7 +34,8 @@ describe('a long body', () => {
   it('of the progress of thousands of groups takes no turn for itself', async () => {
     const clock = new SlowClock()
     const file = new MemoryFile()
-    const parts = { clock, file, logger: silentLogger, flushMs: 5_000 }
+    const flushLog = () => Promise.resolve(true)
+    const parts = { clock, file, logger: silentLogger, flushMs: 5_000, flushLog }
     const table = await ConsumerOffsets.load(parts)
     for (let n = 0; n < 3_000; n++) {
       for (let queueId = 0; queueId < 4; queueId++) table.commit(`G${n}`, `T${n % 7}`, queueId, n)

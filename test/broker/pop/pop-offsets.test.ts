@@ -19,7 +19,8 @@ function aSource(): PopSource {
 
 async function positions() {
   const parts = { clock: nodeWorld.clock, file: new MemoryFile(), logger: silentLogger }
-  const offsets = await ConsumerOffsets.load({ ...parts, flushMs: 1_000 })
+  const flushLog = () => Promise.resolve(true)
+  const offsets = await ConsumerOffsets.load({ ...parts, flushMs: 1_000, flushLog })
   return { offsets, pops: new PopOffsets(offsets) }
 }
 

@@ -22,6 +22,20 @@ function update(client: TestClient, commitOffset: number | string, ext: ExtValue
   return client.ask(RequestCode.UPDATE_CONSUMER_OFFSET, fields)
 }
 
+it('progress is written behind the log: a power cut leaves no group ahead of what is stored', async () => {
+  const store = { flushIntervalMs: 60_000, flushThoroughMs: 60_000, checkpointIntervalMs: 60_000 }
+  const { connect, broker } = await aBroker({ store })
+  const client = connect()
+  // Stored once more for a group that could not process it, which goes on behind the first one.
+  for (const body of ['first', 'again']) await client.send('T', body)
+  const { offsets, store: own } = broker.context
+  const { appended, flushed } = own.watermarks
+  expect(flushed).toBeLessThan(appended)
+  offsets.commit('G', 'T', 0, 1)
+  await offsets.save()
+  expect(own.watermarks.flushed).toBeGreaterThanOrEqual(appended)
+})
+
 describe('asking how far a group is', () => {
   it('gives 0 to a group that never consumed, while the first message is still there', async () => {
     const { client } = await aBrokerWith(3)
