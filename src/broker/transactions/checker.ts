@@ -31,6 +31,8 @@ const RUN_MAX = 64
 /** Questions that wait in a producer's connection; beyond it the round waits. */
 const QUEUED_BYTES_MAX = 1024 * 1024
 const QUEUED_WAIT_MS = 20
+/** For how long a round waits for one producer that does not read, in all; then it is as if it were not there. */
+const QUEUED_WAIT_MS_MAX = 1_000
 /** A half that asks for a long immunity is stored again once so many came behind it: it must not hold up progress. */
 const BEHIND_MAX = 100_000
 const BEHIND_MS_MIN = 60_000
@@ -64,6 +66,8 @@ export class Checker {
   #stopTimer: Stop = () => undefined
   /** Producers of a group are asked in turn. */
   #turn = 0
+  /** How long this round has waited for producers; those that have read nothing since stay in it. */
+  readonly #waitedMs = new Map<Connection, number>()
 
   constructor(parts: CheckerParts, transactions: Transactions) {
     this.#parts = parts
@@ -104,6 +108,9 @@ export class Checker {
     const { world } = this.#parts
     const { open, half } = this.#transactions
     const budget = new TurnBudget(world.clock)
+    for (const connection of this.#waitedMs.keys()) {
+      if (connection.isClosed || !isFull(connection)) this.#waitedMs.delete(connection)
+    }
     const endOffset = half.maxOffset
     const nowMs = world.clock.wallMs()
     let due: Due[] = []
@@ -229,7 +236,9 @@ export class Checker {
   async #ask({ half, queueOffset, physicalOffset }: Renewed): Promise<void> {
     const { world } = this.#parts
     let connection = this.#producerOf(half.producerGroup)
-    while (connection !== null && connection.unsentBytes > QUEUED_BYTES_MAX && !this.#stopped) {
+    while (connection !== null && isFull(connection) && !this.#stopped) {
+      const waitedMs = this.#waitedMs.get(connection) ?? 0
+      this.#waitedMs.set(connection, waitedMs + QUEUED_WAIT_MS)
       await new Promise<void>((resolve) => world.clock.after(QUEUED_WAIT_MS, resolve))
       connection = this.#producerOf(half.producerGroup)
     }
@@ -259,15 +268,21 @@ export class Checker {
     )
   }
 
+  /** The next one of the group that reads, or may still do so; null when there is none. */
   #producerOf(group: string): Connection | null {
     const members = this.#parts.clients.producers(group)
     for (let i = 0; i < members.length; i++) {
       const member = members[(this.#turn + i) % members.length]
       if (member === undefined || member.connection.isClosed) continue
+      if (isFull(member.connection) && this.#isGivenUp(member.connection)) continue
       this.#turn = (this.#turn + i + 1) % members.length
       return member.connection
     }
     return null
+  }
+
+  #isGivenUp(connection: Connection): boolean {
+    return (this.#waitedMs.get(connection) ?? 0) >= QUEUED_WAIT_MS_MAX
   }
 
   /** The message as its producer knows it, in its own topic and queue. */
@@ -286,4 +301,9 @@ export class Checker {
     encodeRecord(body, 0, parts, storeHost, queueOffset, physicalOffset, storeTimestamp)
     return body
   }
+}
+
+/** More waits in the connection than a question should be put behind. */
+function isFull(connection: Connection): boolean {
+  return connection.unsentBytes > QUEUED_BYTES_MAX
 }

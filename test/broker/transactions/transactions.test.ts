@@ -328,6 +328,39 @@ describe('a half that nobody ended', () => {
     expect(asked(stranger)).toHaveLength(0)
   })
 
+  test('is asked about also while the producer of another one reads nothing', async () => {
+    const { clock, broker, connect, client, sendHalf, checker } = await aTransactionBroker()
+    const slow = connect()
+    await introduce(slow, 'c1')
+    await introduce(client, 'c2', 'PG2')
+    const clogged = broker.context.clients.producers('PG')[0]?.connection
+    if (clogged === undefined) throw new Error('the producer is not known')
+    const unsent = vi.spyOn(clogged, 'unsentBytes', 'get').mockReturnValue(2 ** 21)
+    for (let i = 0; i < 3; i++) await sendHalf()
+    await sendHalf('x', tran().replace('PGROUP\u0001PG', 'PGROUP\u0001PG2'))
+    clock.jump(7_000)
+    // Waits take no time here.
+    const after = clock.after.bind(clock)
+    let waits = 0
+    vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
+      if (ms !== 20) return after(ms, run)
+      waits++
+      setImmediate(run)
+      return () => undefined
+    })
+    await checker.round()
+    expect(waits).toBe(50)
+    await expect.poll(() => asked(client).length).toBe(1)
+    // Its time is over: it costs the next rounds nothing, until it reads.
+    await checker.round()
+    expect(waits).toBe(50)
+    await expect.poll(() => asked(client).length).toBe(2)
+    expect(asked(slow)).toHaveLength(0)
+    unsent.mockRestore()
+    await checker.round()
+    await expect.poll(() => asked(slow).length).toBe(3)
+  })
+
   test('is put aside after the last check, and can then be ended no more', async () => {
     const { clock, sendHalf, end, checker, messageAt, transactions, delivered } =
       await aTransactionBroker({ transactionCheckMax: 2 })
