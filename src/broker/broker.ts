@@ -36,6 +36,7 @@ import { Reviver } from './pop/reviver.ts'
 import { bringUpProgress } from './pop/taken-before.ts'
 import { ReadPath } from './read-path.ts'
 import { Registration } from './registration.ts'
+import { RepliesUnderWay } from './replies-under-way.ts'
 import { RouteView } from './route-view.ts'
 import type { RuntimeProbe } from './runtime-probe.ts'
 import { BrokerStats } from './stats.ts'
@@ -326,6 +327,7 @@ class Broker implements RunningBroker {
       pops,
       reviver,
       requestModes,
+      replies: new RepliesUnderWay(),
       routes: new RouteView({ world, settings, topics }),
       clients,
       registration,

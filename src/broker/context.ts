@@ -17,6 +17,7 @@ import type { Pops } from './pop/pops.ts'
 import type { RequestModes } from './pop/request-modes.ts'
 import type { ReviveLog } from './pop/revive-log.ts'
 import type { Reviver } from './pop/reviver.ts'
+import type { RepliesUnderWay } from './replies-under-way.ts'
 import type { Registration } from './registration.ts'
 import type { RouteView } from './route-view.ts'
 import type { BrokerStats } from './stats.ts'
@@ -44,6 +45,7 @@ export interface BrokerContext {
   readonly pops: Pops
   readonly reviver: Reviver
   readonly requestModes: RequestModes
+  readonly replies: RepliesUnderWay
   readonly routes: RouteView
   readonly clients: ClientRegistry
   readonly registration: Registration

@@ -16,6 +16,7 @@ import { replyTopicOf } from '../../protocol/names.ts'
 import {
   encodeProperties,
   PROPERTIES_BYTES_MAX,
+  type Properties,
   PropertyName,
   parseProperties,
 } from '../../protocol/properties.ts'
@@ -33,14 +34,37 @@ import { storeHostOf } from '../write-path.ts'
 const PUSH_TIMEOUT_MS = 10_000
 
 export const sendReply: RequestHandler = async (context, connection, command) => {
-  const { settings, confirmations } = context
+  const { confirmations, replies } = context
   const header = headerOf(command)
   const body = command.body ?? Buffer.alloc(0)
   const topic = checkedTopic(context, header, body)
   if (confirmations.count >= CONFIRMATIONS_MAX) {
     throw new Refusal(ResponseCode.SYSTEM_BUSY, 'too many replies are stored at once')
   }
-  const fault = await push(context, connection, header, body)
+  const properties = parseProperties(header.properties)
+  const clientId = properties[PropertyName.replyToClient] ?? ''
+  if (!replies.enter(clientId, body.length)) {
+    throw new Refusal(ResponseCode.SYSTEM_BUSY, 'too many replies wait for the clients that asked')
+  }
+  try {
+    return await passOn(context, connection, command, header, properties, body, topic)
+  } finally {
+    replies.leave(clientId, body.length)
+  }
+}
+
+/** Pushes and stores it. */
+async function passOn(
+  context: BrokerContext,
+  connection: Connection,
+  command: Command,
+  header: SendHeader,
+  properties: Properties,
+  body: Buffer,
+  topic: Topic,
+): Promise<Command> {
+  const { settings } = context
+  const fault = await push(context, connection, header, properties, body)
   const queueId =
     header.queueId >= 0 ? header.queueId : context.world.random.below(topic.writeQueueNums)
   const stored =
@@ -111,10 +135,10 @@ async function push(
   context: BrokerContext,
   connection: Connection,
   header: SendHeader,
+  properties: Properties,
   body: Buffer,
 ): Promise<string | null> {
   const { clients, settings, world, logger } = context
-  const properties = parseProperties(header.properties)
   const clientId = properties[PropertyName.replyToClient]
   if (clientId === undefined) {
     return `reply message properties[${PropertyName.replyToClient}] is null`
@@ -123,7 +147,6 @@ async function push(
   const shown = clientId.slice(0, 300)
   if (target === null) return `push reply message fail, channel of <${shown}> not found.`
   const nowMs = world.clock.wallMs()
-  properties[PropertyName.pushReplyTime] = String(nowMs)
   const ext = {
     producerGroup: header.producerGroup,
     topic: header.topic,
@@ -133,7 +156,7 @@ async function push(
     sysFlag: header.sysFlag,
     bornTimestamp: header.bornTimestamp,
     flag: header.flag,
-    properties: encodeProperties(properties),
+    properties: encodeProperties({ ...properties, [PropertyName.pushReplyTime]: String(nowMs) }),
     reconsumeTimes: header.reconsumeTimes,
     unitMode: header.unitMode,
     bornHost: connection.remoteAddress,

@@ -117,6 +117,23 @@ describe('a reply', () => {
     expect(await stored(requester)).toEqual([])
   })
 
+  it('waits for a client that does not confirm, but not as many as anybody likes to send', async () => {
+    const { connect, broker } = await aBroker({ storeReplyMessageEnable: false })
+    const asker = connect()
+    await asker.heartBeat('asker@1', 'none', [])
+    const replier = connect()
+    const long = Buffer.alloc(4 * 1024 * 1024)
+    const waiting = [1, 2, 3, 4].map(() => reply(replier, to('asker@1'), {}, long))
+    await expect.poll(() => broker.context.replies.count).toBe(4)
+    const refused = await reply(replier, to('asker@1'))
+    expect(refused.code).toBe(ResponseCode.SYSTEM_BUSY)
+    asker.close()
+    for (const answer of await Promise.all(waiting)) {
+      expect(answer.code).toBe(ResponseCode.SYSTEM_ERROR)
+    }
+    await expect.poll(() => broker.context.replies.count).toBe(0)
+  })
+
   it('without a body is pushed, and not stored: no record is without one', async () => {
     const { connect } = await aBroker()
     const requester = connect()
