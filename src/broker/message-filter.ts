@@ -9,6 +9,7 @@ import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subsc
 import { SqlFilter } from '../protocol/filter/sql-filter.ts'
 import { SqlError } from '../protocol/filter/sql-token.ts'
 import type { Accept, RecordTest, Select } from '../store/pull.ts'
+import { TagCodes } from '../store/tag-codes.ts'
 import { Refusal } from './refusal.ts'
 
 export class MessageFilter {
@@ -40,6 +41,7 @@ export function filterOfPull(
   sqlEnabled: boolean,
 ): MessageFilter {
   if (expressionType === null || isTagType(expressionType)) {
+    if (lastTags.expression === expression) return lastTags.filter
     const wanted = tagSubscription('', expression ?? '*', 0)
     if (wanted.tagsSet.length === 0 && expression?.includes('||') === true) {
       throw new Refusal(
@@ -47,7 +49,9 @@ export function filterOfPull(
         "parse the consumer's subscription failed: it names no tag",
       )
     }
-    return filterByTags(wanted)
+    const filter = filterByTags(wanted)
+    if ((expression?.length ?? 0) <= TAGS_CHARS_KEPT) lastTags = { expression, filter }
+    return filter
   }
   const filter = filterOfExpression(expressionType, expression ?? '')
   if (typeof filter === 'string') {
@@ -84,13 +88,21 @@ export function faultOfExpression(expressionType: string, expression: string): s
 
 function filterByTags({ subString, codeSet }: SubscriptionData): MessageFilter {
   if (subString === '*' || subString === '') return everything
-  const [only] = codeSet
-  if (codeSet.length === 1) return new MessageFilter((tagsCode) => tagsCode === only, null)
-  const codes = new Set(codeSet)
-  return new MessageFilter((tagsCode) => codes.has(tagsCode), null)
+  const codes = new TagCodes(codeSet)
+  const accept = (tagsCode: number) => codes.has(tagsCode)
+  return new MessageFilter(Object.assign(accept, { codes }), null)
 }
 
-/** What was compiled last: pulls with a subscription of their own name the same one again and again. */
+/** Longer texts are not kept. */
+const TAGS_CHARS_KEPT = 1_024
+
+/** The tags that were asked for last: pulls with a subscription of their own name the same one again and again. */
+let lastTags: { readonly expression: string | null; readonly filter: MessageFilter } = {
+  expression: '*',
+  filter: everything,
+}
+
+/** What was compiled last, for the same reason. */
 let lastSql: { readonly expression: string; readonly filter: MessageFilter } | null = null
 
 /** The filter of an expression that is not by tags; a text that says why there is none. */

@@ -13,7 +13,7 @@ import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
 import type { Accept, PullOutcome, Select } from './pull.ts'
 import type { Queue } from './queue.ts'
 import type { Segments } from './segments.ts'
-import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf } from './select-limits.ts'
+import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf, unitsFor } from './select-limits.ts'
 
 /** What a scan stopped at, because it has to be read first; as in PullScan. `missingUnit` counts units. */
 interface Missing {
@@ -62,7 +62,7 @@ export class BatchPull {
     const log = this.#log
     const logStart = this.#segments.first.from
     const lengthBefore = target.length
-    const reach = offset + Math.max(this.#unitsMax, messagesMax)
+    const reach = offset + Math.max(unitsFor(select, this.#unitsMax), messagesMax)
     let next = offset
     let count = 0
     let bytes = 0

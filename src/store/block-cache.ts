@@ -42,6 +42,14 @@ export class ReadGate {
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
+  /** Calls `read` now or when there is room, once; it ends with `leave`. */
+  run(read: () => void): void {
+    if (this.#running < this.#max) {
+      this.#running++
+      read()
+    } else this.#waiting.push(read)
+  }
+
   leave(): void {
     const next = this.#waiting.shift()
     if (next) next()

@@ -8,6 +8,7 @@ import type { Logger } from '../base/logger.ts'
 import { RecordVerdict, RecordView } from '../protocol/record.ts'
 import type { Clock } from '../world/clock.ts'
 import { BlockCache, type ReadGate } from './block-cache.ts'
+import { LooseRecords, type RecordPlace } from './loose-records.ts'
 import type { OpenFiles } from './open-files.ts'
 import { RECORD_BYTES_MAX, type StoreSettings } from './options.ts'
 import type { Segment, Segments } from './segments.ts'
@@ -37,6 +38,9 @@ const BLOCK_BYTES = 256 * 1024
 /** Enough of a record to know its size, and to reach its store time with IPv6 hosts. */
 export const HEADER_BYTES = 128
 const COMPLAINT_INTERVAL_MS = 30_000
+/** Memory for records that are read one by one, for all that one pull usually wants of them, and how often it is kept. */
+const LOOSE_BYTES = 64 * 1024
+const LOOSE_KEPT_MAX = 8
 
 /** Where a record is put together that is looked at and not handed out. */
 class Joined implements ReplyBuffer {
@@ -75,8 +79,10 @@ export class LogReader {
   readonly #logger: Logger
   readonly #joined = new Joined()
   readonly #view = new RecordView()
-  /** Records that were read one by one, by their position, for pulls that want few of many. */
-  readonly #loose = new Map<number, Buffer>()
+  /** Records that were read one by one for a pull that wants few of many, while it takes them. */
+  #loose: LooseRecords | null = null
+  /** Memory for such ones that nobody uses. */
+  readonly #looseBytes: Buffer[] = []
   #complainedMs = -Infinity
 
   constructor(
@@ -152,11 +158,13 @@ export class LogReader {
       this.#seenAt = physicalOffset - chunk.start
       return CopyResult.ok
     }
-    const loose = this.#loose.size === 0 ? undefined : this.#loose.get(physicalOffset)
-    if (loose?.length === size) {
-      this.seenBytes = loose
-      this.#seenAt = 0
-      return CopyResult.ok
+    if (this.#loose !== null) {
+      const at = this.#loose.find(physicalOffset, size)
+      if (at >= 0) {
+        this.seenBytes = this.#loose.bytes
+        this.#seenAt = at
+        return CopyResult.ok
+      }
     }
     const segment = this.#segments.find(physicalOffset)
     if (size <= 0 || size > RECORD_BYTES_MAX || segment === null) return CopyResult.bad
@@ -241,20 +249,33 @@ export class LogReader {
   }
 
   /**
-   * Reads each of these records by itself for as long as `use` takes, which finds them in memory.
-   * What could not be read whole is left to `load`.
+   * Reads each of these records by itself, those that are not in memory, for as long as `use` takes,
+   * which finds them there. They stand in the order of the log. What could not be read whole is left to `load`.
    */
-  async withEach<Value>(
-    places: readonly (readonly [number, number])[],
-    use: () => Value,
-  ): Promise<Value> {
-    const all = await Promise.all(places.map(([at, size]) => this.readBytes(at, size)))
+  async withEach<Value>(places: readonly RecordPlace[], use: () => Value): Promise<Value> {
+    const records = new LooseRecords(
+      places.filter(([at, size]) => this.#isAbsent(at, size)),
+      (bytes) =>
+        bytes <= LOOSE_BYTES
+          ? (this.#looseBytes.pop() ?? Buffer.allocUnsafeSlow(LOOSE_BYTES))
+          : Buffer.allocUnsafeSlow(bytes),
+    )
     try {
-      places.forEach(([at], index) => this.#loose.set(at, all[index] ?? Buffer.alloc(0)))
+      await records.read(this.#segments, this.#files, this.#gate)
+      this.#loose = records
       return use()
     } finally {
-      for (const [at] of places) this.#loose.delete(at)
+      this.#loose = null
+      const { bytes } = records
+      if (bytes.length === LOOSE_BYTES && this.#looseBytes.length < LOOSE_KEPT_MAX) {
+        this.#looseBytes.push(bytes)
+      }
     }
+  }
+
+  /** Whether the record is neither in memory nor beyond what is written. */
+  #isAbsent(physicalOffset: number, size: number): boolean {
+    return this.#find(physicalOffset, size, this.#joined) === CopyResult.absent
   }
 
   /** Starts to read the two blocks behind the one of `physicalOffset` when the one before it was read too. */

@@ -166,10 +166,12 @@ export const storeOptions = optionTable({
     cost: 'each takes one of the threads that also write and flush',
   }),
   filterUnitsMax: whole({
-    default: 800,
+    default: 16_000,
     min: 1,
     max: 100_000,
-    summary: 'units of a consume queue that one pull looks at (maxFilterMessageSize / 20)',
+    summary:
+      'units of a consume queue that one pull by tags goes through; 800 by an expression, as at Apache',
+    cost: 'some 2 ns each, in which the broker does nothing else',
   }),
   indexQueryMax: whole({
     default: 64,

@@ -10,9 +10,11 @@ import type { BatchSearch } from './batch-search.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { UnitCursor } from './consume-queues.ts'
 import { CopyResult, type LogReader, type ReplyBuffer } from './log-reader.ts'
+import type { RecordPlace } from './loose-records.ts'
 import { HOLE_SIZE, type Queue, UNIT_BYTES } from './queue.ts'
 import type { Segments } from './segments.ts'
-import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf } from './select-limits.ts'
+import { SELECT_BYTES_MAX, SELECT_STEPS_MAX, stepsOf, unitsFor } from './select-limits.ts'
+import { type TagCodes, TAGS_CODE_AT } from './tag-codes.ts'
 
 /** The names of Apache's GetMessageStatus. */
 export type PullStatus =
@@ -37,8 +39,15 @@ export interface PullOutcome {
   readonly bytes: number
 }
 
-/** Says by its tag code whether a message is wanted; null wants all. */
-export type Accept = ((tagsCode: number) => boolean) | null
+/** Says by its tag code whether a message is wanted. */
+export interface TagTest {
+  (tagsCode: number): boolean
+  /** All codes that it says yes to, where that is known: then few units have to be asked about. */
+  readonly codes?: TagCodes
+}
+
+/** Null wants all. */
+export type Accept = TagTest | null
 
 /**
  * Says by its record, which stands in `bytes` where `view` says, whether a message is wanted. The header
@@ -73,9 +82,6 @@ function outsideOf(queue: Queue, offset: number): PullOutcome | null {
 
 /** Records that lie further apart than this are read one by one, and not with all that is between them. */
 const SPARSE_BYTES = 32 * 1024
-
-/** Places of records in the log: [physicalOffset, size]. */
-export type RecordPlace = readonly [number, number]
 
 export class PullScan {
   /** After `scan` returned null: the queue offset whose unit is missing, or −1. */
@@ -147,7 +153,9 @@ export class PullScan {
     const lengthBefore = target.length
     const { badUnits } = queue
     const anyBad = badUnits.size > 0
-    const last = Math.min(maxOffset, offset + Math.max(this.#unitsMax, messagesMax))
+    const codes = accept?.codes ?? null
+    const unitsMax = unitsFor(select, this.#unitsMax)
+    const last = Math.min(maxOffset, offset + Math.max(unitsMax, messagesMax))
     let next = offset
     let count = 0
     let bytes = 0
@@ -164,10 +172,19 @@ export class PullScan {
         }
         unitsLeft = cursor.count
       }
+      if (codes !== null) {
+        const passed = codes.unwanted(cursor.bytes, cursor.at, Math.min(unitsLeft, last - next))
+        if (passed > 0) {
+          next += passed
+          cursor.at += passed * UNIT_BYTES
+          unitsLeft -= passed
+          continue
+        }
+      }
       const size = readI32(cursor.bytes, cursor.at + 8)
       if (size === HOLE_SIZE || (anyBad && badUnits.has(next))) {
         next++
-      } else if (accept !== null && !accept(readI32(cursor.bytes, cursor.at + 16))) {
+      } else if (accept !== null && !accept(readI32(cursor.bytes, cursor.at + TAGS_CODE_AT))) {
         next++
       } else if (count > 0 && (count >= messagesMax || bytes + size > bytesMax)) {
         break
@@ -231,6 +248,7 @@ export class PullScan {
     const status = count > 0 ? 'FOUND' : removed ? 'MESSAGE_WAS_REMOVING' : 'NO_MATCHED_MESSAGE'
     return { status, nextBeginOffset: next, minOffset, maxOffset, count, bytes }
   }
+
   /**
    * After `scan` missed a record, and `accept` chooses: the records that this pull will want from
    * queue offset `from` on, as far as their units are in memory, when they lie so far apart that
@@ -247,21 +265,27 @@ export class PullScan {
     const cursor = this.#cursor
     const places: RecordPlace[] = []
     const last = Math.min(queue.maxOffset, from + this.#unitsMax)
+    const codes = accept.codes ?? null
     let bytes = 0
     let unitsLeft = 0
-    for (let next = from; next < last && places.length < messagesMax; next++) {
+    for (let next = from; next < last && places.length < messagesMax;) {
       if (unitsLeft === 0) {
         if (!this.#queues.locate(queue, next, cursor)) break
         unitsLeft = cursor.count
       }
+      let passed = 1
       const size = readI32(cursor.bytes, cursor.at + 8)
-      if (size > 0 && accept(readI32(cursor.bytes, cursor.at + 16))) {
+      if (size > 0 && accept(readI32(cursor.bytes, cursor.at + TAGS_CODE_AT))) {
         bytes += size
         if (bytes > bytesMax || !fitsI64(cursor.bytes, cursor.at)) break
         places.push([readI64(cursor.bytes, cursor.at), size])
+      } else if (codes !== null) {
+        // This one is not wanted, or is none.
+        passed = Math.max(1, codes.unwanted(cursor.bytes, cursor.at, unitsLeft))
       }
-      cursor.at += UNIT_BYTES
-      unitsLeft--
+      next += passed
+      cursor.at += passed * UNIT_BYTES
+      unitsLeft -= passed
     }
     const span = (places.at(-1)?.[0] ?? 0) - (places[0]?.[0] ?? 0)
     return places.length > 1 && span / (places.length - 1) > SPARSE_BYTES ? places : null

@@ -4,7 +4,9 @@ import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { javaHash } from '../../src/protocol/java-hash.ts'
 import { decodeRecords, type RecordView } from '../../src/protocol/record.ts'
+import type { TagTest } from '../../src/store/pull.ts'
 import { fileNameOf } from '../../src/store/segments.ts'
+import { TagCodes } from '../../src/store/tag-codes.ts'
 import { PlainReply, Subject, tempDir } from './a-store.ts'
 import { FailingDisk, worldWith } from './failing-disk.ts'
 
@@ -78,6 +80,24 @@ describe('a pull by a tag that few messages have', () => {
     const { outcome } = await subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)
     expect(outcome.count).toBe(8)
     expect(bytesOf(disk, skip)).toBeLessThan(8 * 2_300)
+  })
+
+  it('gives the same when the codes are known, and to several that read at one time', async () => {
+    const { subject } = await stored()
+    const codes = new TagCodes([rare])
+    const known = Object.assign((code: number) => codes.has(code), { codes })
+    const from = [0, 1, 49, 50, 51, 300, 949, 950, 951, 999]
+    const pulled = (accept: TagTest) =>
+      Promise.all(from.map((offset) => subject.pull('T', 0, offset, 3, 1e6, accept)))
+    const asked = await pulled((code) => code === rare)
+    expect(await pulled(known)).toEqual(asked)
+    expect(asked.map(({ messages }) => messages.map(({ queueOffset }) => queueOffset))).toEqual(
+      from.map((offset) =>
+        Array.from({ length: 3 }, (_, i) => (Math.ceil(offset / every) + i) * every).filter(
+          (wanted) => wanted < count,
+        ),
+      ),
+    )
   })
 
   it('reads whole blocks when most are wanted', async () => {
