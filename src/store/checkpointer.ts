@@ -44,6 +44,8 @@ export class Checkpointer {
   #running: Promise<boolean> | null = null
   /** A sync failed: what the disk has of queues or index is unknown until a restart looks. */
   #frozen = false
+  /** One that somebody wanted could not be made: it is tried again, also when nothing new came. */
+  #owed = false
   #nextMs = 0
   #noteMs = 0
   #complainedMs = -Infinity
@@ -74,7 +76,8 @@ export class Checkpointer {
     const state = this.#state
     if (this.#running || state === null) return
     const { watermarks } = this.#parts
-    if (nowMs >= this.#nextMs && watermarks.dispatched > state.dispatchedEnd) {
+    const isDue = this.#owed || watermarks.dispatched > state.dispatchedEnd
+    if (nowMs >= this.#nextMs && isDue) {
       void this.run()
     } else if (nowMs >= this.#noteMs && watermarks.flushed > state.durableEnd) {
       this.#noteMs = nowMs + NOTE_INTERVAL_MS
@@ -88,6 +91,7 @@ export class Checkpointer {
   async run(): Promise<boolean> {
     while (this.#running) await this.#running
     const startMs = this.#parts.clock.monotonicMs()
+    this.#owed = true
     this.#running = this.#make(false).finally(() => {
       this.#running = null
       const endMs = this.#parts.clock.monotonicMs()
@@ -114,7 +118,10 @@ export class Checkpointer {
 
   async #make(last: boolean): Promise<boolean> {
     const { log, queues, index, dispatcher, watermarks } = this.#parts
-    if (this.#frozen) return false
+    if (this.#frozen) {
+      this.#owed = false
+      return false
+    }
     // What is true at this moment; later units may reach the disk with it and do no harm.
     const dispatchedEnd = watermarks.dispatched
     const { sumOfMax } = queues
@@ -146,6 +153,7 @@ export class Checkpointer {
     if (!(await this.#note(state))) return false
     try {
       await this.checkpoint.write(values)
+      this.#owed = false
       return true
     } catch (error) {
       this.#complain('the checkpoint could not be written', error)

@@ -462,7 +462,11 @@ export class Store {
     return this.#queues.topics()
   }
 
-  /** Removes a topic's consume queues; its records stay in the log until they expire. */
+  /**
+   * Removes a topic's consume queues; its records stay in the log until they expire. When the process
+   * is killed before the next checkpoint, the queues are built again from the log: without those of
+   * topics that `isKnownTopic` does not know.
+   */
   async deleteTopic(topic: string): Promise<void> {
     await this.#queues.remove(topic)
     await this.#checkpointer.run()

@@ -290,6 +290,52 @@ describe('recovery', () => {
     },
   )
 
+  /** What a store had in memory and on the disk when it was killed, with its queues gone. */
+  async function killedWithout(part: string, fill: (subject: Subject) => Promise<Sent[]>) {
+    const dir = await tempDir(cleanups)
+    const subject = await Subject.open(dir)
+    cleanups.push(() => subject.store.close())
+    const sent = await fill(subject)
+    const copy = await tempDir(cleanups)
+    await cp(dir, copy, { recursive: true })
+    await rm(path.join(copy, part), { recursive: true })
+    return { dir: copy, sent }
+  }
+
+  it('keeps what came last to a topic that was made anew when all queues are built again', async () => {
+    const { dir, sent } = await killedWithout('consumequeue', async (first) => {
+      await first.sendMany('T', 60, 2)
+      await first.sendMany('U', 5)
+      await first.store.deleteTopic('T')
+      return first.sendMany('T', 9, 2)
+    })
+    const subject = await reopened(dir)
+    const { recovery } = subject.store.facts()
+    expect(recovery).toMatchObject({ cutBytes: 0, badCount: 0 })
+    expect(recovery.rebuilt).toContain('consume queues')
+    expect(await bodiesOf(subject)).toEqual(bodies(sent))
+  })
+
+  it.each(['consumequeue', 'index'])(
+    'brings no topic back that was deleted when %s is gone, and loses none that is new',
+    async (part) => {
+      const { dir, sent } = await killedWithout(part, async (first) => {
+        await first.sendMany('Gone', 20)
+        const kept = await first.sendMany('T', 9, 2)
+        await first.store.deleteTopic('Gone')
+        await first.send('New', 0, { body: 'made just before' })
+        return kept
+      })
+      const hooks = { isKnownTopic: (topic: string) => topic === 'T' }
+      const subject = await Subject.open(dir, {}, undefined, hooks)
+      cleanups.push(() => subject.store.close())
+      expect(subject.store.facts().recovery.rebuilt).not.toBeNull()
+      expect(subject.store.topics().sort()).toEqual(['New', 'T'])
+      expect(await bodiesOf(subject)).toEqual(bodies(sent))
+      expect(await subject.readAll('New', 0)).toHaveLength(1)
+    },
+  )
+
   it.each(['gone', 'emptied', 'cut', 'header'])(
     'builds the index again when it is damaged: %s',
     async (how) => {
