@@ -227,7 +227,7 @@ describe('POP_MESSAGE', () => {
   })
 
   it('a take that is under way while its topic is deleted leaves no progress behind', async () => {
-    const popper = await aTopic(shared, 1)
+    const popper = await aTopic(null, 1)
     const { topic, client } = popper
     await send(popper, bodies(3), 1)
     const { store, offsets } = popper.broker.context
