@@ -359,13 +359,23 @@ function checkLoad({ load, repeat, consumers }: Scenario, place: Places): void {
 }
 
 function checkThresholds({ thresholds, load }: Scenario, place: Places): void {
+  const lasting = load.filter((stage) => !isTried(stage)).map((stage) => stage.as)
   for (const [index, one] of thresholds.entries()) {
     const { expr, phase } = typeof one === 'string' ? { expr: one, phase: undefined } : one
-    readThreshold(expr, ['thresholds', index], place)
-    const names = load.map((stage) => stage.as)
-    if (phase !== undefined && !names.includes(phase)) {
+    const threshold = readThreshold(expr, ['thresholds', index], place)
+    if (phase === undefined || lasting.includes(phase)) continue
+    const tried = load.find((stage) => stage.as === phase)
+    if (tried === undefined) {
       const what = `there is no phase ${phase}`
-      throw place.error(['thresholds', index], what, `there are: ${names.join(', ')}`)
+      const hint = lasting.length === 0 ? 'leave out phase' : `there are: ${lasting.join(', ')}`
+      throw place.error(['thresholds', index], what, hint)
     }
+    // Its phases are the rates that it will have tried, and nobody knows their names before.
+    const what = `${phase} is a ${tried.shape}, and none of the rates that it tries is a phase of this name`
+    const hint =
+      tried.shape === 'curve' || !isOfPhase(threshold)
+        ? 'leave out phase: the threshold is then about all its rates together'
+        : `write sla: "${expr}" into the stage, which must hold of a rate`
+    throw place.error(['thresholds', index], what, hint)
   }
 }

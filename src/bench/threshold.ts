@@ -207,17 +207,26 @@ function valueText(value: number, unit: string): string {
   }
 }
 
-/** Judges each threshold, in each repetition of its phase. */
+/** Judges each threshold, in each repetition of its phase; a phase that never ran keeps none. */
 export function judgeThresholds(
   result: BenchResult,
   thresholds: readonly Threshold[],
 ): ThresholdResult[] {
   return thresholds.flatMap((threshold) => {
     if (threshold.phase === null) return [judge(result, threshold, null)]
-    return result.phases
-      .filter(({ name, figures }) => name === threshold.phase && figures !== null)
-      .map((phase) => judge(result, threshold, phase))
+    const phases = result.phases.filter(
+      ({ name, figures }) => name === threshold.phase && figures !== null,
+    )
+    if (phases.length === 0) return [neverRan(threshold, threshold.phase)]
+    return phases.map((phase) => judge(result, threshold, phase))
   })
+}
+
+function neverRan(threshold: Threshold, phase: string): ThresholdResult {
+  const { expression, limit, metric } = threshold
+  const unit = metrics.get(metric)?.unit ?? 'count'
+  const why = 'the phase never ran'
+  return { expression, phase, repetition: 1, actual: null, limit, unit, pass: false, why }
 }
 
 function judge(

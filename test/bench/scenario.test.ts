@@ -254,6 +254,11 @@ describe('a wrong scenario', () => {
       'my.yaml:3:14: there is no phase steddy',
     ],
     [
+      'a threshold on a search, whose rates are phases of other names',
+      "load: [{as: most, model: open, shape: search, from: 1k/s, to: 2k/s, sla: 'errors.count == 0'}]\nthresholds: [{expr: 'rate.acked >= 1M/s', phase: most}]",
+      'my.yaml:4:14: most is a search, and none of the rates that it tries is a phase of this name',
+    ],
+    [
       'an SLA that its first rate has too few messages for',
       "load: [{model: open, shape: search, from: 50/s, to: 1k/s, sla: 'response.p99 < 1s', for: 2s}]",
       'my.yaml:3:37: response.p99 < 1s needs 1000 messages, and the first rate sends 100',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { withThresholds } from '../../src/bench/run-verdict.ts'
 import { judgeThresholds, parseThreshold } from '../../src/bench/threshold.ts'
 import { junitReport } from '../../src/report/junit.ts'
 import { aPhase, aResult } from './a-result.ts'
@@ -48,6 +49,18 @@ describe('a threshold', () => {
 
   it('never passes on a percentile with too few samples above it', () => {
     expect(judged('service.p9999 < 1h').pass).toBe(false)
+  })
+
+  it('about a phase that never ran fails', () => {
+    const threshold = parseThreshold('rate.acked >= 1/s', 'steady')
+    expect(judgeThresholds(aResult(), [threshold])).toMatchObject([
+      { phase: 'steady', pass: false, actual: null, why: 'the phase never ran' },
+    ])
+    const result = withThresholds(aResult(), [threshold])
+    expect([result.verdict, result.exitCode]).toEqual(['threshold', 10])
+    expect(result.reasons).toEqual([
+      'rate.acked >= 1/s in steady: was no value (the phase never ran)',
+    ])
   })
 
   it('over a window fails when any window of that length fails', () => {
