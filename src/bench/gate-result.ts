@@ -35,11 +35,34 @@ export interface JudgedMetric {
 /** What one run says of each metric; null when it does not. */
 export type GateValues = Readonly<Record<string, number | null>>
 
+/** What a gate keeps of one run. */
+export interface GateRun {
+  readonly runId: string
+  readonly values: GateValues
+  /** Thresholds of the scenario that did not hold, and `errors.rate <= 0.1%`, which always must. */
+  readonly broken: readonly string[]
+}
+
 export interface GatePair {
   readonly same: boolean
   readonly first: Side
-  readonly base: { readonly runId: string; readonly values: GateValues }
-  readonly head: { readonly runId: string; readonly values: GateValues }
+  readonly base: GateRun
+  readonly head: GateRun
+}
+
+/** A threshold that some run broke, by a one-sided sign test over the pairs in which one side alone did. */
+export interface JudgedThreshold {
+  readonly threshold: string
+  readonly pairs: number
+  /** Runs that broke it. */
+  readonly base: number
+  readonly head: number
+  /** Pairs in which the head broke it and the base did not, and the other way round. */
+  readonly onlyHead: number
+  readonly onlyBase: number
+  readonly p: number
+  readonly verdict: 'ok' | 'regressed' | 'inconclusive'
+  readonly why: string
 }
 
 export interface GateLook {
@@ -72,12 +95,15 @@ export interface GateResult {
   readonly seed: number
   readonly minEffect: number
   readonly metrics: readonly JudgedMetric[]
+  /** Those that some run broke; empty when all held everywhere. */
+  readonly thresholds: readonly JudgedThreshold[]
   /** Metrics that would decide and have no value in some run, for want of samples or of a look inside the broker. */
   readonly unmeasured: readonly string[]
   readonly looks: readonly GateLook[]
   /** What the confirming runs said; null when there were none. */
   readonly confirmation: {
     readonly metrics: readonly JudgedMetric[]
+    readonly thresholds: readonly JudgedThreshold[]
     readonly verdict: GateVerdict
   } | null
   readonly pairs: readonly GatePair[]

@@ -11,12 +11,14 @@ import { MqError } from '../base/errors.ts'
 import { type MetricPairs, judgeGate } from './gate-judge.ts'
 import type { GateQualification } from './gate-result.ts'
 import { type PlannedPair, gateOrder } from './gate-order.ts'
+import { THRESHOLDS_ALPHA, brokenIn, judgeBroken, withBroken } from './gate-thresholds.ts'
 import type {
   GateLook,
   GatePair,
   GateResult,
   GateVerdict,
   JudgedMetric,
+  JudgedThreshold,
   Side,
 } from './gate-result.ts'
 import type { BenchResult } from './result.ts'
@@ -74,8 +76,8 @@ const LATENCY = (result: BenchResult) => result.latency.response ?? result.laten
 const metrics: readonly Metric[] = [
   {
     name: 'rate.acked',
-    // By a schedule the rate is what was asked for, and says nothing.
-    primary: ({ pacing }) => pacing.model !== 'open',
+    // By a schedule the offered rate is what was asked for; what is acknowledged of it is not.
+    primary: () => true,
     higherIsBetter: true,
     minEffect: 0,
     read: ({ totals }) => totals.rates.acked.meanPerSecond,
@@ -168,6 +170,12 @@ function verdictOfTrial({ verdict }: GateResult): GateQualification['planted'] {
   return verdict === 'unqualified' ? 'inconclusive' : verdict
 }
 
+interface Judgement {
+  readonly metrics: readonly JudgedMetric[]
+  readonly thresholds: readonly JudgedThreshold[]
+  readonly verdict: GateVerdict
+}
+
 /** The gate cannot go on; what is known is in the result all the same. */
 class Stopped extends Error {
   readonly exitCode: number
@@ -184,6 +192,8 @@ class Gate {
   readonly #confirming: GatePair[] = []
   readonly #looks: GateLook[] = []
   readonly #firstOf = new Map<Side, BenchResult>()
+  /** How many the scenario has. */
+  #thresholds = 0
   #run = 0
   #planned = 0
   #startedMs = 0
@@ -199,7 +209,7 @@ class Gate {
     } catch (error) {
       if (!(error instanceof Stopped)) throw error
       const verdict = error.exitCode === ExitCode.interrupted ? 'interrupted' : 'stopped'
-      const { metrics: judged } = judgeGate(this.#metricPairs(this.#pairs), ALPHA_ALONE)
+      const judged = this.#judge(this.#pairs, ALPHA_ALONE, THRESHOLDS_ALPHA)
       return this.#result(judged, null, verdict, error.exitCode, [error.message])
     }
   }
@@ -217,15 +227,21 @@ class Gate {
     if (verdict === 'regressed' && confirm) {
       const again = gateOrder(pairs, draws, seed + 2)
       await this.#runPairs(again, seed + 2000, this.#confirming)
-      confirmation = judgeGate(this.#metricPairs(this.#confirming), ALPHA_ALONE)
-      if (!stillRegressed(judged.metrics, confirmation.metrics)) verdict = 'inconclusive'
+      confirmation = this.#judge(this.#confirming, ALPHA_ALONE, ALPHA_ALONE)
+      if (!stillRegressed(judged, confirmation)) verdict = 'inconclusive'
     }
-    const reasons = reasonsOf(judged.metrics, verdict, confirmation !== null)
-    return this.#result(judged.metrics, confirmation, verdict, exitCodeOf(verdict), reasons)
+    const reasons = reasonsOf(judged, verdict, confirmation !== null)
+    return this.#result(judged, confirmation, verdict, exitCodeOf(verdict), reasons)
   }
 
-  #look(alpha: number): ReturnType<typeof judgeGate> {
-    const judged = judgeGate(this.#metricPairs(this.#pairs), alpha)
+  #judge(pairs: readonly GatePair[], alpha: number, thresholdsAlpha: number): Judgement {
+    const { metrics: judged, verdict } = judgeGate(this.#metricPairs(pairs), alpha)
+    const thresholds = judgeBroken(pairs, this.#thresholds, thresholdsAlpha)
+    return { metrics: judged, thresholds, verdict: withBroken(verdict, thresholds) }
+  }
+
+  #look(alpha: number): Judgement {
+    const judged = this.#judge(this.#pairs, alpha, THRESHOLDS_ALPHA)
     const compared = this.#pairs.filter(({ same }) => !same)
     this.#looks.push({ pairs: compared.length, alpha, verdict: judged.verdict })
     return judged
@@ -253,9 +269,10 @@ class Gate {
       if (interrupted.aborted) throw new Stopped('interrupted', ExitCode.interrupted)
       const result = await thing.run(seed)
       onRun({ run: this.#run, runs: this.#planned, side, same, result })
-      // A threshold of the scenario is another question than the gate's.
+      // That a threshold does not hold is news only when it holds on the other side.
       if (result.verdict === 'ok' || result.verdict === 'threshold') {
         this.#checkAlike(same ? 'base' : side, result)
+        this.#thresholds = Math.max(this.#thresholds, result.thresholds.length)
         return result
       }
       const { verdict, exitCode, reasons } = result
@@ -304,7 +321,7 @@ class Gate {
   }
 
   #result(
-    judged: readonly JudgedMetric[],
+    judged: Judgement,
     confirmation: GateResult['confirmation'],
     verdict: GateResult['verdict'],
     exitCode: number,
@@ -328,8 +345,9 @@ class Gate {
       durability: first?.durability.acknowledged ?? '',
       seed,
       minEffect,
-      metrics: judged,
-      unmeasured: first === undefined ? [] : unmeasured(first, judged),
+      metrics: judged.metrics,
+      thresholds: judged.thresholds,
+      unmeasured: first === undefined ? [] : unmeasured(first, judged.metrics),
       looks: this.#looks,
       confirmation,
       pairs: [...this.#pairs, ...this.#confirming],
@@ -343,7 +361,7 @@ class Gate {
 
 function told(result: BenchResult): GatePair['base'] {
   const values = Object.fromEntries(metrics.map(({ name, read }) => [name, read(result)]))
-  return { runId: result.runId, values }
+  return { runId: result.runId, values, broken: brokenIn(result) }
 }
 
 function unmeasured(result: BenchResult, judged: readonly JudgedMetric[]): string[] {
@@ -357,32 +375,38 @@ function machineOf(result: BenchResult | undefined): string {
   return host === undefined ? '' : `${host.name}, ${host.cpuCount} cores`
 }
 
-/** Some metric that regressed did so again. */
-function stillRegressed(before: readonly JudgedMetric[], after: readonly JudgedMetric[]): boolean {
-  return before.some(
-    ({ metric, primary, verdict }) =>
-      primary &&
-      verdict === 'regressed' &&
-      after.some((one) => one.metric === metric && one.verdict === 'regressed'),
+/** Something that regressed did so again. */
+function stillRegressed(before: Judgement, after: Judgement): boolean {
+  return (
+    before.metrics.some(
+      ({ metric, primary, verdict }) =>
+        primary &&
+        verdict === 'regressed' &&
+        after.metrics.some((one) => one.metric === metric && one.verdict === 'regressed'),
+    ) ||
+    before.thresholds.some(
+      ({ threshold, verdict }) =>
+        verdict === 'regressed' &&
+        after.thresholds.some((one) => one.threshold === threshold && one.verdict === 'regressed'),
+    )
   )
 }
 
 function reasonsOf(
-  judged: readonly JudgedMetric[],
+  { metrics: judged, thresholds }: Judgement,
   verdict: GateVerdict,
   confirmed: boolean,
 ): string[] {
   if (verdict === 'ok' || verdict === 'improved') return []
   // What is certain is not hidden among what cannot be told.
-  const told = judged.filter(
-    (one) =>
-      one.primary &&
-      (one.verdict === 'regressed' || (one.verdict === 'inconclusive' && verdict !== 'regressed')),
-  )
+  const isTold = (one: { verdict: GateVerdict }) =>
+    one.verdict === 'regressed' || (one.verdict === 'inconclusive' && verdict !== 'regressed')
+  const told = judged.filter((one) => one.primary && isTold(one))
   const reasons = told.map(({ metric, change, why }) => {
     const share = `${change < 0 ? '' : '+'}${(change * 100).toFixed(1)} %`
     return `${metric} ${share}: ${why}`
   })
+  reasons.push(...thresholds.filter(isTold).map(({ threshold, why }) => `${threshold}: ${why}`))
   if (verdict === 'inconclusive' && confirmed) {
     reasons.push('a regression did not come again in the confirming runs')
   }

@@ -40,7 +40,7 @@ export function gateTable({ metrics }: GateResult): { heads: string[]; rows: str
 }
 
 export function gateNotes(result: GateResult): string[] {
-  const { looks, confirmation, metrics, unmeasured, durability, machine } = result
+  const { looks, confirmation, metrics, thresholds, unmeasured, durability, machine } = result
   const notes = looks.map(
     ({ pairs, alpha, verdict }) =>
       `look at ${pairs} pairs, ${(alpha * 100).toFixed(0)} % of false alarms allowed: ${verdict}`,
@@ -57,6 +57,9 @@ export function gateNotes(result: GateResult): string[] {
   for (const { metric, primary, verdict, pairsNeeded } of metrics) {
     if (!primary || verdict !== 'inconclusive' || pairsNeeded === null) continue
     notes.push(`${metric}: about ${pairsNeeded} pairs would tell, at the noise of this machine`)
+  }
+  for (const { threshold, verdict, why } of thresholds) {
+    notes.push(`${threshold}: ${verdict}, ${why}`)
   }
   if (unmeasured.length > 0) {
     notes.push(`not judged, because some run has no value of it: ${unmeasured.join(', ')}`)

@@ -19,7 +19,7 @@ export function junitReport(result: BenchResult): string {
 
 /** The same of a gate: a case for each metric that decides. What cannot be told is an error, never a pass. */
 export function gateJunitReport(result: GateResult): string {
-  const { verdict, reasons, metrics, scenario } = result
+  const { verdict, reasons, metrics, thresholds, scenario } = result
   const ended = verdict === 'interrupted' || verdict === 'stopped' || verdict === 'unqualified'
   const cases: Case[] = [
     { name: 'the gate could judge', failure: ended ? reasons.join('; ') : null, isError: true },
@@ -34,6 +34,11 @@ export function gateJunitReport(result: GateResult): string {
         // A regression that did not come again is none.
         isError: of === 'inconclusive' || verdict === 'inconclusive',
       })),
+    ...thresholds.map((one) => ({
+      name: `${one.threshold} holds as often`,
+      failure: one.verdict === 'ok' ? null : one.why,
+      isError: one.verdict === 'inconclusive' || verdict === 'inconclusive',
+    })),
   ]
   return suiteXml(`mqctl bench gate ${scenario.name}`, cases, result)
 }

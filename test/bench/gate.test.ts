@@ -187,6 +187,107 @@ describe('a gate', () => {
     await expect(gate(of)).rejects.toThrow('an acknowledgement means')
   })
 
+  /** 1,000 a second were asked for; what was answered came as fast as ever. */
+  const scheduled = (acked: number, changes: Partial<BenchResult> = {}): BenchResult => {
+    const { latency, efficiency, pacing, totals } = at(1000)
+    const rates = { ...totals.rates, acked: { ...totals.rates.acked, meanPerSecond: acked } }
+    return aResult({
+      totals: { ...totals, rates },
+      latency: { ...latency, response: latency.service },
+      efficiency: { ...efficiency, brokerCpuUsPerMessage: null },
+      pacing: { ...pacing, model: 'open' },
+      ...changes,
+    })
+  }
+
+  it('does not pass a head that refuses what a schedule sends it', async () => {
+    const result = await gate(
+      sides(
+        () => scheduled(1000),
+        () => scheduled(700),
+      ),
+    )
+    expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+    expect(result.reasons[0]).toMatch(/^rate\.acked -30\.0 %/)
+    const same = await gate(
+      sides(
+        () => scheduled(1000),
+        () => scheduled(1000),
+      ),
+    )
+    expect(same.verdict).toBe('ok')
+  })
+
+  it('finds sends that fail on the head alone, also when they are too few to show in the rate', async () => {
+    const { totals } = aResult()
+    const failing = { totals: { ...totals, failed: 2_000 } }
+    const result = await gate(
+      sides(
+        () => scheduled(1000),
+        () => scheduled(980, failing),
+      ),
+    )
+    expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+    expect(result.reasons).toEqual([
+      'errors.rate <= 0.1%: broken by 8 of 8 runs of the head and 0 of the base',
+    ])
+    expect(gateNotes(result).join('\n')).toContain('errors.rate <= 0.1%: regressed')
+  })
+
+  describe('with a threshold', () => {
+    const broken = (changes: Partial<BenchResult> = {}) => ({
+      verdict: 'threshold' as const,
+      exitCode: 10,
+      reasons: ['response.p99 < 1ms: was 5 ms'],
+      thresholds: [
+        {
+          expression: 'response.p99 < 1ms',
+          phase: null,
+          repetition: 1,
+          actual: 5,
+          limit: 1,
+          unit: 'ms',
+          pass: false,
+          why: null,
+        },
+      ],
+      ...changes,
+    })
+
+    it('has regressed when the head breaks it and the base does not', async () => {
+      const result = await gate(
+        sides(
+          () => at(1000),
+          () => at(1000, broken()),
+        ),
+        { pairs: 10 },
+      )
+      expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+      expect(result.confirmation?.thresholds[0]?.verdict).toBe('regressed')
+    })
+
+    it('that both break says nothing about a change', async () => {
+      const result = await gate(
+        sides(
+          () => at(1000, broken()),
+          () => at(1000, broken()),
+        ),
+      )
+      expect([result.verdict, result.thresholds[0]?.verdict]).toEqual(['ok', 'ok'])
+    })
+
+    it('that the head breaks now and then is no pass', async () => {
+      const result = await gate(
+        sides(
+          () => at(1000),
+          (run) => at(1000, run % 3 === 0 ? broken() : {}),
+        ),
+      )
+      expect([result.verdict, result.exitCode]).toEqual(['inconclusive', 14])
+      expect(result.reasons[0]).toContain('response.p99 < 1ms: broken by 5 of 16 runs of the head')
+    })
+  })
+
   it('leaves a metric out that some run has no value of, and says so', async () => {
     const { latency } = aResult()
     const unknown = { latency: { ...latency, service: null } }

@@ -179,6 +179,7 @@ const gate: GateResult = {
     why: 'because',
     pairsNeeded: null,
   })),
+  thresholds: [],
   unmeasured: [],
   looks: [],
   confirmation: null,
@@ -207,6 +208,23 @@ describe('a gate in CI', () => {
     // What regressed and did not come again is no failure.
     expect(gateJunitReport(unclear)).toContain('tests="4" failures="0" errors="2"')
     expect(gateAnnotations({ ...gate, verdict: 'ok' })).toEqual([])
+  })
+
+  it('has a case for each threshold that some run broke', () => {
+    const broken = {
+      threshold: 'errors.rate <= 0.1%',
+      pairs: 10,
+      base: 0,
+      head: 10,
+      onlyHead: 10,
+      onlyBase: 0,
+      p: 0.001,
+      verdict: 'regressed' as const,
+      why: 'broken by 10 of 10 runs of the head and 0 of the base',
+    }
+    expect(gateJunitReport({ ...gate, thresholds: [broken] })).toContain(
+      'name="errors.rate &lt;= 0.1% holds as often"><failure message="broken by 10 of 10 runs of the head and 0 of the base"/>',
+    )
   })
 
   it('has its table in the step summary, with names as text', () => {
