@@ -4,13 +4,14 @@
  */
 import { usageBetween } from '../host/usage.ts'
 import { type HostLook, type SeenHost, seenBetween, sharesOf } from './host-look.ts'
+import { type Expected, brokenByMissing, isMissing } from './missing-samples.ts'
 import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
 import type { Trial } from './result.ts'
 import type { Scenario } from './scenario-schema.ts'
 import type { Series } from './series.ts'
 import type { PlannedStage } from './stages.ts'
-import { broken, parseThreshold, samplesNeeded } from './threshold.ts'
+import { broken, latencyLimitMs, parseThreshold, samplesNeeded } from './threshold.ts'
 
 const SETTLE_MS = 2_000
 /** Ticks of the last second, and answers to what was sent in it. */
@@ -100,13 +101,38 @@ export class RateTrials {
     const hosts = seenBetween(before, after, brokers, loadIsHere)
     if (record !== undefined) record.usage = usageBetween(before.own, after.own)
     this.#runner.cut()
-    await this.#runner.until(endNs + COLLECT_NS)
     const index = record?.index ?? 0
+    await this.#untilKnown(index, endNs, rateHz, sla)
     const startNs = record?.startNs ?? 0
     const trial = this.#judge(rateHz, phase, index, startNs, durationMs / 1000, sla, hosts)
     if (this.#consumed) await this.#untilRead(endNs + CATCH_UP_NS)
     this.#startNs = this.#runner.nextStartNs()
     return trial
+  }
+
+  /** What has no answer yet, or was not received, may still come within the limit of a promise. */
+  async #untilKnown(
+    index: number,
+    endNs: number,
+    rateHz: number,
+    sla: readonly string[],
+  ): Promise<void> {
+    const promised = sla.map((expr) => parseThreshold(expr))
+    const limitMs = Math.max(0, ...promised.map(latencyLimitMs))
+    const lastNs = endNs + COLLECT_NS + limitMs * 1e6
+    await this.#runner.until(endNs + COLLECT_NS)
+    const isOpen = () => isMissing(promised, this.#expected(index, rateHz))
+    while (isOpen() && this.#runner.nowNs < lastNs && !this.#early.aborted) {
+      await this.#runner.until(Math.min(lastNs, this.#runner.nowNs + POLL_NS))
+    }
+  }
+
+  #expected(index: number, rateHz: number): Expected {
+    const { clockErrorMs, scenario } = this.#tools
+    const { groups } = scenario.consumers
+    // At both edges of the phase.
+    const astray = Math.ceil((2 * rateHz * (clockErrorMs() ?? 0)) / 1000) * groups
+    return { sums: this.#series.phase(index), groups, astray }
   }
 
   /** A rate that was too much leaves a backlog, and the next one must not pay for it. */
@@ -148,10 +174,13 @@ export class RateTrials {
     const totals = totalsOf(input)
     const latency = latenciesOf(input)
     const lag = lagOf(rows, lagAt(all, from, this.#series.lagAtStart))
-    const reasons = broken(
-      sla.map((expr) => parseThreshold(expr)),
-      { totals, latency, lag },
-    )
+    const promised = sla.map((expr) => parseThreshold(expr))
+    const expected = this.#expected(index, rateHz)
+    const reasons = promised.flatMap((one) => {
+      const why = broken([one], { totals, latency, lag })
+      // What has no latency is above every limit.
+      return why.length > 0 ? why : (brokenByMissing(one, expected) ?? [])
+    })
     if (sums.unsent > sums.scheduled * UNSENT_MAX) {
       reasons.push(`${sums.unsent} of ${sums.scheduled} messages were never sent`)
     }

@@ -287,12 +287,22 @@ export function broken(
   })
 }
 
-/** Messages without which the metric has no value: ten must lie above a percentile. */
-export function samplesNeeded({ metric }: Threshold): number {
+/** Which percentile the metric is, as in 99.9; null when it is none. */
+export function percentileOf({ metric }: Threshold): number | null {
   const digits = /\.p(\d{2})(\d*)$/.exec(metric)
-  if (digits === null) return 1
-  const share = Number(`0.${digits[1] ?? ''}${digits[2] ?? ''}`)
-  return Math.round(SAMPLES_ABOVE_MIN / (1 - share))
+  return digits === null ? null : Number(`${digits[1] ?? ''}.${digits[2] ?? ''}`)
+}
+
+/** Messages without which the metric has no value: ten must lie above a percentile. */
+export function samplesNeeded(threshold: Threshold): number {
+  const percentile = percentileOf(threshold)
+  return percentile === null ? 1 : Math.round(SAMPLES_ABOVE_MIN / (1 - percentile / 100))
+}
+
+/** Until when a message may still keep the promise, milliseconds after it was due; 0 when it is not about latency. */
+export function latencyLimitMs({ metric, limit, operator }: Threshold): number {
+  const isLatency = latencyKinds.some((kind) => metric.startsWith(`${kind}.`))
+  return isLatency && !operator.startsWith('>') ? limit : 0
 }
 
 /** Metrics that are known as soon as a phase is over. */
