@@ -138,18 +138,27 @@ export class Crew {
     this.#orderConsumers('poll')
   }
 
-  /** The producers' last reports in order; null for one that is gone. */
+  /** The producers' last reports in order; null for one that is gone, or gave none in this time. */
   async producerReports(timeoutMs: number): Promise<(ProducerReport | null)[]> {
     const producers = this.#members.filter(({ setup }) => setup.kind === 'producer')
-    await this.#until(() => producers.every(isDone), timeoutMs)
+    await this.#lastReports(producers, timeoutMs)
     return producers.map(({ report }) => (report?.kind === 'producer-report' ? report : null))
   }
 
   async consumerReports(): Promise<(ConsumerReport | null)[]> {
     this.#orderConsumers('finish')
     const consumers = this.#members.filter(({ setup }) => setup.kind === 'consumer')
-    await this.#until(() => consumers.every(isDone), REPORT_TIMEOUT_MS)
+    await this.#lastReports(consumers, REPORT_TIMEOUT_MS)
     return consumers.map(({ report }) => (report?.kind === 'consumer-report' ? report : null))
+  }
+
+  /** One that is silent to the end (stopped, or cut off) is as lost as one that died: nobody knows its part. */
+  async #lastReports(members: readonly Member[], timeoutMs: number): Promise<void> {
+    await this.#until(() => members.every(isDone), timeoutMs)
+    for (const member of members) {
+      if (isDone(member)) continue
+      this.#lose(member, `it gave no last report within ${timeoutMs / 1000} s`)
+    }
   }
 
   end(): void {
