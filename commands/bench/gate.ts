@@ -18,6 +18,7 @@ import { runBench } from '../../src/bench/run.ts'
 import type { BenchOptions } from '../../src/bench/run-record.ts'
 import type { BenchResult } from '../../src/bench/result.ts'
 import { type GateTarget, gateTarget } from '../../src/bench/gate-target.ts'
+import { isTried } from '../../src/bench/stages.ts'
 import { MqctlCommand } from '../../src/cli/command.ts'
 import { argument, pairFlag, shareFlag, wholeFlag } from '../../src/cli/flags.ts'
 import { renderTable } from '../../src/cli/table.ts'
@@ -185,7 +186,15 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
         { path: 'seed', value: String(seed), source: `--seed ${seed}` },
       ])
     // What is wrong with the scenario is said before anything runs.
-    const { metrics } = load(1).scenario
+    const { load: stages, metrics } = load(1).scenario
+    const tried = stages.find(isTried)
+    if (tried !== undefined) {
+      throw new MqError('CONFIG_INVALID', {
+        where: scenario,
+        what: `a ${tried.shape} tries rates of its own in each run, and a gate compares runs of one load`,
+        hint: 'take a scenario with a rate, or a closed one, as latency-5k or smoke',
+      })
+    }
     if (flags.agent !== undefined || flags['watch-agent'] !== undefined || metrics.hosts) {
       const what = 'a gate puts its load on this host, and most of its brokers as well'
       const how = 'leave out --agent, --watch-agent and metrics.hosts, or use bench compare'

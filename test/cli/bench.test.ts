@@ -543,6 +543,7 @@ describe('mqctl bench gate', () => {
     [['./nosuch', 'self'], 'no such file'],
     [['self', 'producers.treads=3'], 'did you mean threads?'],
     [['self', 'self', '--pairs', '5'], 'it takes 8 to 100'],
+    [['self', 'self', 'saturation-search'], 'saturation-search: a search tries rates'],
   ])('%j is refused before anything runs, exit 2', async (args, text) => {
     const { exitCode, stderr } = await home.run(['bench', 'gate', ...args])
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining(text)])
