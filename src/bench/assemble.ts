@@ -316,6 +316,7 @@ function integrityOf(run: RunRecord): Integrity {
     oneWay: scenario.producers.mode === 'one-way',
     pending: sum('pending'),
     sequenced: scenario.verify.sequence,
+    sealed: scenario.verify.checksum,
     stored: run.growth === null ? null : run.growth.reduce((sum, messages) => sum + messages, 0),
     // Of a producer that died nobody knows what it sent last.
     exclusive: run.exclusive && !run.producerReports.includes(null),

@@ -25,11 +25,13 @@ export interface Integrity {
   readonly scope: string
   /** Null when it could not be judged; `why` says it. */
   readonly lost: number | null
-  readonly duplicated: number
-  readonly reordered: number
-  readonly corrupted: number
-  readonly foreign: number
-  readonly misplaced: number
+  /** Null, like the next ones, when nobody looked at messages that say who they are. */
+  readonly duplicated: number | null
+  readonly reordered: number | null
+  /** Null also when messages carry no checksum. */
+  readonly corrupted: number | null
+  readonly foreign: number | null
+  readonly misplaced: number | null
   readonly unconfirmedStored: number
   /** One-way messages that nobody received; null for others, or when it could not be judged. */
   readonly unreceived: number | null
@@ -58,9 +60,9 @@ export interface GroupIntegrity {
   readonly name: string
   readonly received: number
   readonly lost: number | null
-  readonly duplicated: number
-  readonly reordered: number
-  readonly corrupted: number
+  readonly duplicated: number | null
+  readonly reordered: number | null
+  readonly corrupted: number | null
 }
 
 export interface IntegrityInput {
@@ -77,6 +79,8 @@ export interface IntegrityInput {
   readonly receipts: readonly Receipts[]
   /** False when messages do not carry their identity: nothing can be told about them. */
   readonly sequenced: boolean
+  /** They carry a checksum; they do, unless said otherwise. */
+  readonly sealed?: boolean
   /** Growth of the broker's queues; null when unknown. */
   readonly stored: number | null
   /** The topic is used by this run alone. */
@@ -98,6 +102,9 @@ export function judgeIntegrity(input: IntegrityInput): Integrity {
     stored === null ? null : stored >= acked && (!input.exclusive || stored <= sent)
   const judged = judgeLoss(input)
   const duplicated = sums.duplicated + judged.duplicatedAcross
+  // That nothing was found says nothing where nobody looked.
+  const isLooked = input.sequenced && input.receipts.length > 0
+  const found = (count: number) => (isLooked ? count : null)
   const violations: string[] = []
   if (judged.lost !== null && judged.lost > 0) {
     violations.push(`${judged.lost} acknowledged messages were never received`)
@@ -125,11 +132,11 @@ export function judgeIntegrity(input: IntegrityInput): Integrity {
   return {
     scope: 'every message of the run, warm-up and drain included',
     lost: judged.lost,
-    duplicated,
-    reordered: sums.reordered,
-    corrupted: sums.corrupted,
-    foreign: sums.foreign,
-    misplaced: sums.misplaced,
+    duplicated: found(duplicated),
+    reordered: found(sums.reordered),
+    corrupted: input.sealed === false ? null : found(sums.corrupted),
+    foreign: found(sums.foreign),
+    misplaced: found(sums.misplaced),
     unconfirmedStored: judged.unconfirmedStored,
     unreceived: judged.unreceived,
     unverified: judged.unverified,
@@ -164,11 +171,11 @@ export function judgeGroups(
   return {
     ...judgeIntegrity({ ...input, receipts: [] }),
     lost: all(({ lost }) => lost),
-    duplicated: sum(({ duplicated }) => duplicated),
-    reordered: sum(({ reordered }) => reordered),
-    corrupted: sum(({ corrupted }) => corrupted),
-    foreign: sum(({ foreign }) => foreign),
-    misplaced: sum(({ misplaced }) => misplaced),
+    duplicated: all(({ duplicated }) => duplicated),
+    reordered: all(({ reordered }) => reordered),
+    corrupted: all(({ corrupted }) => corrupted),
+    foreign: all(({ foreign }) => foreign),
+    misplaced: all(({ misplaced }) => misplaced),
     unconfirmedStored: Math.max(...each.map(({ unconfirmedStored }) => unconfirmedStored)),
     unreceived: all(({ unreceived }) => unreceived),
     unverified: sum(({ unverified }) => unverified),

@@ -3,7 +3,7 @@ import type { LatencyHistogram } from './histogram.ts'
 import type { Load } from './load-program.ts'
 import type { PhaseSums } from './phase-sums.ts'
 import type { SeriesRow } from './result.ts'
-import type { Latencies, Latency, Pacing, PhaseFigures, Rate, Totals } from './result-figures.ts'
+import type { Latencies, Latency, Pacing, PhaseLag, Rate, Totals } from './result-figures.ts'
 
 /** A timer may fire this much before its time; the second before it is whole all the same. */
 const EARLY_SECONDS = 0.01
@@ -160,7 +160,7 @@ export function lagSlope(rows: readonly SeriesRow[]): number | null {
 }
 
 /** How far consumers were behind in the seconds of a phase, and at its start. */
-export function lagOf(rows: readonly SeriesRow[], atStart: number): PhaseFigures['lag'] {
+export function lagOf(rows: readonly SeriesRow[], atStart: number): PhaseLag {
   return {
     max: rows.reduce((most, { lag }) => Math.max(most, lag), atStart),
     maxSeconds: rows.reduce((most, { lagSeconds }) => Math.max(most, lagSeconds), 0),

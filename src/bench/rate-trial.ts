@@ -173,7 +173,7 @@ export class RateTrials {
     }
     const totals = totalsOf(input)
     const latency = latenciesOf(input)
-    const lag = lagOf(rows, lagAt(all, from, this.#series.lagAtStart))
+    const lag = this.#consumed ? lagOf(rows, lagAt(all, from, this.#series.lagAtStart)) : null
     const promised = sla.map((expr) => parseThreshold(expr))
     const expected = this.#expected(index, rateHz)
     const reasons = promised.flatMap((one) => {
@@ -203,7 +203,7 @@ export class RateTrials {
       meanMs: latency.response?.meanMs ?? null,
       p50Ms: latency.response?.p50Ms ?? null,
       p99Ms: latency.response?.p99Ms ?? null,
-      lagSlopePerSecond: lag.slopePerSecond,
+      lagSlopePerSecond: lag?.slopePerSecond ?? null,
       resources: sharesOf(hosts),
     }
   }

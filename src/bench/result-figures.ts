@@ -90,12 +90,15 @@ export const figuresSchema = z.object({
   totals: totalsSchema,
   latency: latenciesSchema,
   pacing: pacingSchema,
-  lag: z.object({
-    max: number,
-    maxSeconds: number,
-    /** Messages a second by which the lag grew, by least squares over the seconds of the phase. */
-    slopePerSecond: nullable(number),
-  }),
+  /** Null without consumers. */
+  lag: nullable(
+    z.object({
+      max: number,
+      maxSeconds: number,
+      /** Messages a second by which the lag grew, by least squares over the seconds of the phase. */
+      slopePerSecond: nullable(number),
+    }),
+  ),
   /** Of a phase that lasts until everything is read; null for others. */
   drain: nullable(
     z.object({
@@ -114,4 +117,5 @@ export type Totals = z.infer<typeof totalsSchema>
 export type Latencies = z.infer<typeof latenciesSchema>
 export type Pacing = z.infer<typeof pacingSchema>
 export type PhaseFigures = z.infer<typeof figuresSchema>
+export type PhaseLag = NonNullable<PhaseFigures['lag']>
 export type Rate = z.infer<typeof rateSchema>

@@ -244,11 +244,12 @@ export const resultSchema = z.object({
   integrity: z.object({
     scope: text,
     lost: nullable(number),
-    duplicated: number,
-    reordered: number,
-    corrupted: number,
-    foreign: number,
-    misplaced: number,
+    /** Null, like the next ones, when nobody looked: without consumers, or without what a check needs in the messages. */
+    duplicated: nullable(number),
+    reordered: nullable(number),
+    corrupted: nullable(number),
+    foreign: nullable(number),
+    misplaced: nullable(number),
     unconfirmedStored: number,
     /** One-way messages that nobody received; null for others, or when it could not be judged. */
     unreceived: nullable(number).default(null),
@@ -273,9 +274,9 @@ export const resultSchema = z.object({
           name: text,
           received: number,
           lost: nullable(number),
-          duplicated: number,
-          reordered: number,
-          corrupted: number,
+          duplicated: nullable(number),
+          reordered: nullable(number),
+          corrupted: nullable(number),
         }),
       )
       .default([]),

@@ -44,10 +44,16 @@ export function figuresOf(
     totals: totalsOf(input),
     latency: latenciesOf(input),
     pacing: pacingOf(input),
-    lag: lagOf(rows, lagAt(all, startSeconds(run, phase), run.series.lagAtStart)),
+    lag: isConsumed(run)
+      ? lagOf(rows, lagAt(all, startSeconds(run, phase), run.series.lagAtStart))
+      : null,
     drain:
       phase.drain === null ? null : { ...phase.drain, backlog: backlogOf(run, phase.drain, sums) },
   }
+}
+
+function isConsumed({ options }: RunRecord): boolean {
+  return options.loaded.scenario.consumers.instances > 0
 }
 
 /** What lay there when a drain began, from what was counted of it: looks at queues are some moments old. */

@@ -11,7 +11,13 @@ import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.t
 import { type Path, Places, invalid } from './scenario-places.ts'
 import { type Scenario, kindsOf, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
 import { faultOfStage, isTried } from './stages.ts'
-import { type Threshold, isOfPhase, parseThreshold, samplesNeeded } from './threshold.ts'
+import {
+  type Threshold,
+  isOfPhase,
+  needsConsumers,
+  parseThreshold,
+  samplesNeeded,
+} from './threshold.ts'
 
 /** One value that replaces what the file says: `producers.threads=160`. */
 export interface Override {
@@ -336,6 +342,11 @@ function checkLoad({ load, repeat, consumers }: Scenario, place: Places): void {
       if (!isOfPhase(sla)) {
         const hint = 'take response.p99, errors.rate, lag.slope …, without "over"'
         throw place.error(['load', index, 'sla'], `${expr} cannot be told of a single rate`, hint)
+      }
+      if (consumers.instances === 0 && needsConsumers(sla)) {
+        const what = `${expr} needs consumers, and there are none`
+        const hint = 'set consumers.instances to 1 or more, or leave it out'
+        throw place.error(['load', index, 'sla'], what, hint)
       }
       const needed = samplesNeeded(sla)
       const first = ((stage.from ?? 0) * stage.for) / 1000

@@ -37,7 +37,8 @@ interface Seen {
   readonly result: BenchResult | null
   readonly totals: Totals
   readonly latency: Latencies
-  readonly lag: PhaseFigures['lag'] | null
+  /** Null without consumers. */
+  readonly lag: PhaseFigures['lag']
 }
 
 interface Metric {
@@ -66,7 +67,13 @@ const metrics: ReadonlyMap<string, Metric> = new Map<string, Metric>([
     ]),
   ),
   ['rate.acked', { unit: '/s', read: ({ totals }) => totals.rates.acked.meanPerSecond }],
-  ['rate.received', { unit: '/s', read: ({ totals }) => totals.rates.received.meanPerSecond }],
+  [
+    'rate.received',
+    {
+      unit: '/s',
+      read: ({ totals, lag }) => (lag === null ? null : totals.rates.received.meanPerSecond),
+    },
+  ],
   ['rate.offered', { unit: '/s', read: ({ totals }) => totals.rates.offeredPerSecond }],
   ['errors.count', { unit: 'count', read: ({ totals }) => totals.failed }],
   ['errors.rate', { unit: 'share', read: ({ totals }) => shareOf(totals.failed, totals.sent) }],
@@ -238,7 +245,7 @@ function judge(
     result,
     totals: phase?.figures?.totals ?? result.totals,
     latency: phase?.figures?.latency ?? result.latency,
-    lag: phase?.figures?.lag ?? worstLag(result),
+    lag: phase === null ? worstLag(result) : (phase.figures?.lag ?? null),
   }
   const metric = metrics.get(threshold.metric)
   const { expression, limit, operator, overSeconds } = threshold
@@ -248,6 +255,10 @@ function judge(
     repetition: phase?.repetition ?? 1,
     limit,
     unit: metric?.unit ?? 'count',
+  }
+  const actual = metric?.read(seen) ?? null
+  if (actual === null) {
+    return { ...base, actual, pass: false, why: 'it was not measured, or with too few samples' }
   }
   if (overSeconds !== null) {
     const field = threshold.metric === 'rate.acked' ? 'acked' : 'received'
@@ -259,10 +270,6 @@ function judge(
     const pass = holds(worst.mean, operator, limit)
     const why = pass ? null : `the worst are the seconds ${worst.fromT} to ${worst.toT} of the run`
     return { ...base, actual: worst.mean, pass, why }
-  }
-  const actual = metric?.read(seen) ?? null
-  if (actual === null) {
-    return { ...base, actual, pass: false, why: 'it was not measured, or with too few samples' }
   }
   return { ...base, actual, pass: holds(actual, operator, limit), why: null }
 }
@@ -305,14 +312,19 @@ export function latencyLimitMs({ metric, limit, operator }: Threshold): number {
   return isLatency && !operator.startsWith('>') ? limit : 0
 }
 
+/** Metrics that nobody knows without consumers. */
+export function needsConsumers({ metric }: Threshold): boolean {
+  return /^(lag|endToEnd)\.|^rate\.received$/.test(metric)
+}
+
 /** Metrics that are known as soon as a phase is over. */
 export function isOfPhase({ metric, overSeconds }: Threshold): boolean {
   return overSeconds === null && !/^(integrity|pacing|host|broker)\./.test(metric)
 }
 
 /** Of several phases together: the worst of each, since a slope over all of them would hide it. */
-function worstLag({ phases }: BenchResult): PhaseFigures['lag'] | null {
-  const lags = phases.flatMap(({ figures }) => (figures === null ? [] : [figures.lag]))
+function worstLag({ phases }: BenchResult): PhaseFigures['lag'] {
+  const lags = phases.flatMap(({ figures }) => figures?.lag ?? [])
   if (lags.length === 0) return null
   const slopes = lags.flatMap(({ slopePerSecond }) =>
     slopePerSecond === null ? [] : [slopePerSecond],

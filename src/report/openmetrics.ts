@@ -64,7 +64,7 @@ export function openmetricsReport(result: BenchResult): string {
     figuresOf(out, { ...run, phase }, figures)
   }
   for (const kind of ['lost', 'duplicated', 'reordered', 'corrupted', 'foreign'] as const) {
-    const help = 'Messages that a check found; lost has no value where it could not be judged.'
+    const help = 'Messages that a check found; what could not be judged has no value.'
     out.add('mqctl_bench_integrity', 'gauge', help, { ...run, kind }, result.integrity[kind])
   }
   for (const { expression, phase, repetition, pass } of result.thresholds) {

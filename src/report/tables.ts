@@ -87,8 +87,8 @@ export function phaseTable({ phases }: BenchResult): Table {
               milliseconds(shown?.p99Ms ?? null),
               milliseconds(shown?.p999Ms ?? null),
               milliseconds(shown?.maxMs ?? null),
-              grouped(lag.max),
-              lag.slopePerSecond === null ? '-' : signed(lag.slopePerSecond),
+              lag === null ? '-' : grouped(lag.max),
+              lag === null || lag.slopePerSecond === null ? '-' : signed(lag.slopePerSecond),
             ]
           }),
   }

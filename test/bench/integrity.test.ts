@@ -311,4 +311,27 @@ describe('the verdict on integrity', () => {
     const verdict = judgeIntegrity({ ...aRun(10, {}), receipts: [] })
     expect([verdict.lost, verdict.why]).toEqual([null, 'nobody consumed'])
   })
+
+  it('finds neither something nor nothing where nobody looked', () => {
+    const { receipts, ...input } = aRun(10, {})
+    const of = (changes: Partial<IntegrityInput>) => {
+      const { duplicated, reordered, corrupted, foreign, misplaced } = judgeIntegrity({
+        ...input,
+        receipts,
+        ...changes,
+      })
+      return [duplicated, reordered, corrupted, foreign, misplaced]
+    }
+    const nothing = [null, null, null, null, null]
+    expect(of({ receipts: [] })).toEqual(nothing)
+    expect(of({ sequenced: false })).toEqual(nothing)
+    expect(of({ sealed: false })).toEqual([0, 0, null, 0, 0])
+    expect(of({})).toEqual([0, 0, 0, 0, 0])
+    const groups = [
+      { name: 'one', receipts },
+      { name: 'two', receipts },
+    ]
+    const each = judgeGroups({ ...input, sealed: false }, groups)
+    expect([each.corrupted, each.duplicated, each.groups[0]?.corrupted]).toEqual([null, 0, null])
+  })
 })

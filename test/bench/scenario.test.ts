@@ -289,6 +289,11 @@ describe('a wrong scenario', () => {
       'my.yaml:4:9: consumers: paused needs consumers, and there are none',
     ],
     [
+      'a promise about consumers that there are not',
+      "consumers: {instances: 0}\nload: [{model: open, shape: search, from: 1k/s, to: 2k/s, sla: ['response.p99 < 20ms', 'lag.seconds < 1s']}]",
+      'lag.seconds < 1s needs consumers, and there are none',
+    ],
+    [
       'a drain by consumers that stand still',
       'load: [{model: idle, until: drained, consumers: paused}]',
       'my.yaml:3:22: consumers that are paused drain nothing',

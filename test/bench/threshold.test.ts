@@ -47,6 +47,27 @@ describe('a threshold', () => {
     expect([one.pass, one.actual]).toEqual([false, null])
   })
 
+  it('never passes on what nobody looked at', () => {
+    const { integrity } = aResult()
+    const blind = aResult({
+      integrity: { ...integrity, duplicated: null, corrupted: null },
+      phases: [aPhase({}, { lag: null })],
+    })
+    for (const expression of [
+      'integrity.duplicated == 0',
+      'integrity.corrupted == 0',
+      'lag.max == 0',
+      'lag.slope <= 0',
+      'rate.received >= 0/s',
+      'rate.received >= 0/s over 1s',
+    ]) {
+      expect(judged(expression, blind)).toMatchObject({ pass: false, actual: null })
+    }
+    const [ofPhase] = judgeThresholds(blind, [parseThreshold('lag.max == 0', 'measure')])
+    expect(ofPhase?.pass).toBe(false)
+    expect(judged('integrity.reordered == 0', blind).pass).toBe(true)
+  })
+
   it('never passes on a percentile with too few samples above it', () => {
     expect(judged('service.p9999 < 1h').pass).toBe(false)
   })

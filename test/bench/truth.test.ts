@@ -306,7 +306,7 @@ describe('messages on their way to a consumer', () => {
         const [one] = take(lanes, 2).slice(5)
         if (one !== undefined) one.body[at] = (one.body[at] ?? 0) ^ 0x10
       })
-      expect(found.corrupted + found.foreign).toBe(1)
+      expect((found.corrupted ?? 0) + (found.foreign ?? 0)).toBe(1)
       // Bytes 4 to 15 say of which run and producer it is, and which of its messages.
       expect(found.lost).toBe(at < 16 ? 1 : 0)
     }

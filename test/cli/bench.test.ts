@@ -550,6 +550,23 @@ describe('mqctl bench gate', () => {
   })
 })
 
+describe('mqctl bench search without consumers', () => {
+  const search = ['bench', 'search', '--consumers', '0', '--namesrv', '127.0.0.1:1']
+
+  it('promises nothing of their lag by itself', async () => {
+    const { exitCode, document } = await home.json(search)
+    expect([exitCode, document.error.code]).toEqual([3, 'NAMESRV_UNREACHABLE'])
+  })
+
+  it('refuses a promise of their lag', async () => {
+    const { exitCode, stderr } = await home.run([...search, '--sla', 'lag.max == 0'])
+    expect([exitCode, stderr]).toEqual([
+      2,
+      expect.stringContaining('lag.max == 0 needs consumers, and there are none'),
+    ])
+  })
+})
+
 describe('mqctl bench list and show', () => {
   it('lists the scenarios that ship', async () => {
     const { document } = await home.json(['bench', 'list'])

@@ -65,6 +65,14 @@ describe('OpenMetrics', () => {
     expect(new Set(all).size).toBe(all.length)
   })
 
+  it('has no finding where nobody looked', () => {
+    const base = aResult()
+    const integrity = { ...base.integrity, corrupted: null, lost: null }
+    const text = openmetricsReport(aResult({ integrity }))
+    expect(text).toMatch(/mqctl_bench_integrity\{[^}]*kind="duplicated"\} 0/)
+    expect(text).not.toMatch(/kind="(corrupted|lost)"/)
+  })
+
   it('has seconds, leaves out what has no value, and takes a hostile name as text', () => {
     const result = withHistogram()
     const name = 'a"b\\c\nd'

@@ -53,6 +53,14 @@ describe('the text report', () => {
     expect(lines.length).toBeLessThan(45)
   })
 
+  it('does not vouch for what nobody looked at', () => {
+    const { integrity } = aResult()
+    const text = (corrupted: number | null) =>
+      lineWith(textReport(aResult({ integrity: { ...integrity, corrupted } })), 'integrity')
+    expect(text(0)).toContain('nothing lost, duplicated, reordered or corrupted in')
+    expect(text(null)).toContain('nothing lost, duplicated or reordered (without checksums')
+  })
+
   it('says what was refused to the consumers, and how often', () => {
     const { totals } = aResult()
     const consumerTroubles = { SUBSCRIPTION_GROUP_NOT_EXIST: 1_234, PROCESSING_FAILED: 2 }
