@@ -24,7 +24,7 @@ export interface Receipts {
   readonly duplicated: number
   readonly reordered: number
   readonly corrupted: number
-  /** Not of this run. */
+  /** Not of this run, or damaged in the very bytes that say of which one. */
   readonly foreign: number
   /** In another lane than the one it was sent to. */
   readonly misplaced: number
@@ -69,6 +69,11 @@ export class ReceiptCheck {
       this.foreign += 1
       return false
     }
+    // Another run may have sent its messages without a checksum.
+    if (bytes.readUInt32BE(start + 4) !== runId) {
+      this.foreign += 1
+      return false
+    }
     if (checksum && !isIntact(bytes, start, end)) {
       this.corrupted += 1
       this.#noteDamaged(bytes, start)
@@ -76,7 +81,7 @@ export class ReceiptCheck {
     }
     const producer = bytes.readUInt16BE(start + 8)
     const sender = bytes.readUInt16BE(start + 10)
-    if (bytes.readUInt32BE(start + 4) !== runId || producer >= producers) {
+    if (producer >= producers) {
       this.foreign += 1
       return false
     }
@@ -102,9 +107,8 @@ export class ReceiptCheck {
 
   /** Its identity may be what is damaged; whether it names a message that is missing shows at the end. */
   #noteDamaged(bytes: Buffer, start: number): void {
-    const { runId, producers } = this.#options
     const producer = bytes.readUInt16BE(start + 8)
-    if (bytes.readUInt32BE(start + 4) !== runId || producer >= producers) return
+    if (producer >= this.#options.producers) return
     if (this.#damaged.length === DAMAGED_MAX) return
     this.#damaged.push([producer, bytes.readUInt32BE(start + 12)])
   }

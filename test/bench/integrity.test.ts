@@ -129,6 +129,17 @@ describe('the receipt check', () => {
     expect(check.foreign).toBe(3)
   })
 
+  it('takes messages that an earlier run sent without a checksum for foreign, not for corrupted', () => {
+    const check = aCheck()
+    const unsealed = Buffer.alloc(100, 1)
+    writeHeader(unsealed, 0, RUN - 1, 0, 0, 1, 12_345.5, 0)
+    expect(receive(check, unsealed)).toBe(false)
+    expect([check.foreign, check.corrupted, check.receipts().damaged]).toEqual([1, 0, []])
+    writeHeader(unsealed, 0, RUN, 0, 0, 1, 12_345.5, 0)
+    expect(receive(check, unsealed)).toBe(false)
+    expect([check.foreign, check.corrupted]).toEqual([1, 1])
+  })
+
   it('finds a message in another queue than it was sent to', () => {
     const check = aCheck()
     receive(check, aBody({ sequence: 1, lane: 1 }), 0)
