@@ -1,6 +1,6 @@
 /**
  * Latencies in nanoseconds, every one counted: an HDR histogram with three digits of precision
- * (a value is at most 0.1 % off) from 1 ns to 100 s, in WebAssembly (17 ns a value). Histograms of
+ * (a value is at most 0.1 % off) from 1 ns to 24 h, in WebAssembly (17 ns a value). Histograms of
  * several processes and seconds are merged without loss; percentiles are never averaged.
  */
 import hdr from 'hdr-histogram-js'
@@ -8,7 +8,8 @@ import hdr from 'hdr-histogram-js'
 type Hdr = ReturnType<typeof hdr.build>
 
 const PRECISION_DIGITS = 3
-const HIGHEST_NS = 100e9
+/** The longest that a stage may last: a backlog is no older. Some 0.3 MB for each histogram. */
+const HIGHEST_NS = 86_400e9
 /** A percentile is told when at least this many samples lie above it. */
 export const SAMPLES_ABOVE_MIN = 10
 
@@ -30,12 +31,12 @@ export interface LatencySummary {
   readonly count: number
   readonly minMs: number
   readonly meanMs: number
-  /** By percentile ("50" … "99.99"); null when fewer than ten samples lie above it. */
+  /** By percentile ("50" … "99.99"); null when fewer than ten samples lie above it, or when it is above 24 h. */
   readonly percentilesMs: Readonly<Record<string, number | null>>
   readonly maxMs: number
   /** Values that could not be: an arrival before its sending, counted as 0. */
   readonly negative: number
-  /** Values above 100 s, counted as 100 s. */
+  /** Values above 24 h: no percentile is told that falls among them, and the mean counts them as 24 h. */
   readonly clamped: number
   readonly precisionDigits: number
   /** HdrHistogram's compressed form in base64, unit nanoseconds. */
@@ -75,6 +76,7 @@ export class LatencyHistogram {
   /** @param count values that are the same */
   record(ns: number, count = 1): void {
     let value = ns
+    if (value > this.#maxNs) this.#maxNs = value
     if (value < 0) {
       this.negative += count
       this.earlyNs = Math.max(this.earlyNs, -value)
@@ -83,7 +85,6 @@ export class LatencyHistogram {
       this.clamped += count
       value = HIGHEST_NS
     }
-    if (value > this.#maxNs) this.#maxNs = value
     if (value < this.#minNs) this.#minNs = value
     if (count === 1) this.#histogram.recordValue(value)
     else this.#histogram.recordValueWithCount(value, count)
@@ -137,7 +138,8 @@ export class LatencyHistogram {
   /** Milliseconds; null when too few samples lie above it to call it a percentile. */
   percentileMs(percentile: number): number | null {
     const above = this.count * (1 - percentile / 100)
-    return above >= SAMPLES_ABOVE_MIN - 1e-9 * this.count ? this.atMs(percentile) : null
+    const isKnown = above >= SAMPLES_ABOVE_MIN - 1e-9 * this.count && above >= this.clamped
+    return isKnown ? this.atMs(percentile) : null
   }
 
   /** Null when nothing was recorded. */

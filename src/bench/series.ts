@@ -38,7 +38,7 @@ interface GroupBook {
 /** From somewhere in a second to where its end is the nearest. */
 const POLL_SHIFT_NS = 0.5e9
 
-/** Rows that may still get ticks; older ones give their histogram (a quarter of a megabyte) back. */
+/** Rows that may still get ticks; older ones give their histogram (a third of a megabyte) back. */
 const OPEN_ROWS = 5
 
 export class Series {

@@ -65,8 +65,29 @@ describe('the latency histogram', () => {
   it('counts what cannot be instead of dropping it', () => {
     const histogram = new LatencyHistogram()
     histogram.record(-5)
-    histogram.record(1e12)
+    histogram.record(1e15)
     expect(histogram.summary()).toMatchObject({ count: 2, negative: 1, clamped: 1 })
+  })
+
+  it('knows how old a backlog of hours is, also after a trip through its packed form', () => {
+    const histogram = new LatencyHistogram()
+    for (let second = 1; second <= 7_200; second += 1) histogram.record(second * 1e9)
+    const summary = LatencyHistogram.decode(histogram.pack()).summary()
+    expect(summary).toMatchObject({ count: 7_200, maxMs: 7_200_000, clamped: 0 })
+    const p99 = summary?.percentilesMs['99'] ?? 0
+    expect(Math.abs(p99 - 7_128_000) / 7_128_000).toBeLessThan(0.0011)
+  })
+
+  it('tells the true maximum of what it cannot hold, and no percentile that falls among it', () => {
+    const histogram = new LatencyHistogram()
+    histogram.record(1e6, 970)
+    histogram.record(2e15, 30)
+    const { percentilesMs, maxMs } = LatencyHistogram.decode(histogram.pack()).summary() ?? {}
+    expect([maxMs, percentilesMs?.['99'], percentilesMs?.['95']]).toEqual([
+      2e9,
+      null,
+      expect.closeTo(1, 2),
+    ])
   })
 
   it('has nothing to say without values', () => {
