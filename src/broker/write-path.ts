@@ -337,6 +337,9 @@ export class WritePath {
       )
       return
     }
+    // What is asked for all of them, which records of their own would not say.
+    append.setProperties(send.properties, 0, send.propertiesEnd)
+    if (this.#refuseFault(connection, faultOfBatchItem(append))) return
     // First pass: nothing is stored when one of the messages cannot be.
     const batch = this.#batch
     batch.open(send.body, send.bodyStart, send.bodyEnd)

@@ -64,10 +64,10 @@ function end(half: Command, commitOrRollback: number, more: object = {}): Promis
 const recall = (recallHandle: string, topic = 'Mine') =>
   client.ask(RequestCode.RECALL_MESSAGE, { topic, recallHandle })
 
-const batch = (properties: readonly string[]) =>
+const batch = (properties: readonly string[], ofAll = '') =>
   client.ask(
     RequestCode.SEND_BATCH_MESSAGE,
-    { ...header, m: true },
+    { ...header, i: ofAll, m: true },
     encodeBatch(
       properties.map((text) => ({
         flag: 0,
@@ -209,6 +209,16 @@ const lines: readonly Bad[] = [
     what: 'a batch with a time on one of its messages',
     code: MESSAGE_ILLEGAL,
     ask: () => batch(['TIMER_DELAY_SEC\u00013\u0002', '']),
+  },
+  {
+    what: 'a batch with a delay of all its messages',
+    code: MESSAGE_ILLEGAL,
+    ask: () => batch(['', ''], 'DELAY\u00013\u0002'),
+  },
+  {
+    what: 'a batch with a time of all its messages',
+    code: MESSAGE_ILLEGAL,
+    ask: () => batch(['', ''], 'TIMER_DELAY_SEC\u00013\u0002'),
   },
   {
     what: 'a batch to a retry topic',

@@ -48,11 +48,15 @@ export function knownTopic(context: BrokerContext, command: Command, field = 'to
   throw new Refusal(ResponseCode.TOPIC_NOT_EXIST, `topic[${name}] not exist`)
 }
 
-/** Topics that a group has progress in or has subscribed to, by name; without a retry topic that it never read. */
+/**
+ * Topics that a group has progress in or has subscribed to, by name; without a retry topic that it never
+ * read. A group that is broadcast to keeps its progress to itself: clients tell it by the missing rows.
+ */
 export function topicsOfGroup(context: BrokerContext, group: string): string[] {
   const names = new Set(context.offsets.topicsOf(group))
-  for (const topic of context.clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
-    if (!isRetryTopic(topic)) names.add(topic)
+  const members = context.clients.consumerGroup(group)
+  if (members !== null && members.messageModel !== 'BROADCASTING') {
+    for (const topic of members.subscriptions.keys()) if (!isRetryTopic(topic)) names.add(topic)
   }
   return [...names].sort()
 }

@@ -156,7 +156,12 @@ async function push(
     sysFlag: header.sysFlag,
     bornTimestamp: header.bornTimestamp,
     flag: header.flag,
-    properties: encodeProperties({ ...properties, [PropertyName.pushReplyTime]: String(nowMs) }),
+    properties: encodeProperties({
+      ...properties,
+      [PropertyName.region]: settings.regionId,
+      [PropertyName.traceOn]: String(settings.traceOn),
+      [PropertyName.pushReplyTime]: String(nowMs),
+    }),
     reconsumeTimes: header.reconsumeTimes,
     unitMode: header.unitMode,
     bornHost: connection.remoteAddress,

@@ -47,7 +47,7 @@ export function faultOfMessage(
     : null
 }
 
-/** What is wrong with one message only because it is one of a batch. */
+/** What is wrong with one message only because it is one of a batch, or with what is asked for all of them. */
 export function faultOfBatchItem(append: AppendRequest): SendFault | null {
   const { scan } = append
   const what =
@@ -58,7 +58,9 @@ export function faultOfBatchItem(append: AppendRequest): SendFault | null {
         : scan.transaction
           ? 'is half of a transaction'
           : null
-  return what === null ? null : illegal(`a message of the batch ${what}: send it by itself`)
+  return what === null
+    ? null
+    : illegal(`the batch or one of its messages ${what}: send it by itself`)
 }
 
 /** @param count messages that were read from it */

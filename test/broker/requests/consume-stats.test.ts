@@ -102,6 +102,15 @@ describe('how far a group is', () => {
     expect(await topicsOf({ topicList: 'T' })).toEqual(['T'])
   })
 
+  it('has no rows for a group that is broadcast to: clients know it by that', async () => {
+    const { client } = await aScene()
+    await client.heartBeat('c1', 'B', ['T'], { messageModel: 'BROADCASTING' })
+    await client.heartBeat('c2', 'C', ['T'])
+    const rowsOf = async (consumerGroup: string) =>
+      decodeConsumeStats((await client.ask(ask, { consumerGroup })).body).queues.length
+    expect([await rowsOf('B'), (await rowsOf('C')) > 0]).toEqual([0, true])
+  })
+
   it('is told for all groups of the broker', async () => {
     const { client } = await aScene()
     const answer = await client.ask(RequestCode.GET_BROKER_CONSUME_STATS, { isOrder: false })

@@ -72,6 +72,7 @@ describe('a reply', () => {
     const properties = parseProperties(pushed?.ext['properties'] ?? '')
     expect(properties['CORRELATION_ID']).toBe('c-1')
     expect(Number(properties['PUSH_REPLY_TIME'])).toBeGreaterThan(0)
+    expect(properties).toMatchObject({ MSG_REGION: 'DefaultRegion', TRACE_ON: 'true' })
     expect(await stored(replier)).toEqual(['pong'])
   })
 

@@ -6,6 +6,7 @@ import java.util.concurrent.ConcurrentMap;
 import org.apache.rocketmq.broker.BrokerController;
 import org.apache.rocketmq.broker.offset.ConsumerOffsetManager;
 import org.apache.rocketmq.broker.out.BrokerOuterAPI;
+import org.apache.rocketmq.broker.subscription.SubscriptionGroupManager;
 import org.apache.rocketmq.broker.topic.TopicConfigManager;
 import org.apache.rocketmq.common.BrokerConfig;
 import org.apache.rocketmq.common.TopicConfig;
@@ -14,6 +15,7 @@ import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.remoting.netty.NettyClientConfig;
 import org.apache.rocketmq.remoting.netty.NettyServerConfig;
 import org.apache.rocketmq.remoting.protocol.header.QueryConsumerOffsetRequestHeader;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.store.DefaultMessageStore;
 import org.apache.rocketmq.store.MessageStore;
 import org.apache.rocketmq.store.config.MessageStoreConfig;
@@ -29,6 +31,7 @@ public final class RemoteBroker extends BrokerController {
     private final BrokerOuterAPI outer;
     private final TopicConfigManager topics;
     private final ConsumerOffsetManager offsets;
+    private final SubscriptionGroupManager groups;
     private final MessageStore store;
     private DefaultMQAdminExt admin;
 
@@ -42,6 +45,7 @@ public final class RemoteBroker extends BrokerController {
         };
         topics = new Topics();
         offsets = new Offsets();
+        groups = new Groups();
         try {
             store = new Store(storeConfig, config);
         } catch (IOException error) {
@@ -95,6 +99,11 @@ public final class RemoteBroker extends BrokerController {
     @Override
     public ConsumerOffsetManager getConsumerOffsetManager() {
         return offsets == null ? super.getConsumerOffsetManager() : offsets;
+    }
+
+    @Override
+    public SubscriptionGroupManager getSubscriptionGroupManager() {
+        return groups == null ? super.getSubscriptionGroupManager() : groups;
     }
 
     @Override
@@ -159,6 +168,33 @@ public final class RemoteBroker extends BrokerController {
                         .getMqClientInstance()
                         .getMQClientAPIImpl()
                         .queryConsumerOffset(getBrokerAddr(), header, TIMEOUT_MILLIS));
+        }
+    }
+
+    private final class Groups extends SubscriptionGroupManager {
+        @Override
+        public SubscriptionGroupConfig findSubscriptionGroupConfig(String group) {
+            SubscriptionGroupConfig found =
+                ask(() -> admin().getAllSubscriptionGroup(getBrokerAddr(), TIMEOUT_MILLIS))
+                    .getSubscriptionGroupTable()
+                    .get(group);
+            if (found != null) {
+                return found;
+            }
+            // Apache's makes one at the first look.
+            SubscriptionGroupConfig made = new SubscriptionGroupConfig();
+            made.setGroupName(group);
+            updateSubscriptionGroupConfig(made);
+            return made;
+        }
+
+        @Override
+        public void updateSubscriptionGroupConfig(SubscriptionGroupConfig config) {
+            ask(
+                () -> {
+                    admin().createAndUpdateSubscriptionGroupConfig(getBrokerAddr(), config);
+                    return null;
+                });
         }
     }
 
