@@ -6,6 +6,7 @@ import { deadLetterFlags, isMeant, spanOfFlags } from '../../src/cli/dead-letter
 import { argument, wholeFlag } from '../../src/cli/flags.ts'
 import { sendAll, type SendOutcome } from '../../src/cli/send-all.ts'
 import type { Admin } from '../../src/client/admin.ts'
+import { DeadLetterSender } from '../../src/client/dead-letter-sender.ts'
 import { deadLetters, deadLettersSoFar, resurrected } from '../../src/client/dead-letters.ts'
 import { GroupReturn } from '../../src/client/group-return.ts'
 import type { OutgoingMessage } from '../../src/client/outgoing-message.ts'
@@ -65,7 +66,10 @@ letters themselves stay where they are until they expire: sending them twice del
     const span = spanOfFlags(flags, this.world.clock.wallMs())
     const messageIds: string[] = []
     let found = 0
-    const chosen = async function* (admin: Admin): AsyncGenerator<OutgoingMessage> {
+    const chosen = async function* (
+      admin: Admin,
+      sender: DeadLetterSender | null,
+    ): AsyncGenerator<OutgoingMessage> {
       const back = await GroupReturn.open(admin, group, flags.mode ?? null)
       for await (const message of deadLetters(admin, group, span)) {
         if (!isMeant(message, ids)) continue
@@ -77,16 +81,23 @@ letters themselves stay where they are until they expire: sending them twice del
             : resentMessage(message, to)
         found += 1
         if (messageIds.length < IDS_MAX) messageIds.push(message.messageId)
-        yield copy
+        yield sender?.note(copy, message) ?? copy
         if (found === limit) return
       }
     }
     let grown = 0
     const outcome = await this.connect(flags, async (admin) => {
-      if (!execute) return count(chosen(admin))
+      if (!execute) return count(chosen(admin, null))
       const before = await deadLettersSoFar(admin, group)
-      const sending = await this.#send(admin, chosen(admin), flags.timeout)
-      grown = (await deadLettersSoFar(admin, group)) - before
+      const producer = Producer.over(admin.client, { sendTimeoutMs: flags.timeout })
+      const sender = new DeadLetterSender(admin, producer, group)
+      const sending = await this.#send(producer, sender, chosen(admin, sender))
+      grown = (await deadLettersSoFar(admin, group)) - before - sender.strayCopies
+      if (sender.givenBack > 0) {
+        this.remark(
+          `brokers keep no copies for ${group} while it consumes in order: ${sender.givenBack} were given back from where they are, as one try more; the first of them is a dead letter twice now`,
+        )
+      }
       return sending
     })
     const result: DlqResendResult = {
@@ -104,7 +115,7 @@ letters themselves stay where they are until they expire: sending them twice del
     }
     if (result.to === 'group' && result.sent > 0 && grown >= result.sent / 2) {
       this.warn(
-        `the dead letters of ${group} grew by ${grown} meanwhile; a broker of Apache's sends all straight back while the group consumes in order: then use --to-original, or stop its members first`,
+        `the dead letters of ${group} grew by ${grown} meanwhile: do its members still fail?`,
       )
     }
     if (found === 0) this.remark(`no such dead letters of ${group}`)
@@ -113,13 +124,12 @@ letters themselves stay where they are until they expire: sending them twice del
   }
 
   async #send(
-    admin: Admin,
+    producer: Producer,
+    sender: DeadLetterSender,
     messages: AsyncIterable<OutgoingMessage>,
-    timeoutMs: number,
   ): Promise<SendOutcome> {
-    const producer = Producer.over(admin.client, { sendTimeoutMs: timeoutMs })
     try {
-      const outcome = await sendAll(producer, messages, {
+      const outcome = await sendAll(sender, messages, {
         clock: this.world.clock,
         signal: this.claimInterrupts(),
         window: WINDOW,

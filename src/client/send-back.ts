@@ -57,7 +57,8 @@ export class SendBack {
     const { logger } = this.#client
     const id = message.messageId
     try {
-      await this.#ask(message, delayLevel)
+      const { group, retriesMax } = this.#options
+      await askToTakeBack(this.#client, message, { group, retriesMax, delayLevel })
       logger.info('message given back', { id })
       return true
     } catch (error) {
@@ -94,26 +95,6 @@ export class SendBack {
     await this.#producer?.close()
   }
 
-  async #ask(message: ReceivedMessage, delayLevel: number): Promise<void> {
-    const { group, retriesMax } = this.#options
-    await this.#client.ask(
-      this.#client.masterOf(message.broker),
-      RequestCode.CONSUMER_SEND_MSG_BACK,
-      {
-        group,
-        offset: message.physicalOffset,
-        delayLevel,
-        originMsgId: message.offsetMessageId,
-        originTopic: message.topic,
-        unitMode: false,
-        maxReconsumeTimes: retriesMax,
-        bname: message.broker,
-      },
-      null,
-      { group },
-    )
-  }
-
   async #resend(message: ReceivedMessage, delayLevel: number): Promise<void> {
     const { group, retriesMax } = this.#options
     const copy = resentMessage(message, retryTopicOf(group))
@@ -133,4 +114,32 @@ export class SendBack {
       },
     })
   }
+}
+
+/**
+ * Asks the broker of a stored message to let it come again to a group, with one try more. Throws MqError.
+ * @param wish `delayLevel`: of the next try, as in `levelOf` of the options; `retriesMax` as there
+ */
+export async function askToTakeBack(
+  client: MqClient,
+  message: ReceivedMessage,
+  wish: Pick<SendBackOptions, 'group' | 'retriesMax'> & { readonly delayLevel: number },
+): Promise<void> {
+  const { group, retriesMax, delayLevel } = wish
+  await client.ask(
+    client.masterOf(message.broker),
+    RequestCode.CONSUMER_SEND_MSG_BACK,
+    {
+      group,
+      offset: message.physicalOffset,
+      delayLevel,
+      originMsgId: message.offsetMessageId,
+      originTopic: message.topic,
+      unitMode: false,
+      maxReconsumeTimes: retriesMax,
+      bname: message.broker,
+    },
+    null,
+    { group },
+  )
 }

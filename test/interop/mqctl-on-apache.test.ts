@@ -292,6 +292,24 @@ describe.skipIf(skipBecause('mqctl on Apache', peers.missing))('mqctl on an Apac
     expect([code, stdout]).toEqual([0, 'one 0\ntwo 0\ntwo 1\nthree 0\n'])
   })
 
+  it('sends dead letters to a group that consumes in order, whose copies Apache puts among the dead', async () => {
+    await createTopic('Line', 1)
+    await json(['produce', 'Line', '--order-key', 'A-1'], 'bad\ngood\n')
+    const member = ['consume', 'Line', '-g', 'queuing', '--orderly', '--from', 'start']
+    await run([
+      ...[...member, '--exit-at-end', '--retry-delay', '10ms', '--retries', '1', '--exec'],
+      `sh -c 'read line; [ $line != bad ]'`,
+    ])
+    const consuming = run([...member, '--count', '1'])
+    await until('the member has its queue', async () => {
+      const { code, stdout } = await run(['group', 'running-info', 'queuing', '--json'])
+      return code === 0 && /"topic": *"%RETRY%queuing"/.test(stdout) ? stdout : null
+    })
+    const { code, stderr } = await run(['dlq', 'resend', 'queuing', '--execute'])
+    expect([code, stderr]).toEqual([0, expect.stringContaining('given back from where they are')])
+    expect(await consuming).toMatchObject({ code: 0, stdout: 'bad\n' })
+  })
+
   it('moves a group back, and the official client agrees', async () => {
     await run(['group', 'reset', 'Mixed', '--topic', 'Shared', '--to', 'start', '--execute'])
     const stats = await java.call<{ totalDiff: number }>('admin.consumeStats', {
