@@ -51,7 +51,7 @@ function onceStored(
   isFound: boolean,
 ): void {
   if (command.isOneway) return
-  // One operation record tells of all that end in this turn, unless somebody waits for it.
+  // One operation record tells of all that end within some milliseconds, unless somebody waits for it.
   if (!isFound) transactions.ops.flush()
   confirmations.tell(store.watermarks.appended, (fault) => {
     if (connection.isClosed) return

@@ -1,6 +1,7 @@
 /**
- * Operation records: which halves are done with, committed or not. One record a turn names all that
- * were ended in it, as offsets in the half queue, each with a comma behind it.
+ * Operation records: which halves are done with, committed or not. One record names all that were
+ * ended within some milliseconds, as offsets in the half queue, each with a comma behind it. Whoever
+ * is told that a half has ended, and goes by the record alone, asks for it at once (`flush`).
  *
  * An operation record is needed as long as a half that it names lies behind the progress of the
  * half queue; `doneBefore` says up to where they are not.
@@ -16,8 +17,12 @@ import type { Clock } from '../../world/clock.ts'
 /** Longest body; Apache's transactionOpMsgMaxSize. */
 const OP_BODY_BYTES_MAX = 4_096
 const TAG = 'd'
-/** While the log takes nothing, what is pending is tried again this often. */
-const RETRY_MS = 20
+/**
+ * How long what is pending waits for more, and how much of it does not; also how often it is tried again
+ * while the log takes nothing. Apache waits three seconds (transactionOpBatchInterval).
+ */
+const PENDING_MS = 20
+const PENDING_MAX = 256
 
 interface Operation {
   readonly offset: number
@@ -51,14 +56,11 @@ export class OpLog {
     return this.#pending.length
   }
 
-  /** The half at this offset is done with. Written at the end of the turn. */
+  /** The half at this offset is done with. Written within some milliseconds. */
   note(halfOffset: number): void {
     this.#pending.push(halfOffset)
-    if (this.#armed) return
-    this.#armed = true
-    this.#parts.clock.atEndOfTurn(() => {
-      this.flush()
-    })
+    if (this.#pending.length === PENDING_MAX) this.flush()
+    else this.#flushSoon()
   }
 
   /** A record that was found in the queue. */
@@ -90,9 +92,17 @@ export class OpLog {
     this.#pending = []
   }
 
+  #flushSoon(): void {
+    if (this.#armed) return
+    this.#armed = true
+    this.#parts.clock.after(PENDING_MS, () => {
+      this.#armed = false
+      this.flush()
+    })
+  }
+
   /** Appends what is pending now. */
   flush(): void {
-    this.#armed = false
     while (this.#pending.length > 0) {
       let body = ''
       let highest = 0
@@ -105,10 +115,7 @@ export class OpLog {
         count++
       }
       if (!this.#write(body, highest)) {
-        this.#armed = true
-        this.#parts.clock.after(RETRY_MS, () => {
-          this.flush()
-        })
+        this.#flushSoon()
         return
       }
       this.#pending.splice(0, count)

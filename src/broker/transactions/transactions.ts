@@ -195,8 +195,8 @@ export class Transactions {
   }
 
   /**
-   * Commits or rolls back; resolves when that is appended, its operation record at the end of the
-   * turn. False: nothing but that record will tell what was decided; a committed message with a unique
+   * Commits or rolls back; resolves when that is appended, its operation record some milliseconds
+   * later. False: nothing but that record will tell what was decided; a committed message with a unique
    * key can be found. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
    */
   async end(end: TransactionEnd): Promise<boolean> {
@@ -262,7 +262,7 @@ export class Transactions {
   noteProgress(): void {
     if (this.#early !== null) return
     const { store, offsets } = this.#parts
-    const { appended, flushed } = store.watermarks
+    const { flushed } = store.watermarks
     const pending = this.#pendingProgress
     if (pending !== null && pending.end <= flushed) {
       const moved: [Queue, number][] = [
@@ -275,9 +275,12 @@ export class Transactions {
       }
       this.#pendingProgress = null
     }
-    if (this.#pendingProgress !== null || this.ops.pending > 0) return
+    if (this.#pendingProgress !== null) return
+    this.ops.flush()
+    if (this.ops.pending > 0) return
     const half = this.open.first ?? this.half.nextOffset
-    this.#pendingProgress = { half, op: this.ops.doneBefore(half), end: appended }
+    const end = store.watermarks.appended
+    this.#pendingProgress = { half, op: this.ops.doneBefore(half), end }
   }
 
   /** Where the queue was done with, as far as that has been noted. */
