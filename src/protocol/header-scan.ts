@@ -1,11 +1,12 @@
 /**
  * The JSON header of a request, scanned byte by byte: numbers and byte ranges, no strings and no
- * objects. For the two requests that come by the hundred thousand a second (`send-request.ts`,
- * `pull-request.ts`); each says what it does with a field. Only the plain form is read: no white
+ * objects. For the requests that come by the ten thousand a second (`send-request.ts`,
+ * `pull-request.ts`, `end-request.ts`); each says what it does with a field. Only the plain form is read: no white
  * space, no escapes, values of `extFields` as text. Whatever else JSON allows is left to
  * `JSON.parse`, which the callers fall back to.
  */
 import { readI32 } from '../base/bytes.ts'
+import { SerializeType } from './command.ts'
 import { FRAME_PREFIX_BYTES } from './frame.ts'
 
 export const QUOTE = 0x22
@@ -17,13 +18,21 @@ const MINUS = 0x2d
 const OPEN = 0x7b
 const CLOSE = 0x7d
 
+/** Whether bytes [start, end) are `text`. */
+export function isText(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
+  const { length } = text
+  if (end - start !== length) return false
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== text[i]) return false
+  return true
+}
+
 /** Made once and reused; the fields of the frame are set by each scan. */
 export abstract class HeaderScan {
   code = 0
   opaque = 0
   frameFlag = 0
   version = 0
-  serializeType = 0
+  serializeType: SerializeType = SerializeType.json
   /** Where the scan is, in the bytes it was given. */
   protected at = 0
   /** What `scanNumber` found. */
@@ -38,7 +47,8 @@ export abstract class HeaderScan {
   ): boolean
 
   protected forgetHeader(): void {
-    this.code = this.opaque = this.frameFlag = this.version = this.serializeType = 0
+    this.code = this.opaque = this.frameFlag = this.version = 0
+    this.serializeType = SerializeType.json
   }
 
   /**

@@ -138,7 +138,8 @@ const TIMER_DELAY_SEC = nameBytes(PropertyName.timerDelaySec)
 const TIMER_DELIVER_MS = nameBytes(PropertyName.timerDeliverMs)
 const PRIORITY = nameBytes(PropertyName.priority)
 
-function isName(bytes: Buffer, start: number, name: Buffer): boolean {
+/** Whether `name` stands at `start`. */
+export function isName(bytes: Buffer, start: number, name: Buffer): boolean {
   for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false
   return true
 }

@@ -8,7 +8,8 @@
 import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import { CommandFlag } from './command.ts'
-import { HeaderScan } from './header-scan.ts'
+import { HeaderScan, isText } from './header-scan.ts'
+import { LastText } from './last-text.ts'
 import type { PullHeader } from './pull-header.ts'
 
 /** The fields without which there is no pull, a bit each. */
@@ -39,39 +40,6 @@ const names = {
   expressionType: Buffer.from('expressionType'),
   maxMsgBytes: Buffer.from('maxMsgBytes'),
 } as const
-
-/** Names and expressions longer than this are not remembered. */
-const REMEMBERED_BYTES_MAX = 255
-
-function isText(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  const { length } = text
-  if (end - start !== length) return false
-  for (let i = 0; i < length; i++) if (bytes[start + i] !== text[i]) return false
-  return true
-}
-
-/** The last text that was read: the same bytes again give the same string. */
-class LastText {
-  #text = ''
-  readonly #bytes = Buffer.allocUnsafeSlow(REMEMBERED_BYTES_MAX)
-  #length = 0
-
-  read(bytes: Buffer, start: number, end: number): string {
-    const length = end - start
-    if (length === this.#length) {
-      let i = 0
-      while (i < length && bytes[start + i] === this.#bytes[i]) i++
-      if (i === length) return this.#text
-    }
-    const text = bytes.toString('utf8', start, end)
-    if (length <= REMEMBERED_BYTES_MAX) {
-      bytes.copy(this.#bytes, 0, start, end)
-      this.#length = length
-      this.#text = text
-    }
-    return text
-  }
-}
 
 /** One object is made and reused. */
 export class PullRequest extends HeaderScan {

@@ -12,7 +12,7 @@ import { LooseRecords, type RecordPlace } from './loose-records.ts'
 import type { OpenFiles } from './open-files.ts'
 import { RECORD_BYTES_MAX, type StoreSettings } from './options.ts'
 import type { Segment, Segments } from './segments.ts'
-import type { Tail } from './tail.ts'
+import type { Chunk, Tail } from './tail.ts'
 import type { Watermarks } from './watermarks.ts'
 
 /**
@@ -347,7 +347,7 @@ export class LogReader {
     const isHere = (bytes: Buffer) =>
       view.check(bytes, 0, bytes.length, true) === RecordVerdict.ok &&
       view.physicalOffset === physicalOffset
-    const held = this.heldRecord(physicalOffset)
+    const held = this.#heldRecord(physicalOffset)
     if (held !== null) return isHere(held) ? held : null
     const start = await this.readBytes(physicalOffset, 4096)
     if (start.length < 8) return null
@@ -365,13 +365,23 @@ export class LogReader {
   }
 
   /** A copy of what the tail has there, as long as its first field says; null when it has no whole one. */
-  heldRecord(physicalOffset: number): Buffer | null {
+  #heldRecord(physicalOffset: number): Buffer | null {
     const chunk = this.#tail.find(physicalOffset)
-    if (chunk === null || physicalOffset + 4 > chunk.end) return null
+    const size = chunk === null ? 0 : heldBytes(chunk, physicalOffset)
+    if (chunk === null || size === 0) return null
     const from = physicalOffset - chunk.start
-    const size = readI32(chunk.bytes, from)
-    if (size < 8 || physicalOffset + size > chunk.end) return null
     return Buffer.from(chunk.bytes.subarray(from, from + size))
+  }
+
+  /** The same, added to `target`; how many bytes, 0 when there is no whole one. */
+  copyHeld(physicalOffset: number, target: ReplyBuffer): number {
+    const chunk = this.#tail.find(physicalOffset)
+    const size = chunk === null ? 0 : heldBytes(chunk, physicalOffset)
+    if (chunk === null || size === 0) return 0
+    const from = physicalOffset - chunk.start
+    const at = target.reserve(size)
+    target.length = copyBytes(chunk.bytes, from, from + size, target.bytes, at)
+    return size
   }
 
   /** Store time of the record at the position, ms; −1 when it is not there. */
@@ -403,4 +413,11 @@ export class LogReader {
       badRecords: this.badRecords,
     })
   }
+}
+
+/** How long the record at the position says it is; 0 when the chunk has not all of it. */
+function heldBytes(chunk: Chunk, physicalOffset: number): number {
+  if (physicalOffset + 4 > chunk.end) return 0
+  const size = readI32(chunk.bytes, physicalOffset - chunk.start)
+  return size < 8 || physicalOffset + size > chunk.end ? 0 : size
 }

@@ -119,8 +119,8 @@ export class Reading {
     )
   }
 
-  recordInMemory(physicalOffset: number): Buffer | null {
-    return this.#isThere(physicalOffset) ? this.#parts.reader.heldRecord(physicalOffset) : null
+  recordInMemory(physicalOffset: number, target: ReplyBuffer): number {
+    return this.#isThere(physicalOffset) ? this.#parts.reader.copyHeld(physicalOffset, target) : 0
   }
 
   async storeTimeOf(queue: Queue, offset: number): Promise<number> {

@@ -414,11 +414,11 @@ export class Store {
   }
 
   /**
-   * A copy of the record at the position when it is new enough to be in memory, else null. Whether it is a
-   * record at all is for the caller to check.
+   * Adds a copy of the record at the position to `target` when it is new enough to be in memory; how many
+   * bytes, else 0. Whether it is a record at all is for the caller to check.
    */
-  recordInMemory(physicalOffset: number): Buffer | null {
-    return this.#reading.recordInMemory(physicalOffset)
+  recordInMemory(physicalOffset: number, target: ReplyBuffer): number {
+    return this.#reading.recordInMemory(physicalOffset, target)
   }
 
   /** Store time of the message at the queue offset, ms; −1 when it is not there. */

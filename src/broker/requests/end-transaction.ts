@@ -5,6 +5,7 @@
  */
 import { ResponseCode } from '../../protocol/codes.ts'
 import { type Command, respond, SerializeType } from '../../protocol/command.ts'
+import type { EndRequest } from '../../protocol/end-request.ts'
 import { SUCCESS_BYTES_MAX, writeSuccess } from '../../protocol/send-answer.ts'
 import { SysFlag } from '../../protocol/sys-flag.ts'
 import type { Connection } from '../../remoting/connection.ts'
@@ -43,27 +44,44 @@ export const endTransaction: RequestHandler = (context, connection, command) => 
   return null
 }
 
+/**
+ * The same for one that was read as bytes, where it ends at once. False: nothing was done, it has to be
+ * read the other way. Throws a Refusal.
+ */
+export function endAtOnce(
+  context: BrokerContext,
+  connection: Connection,
+  end: EndRequest,
+): boolean {
+  if (context.confirmations.count >= CONFIRMATIONS_MAX) return false
+  const isFound = context.transactions.endNow(end)
+  if (isFound === null) return false
+  onceStored(context, connection, end, isFound)
+  return true
+}
+
 /** Answers who waits, once what was decided is confirmed. */
 function onceStored(
   { transactions, confirmations, store }: BrokerContext,
   connection: Connection,
-  command: Command,
+  asked: Pick<Command, 'isOneway' | 'opaque' | 'serializeType'>,
   isFound: boolean,
 ): void {
-  if (command.isOneway) return
+  if (asked.isOneway) return
+  const { opaque, serializeType } = asked
   // One operation record tells of all that end within some milliseconds, unless somebody waits for it.
   if (!isFound) transactions.ops.flush()
   confirmations.tell(store.watermarks.appended, (fault) => {
     if (connection.isClosed) return
     if (fault !== null) {
       const why = `the message was not stored: ${fault}`
-      connection.reply(respond(command, ResponseCode.SYSTEM_ERROR, why))
-    } else if (command.serializeType !== SerializeType.json) {
-      connection.reply(respond(command, ResponseCode.SUCCESS))
+      connection.reply(respond({ opaque, serializeType }, ResponseCode.SYSTEM_ERROR, why))
+    } else if (serializeType !== SerializeType.json) {
+      connection.reply(respond({ opaque, serializeType }, ResponseCode.SUCCESS))
     } else {
       const { out } = connection
       const at = out.reserve(SUCCESS_BYTES_MAX)
-      out.length = writeSuccess(out.bytes, at, command.opaque)
+      out.length = writeSuccess(out.bytes, at, opaque)
       connection.touch()
     }
   })

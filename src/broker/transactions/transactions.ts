@@ -56,6 +56,8 @@ const BUSY_MS = 20
 const BUSY_MS_MAX = 3_000
 /** Commits that are refused are told of at most so often. */
 const COMPLAINT_MS = 30_000
+/** Memory that is kept for halves that end: most are far smaller. */
+const HELD_BYTES_MAX = 64 * 1024
 const READ_MESSAGES = 64
 const READ_BYTES = 1024 * 1024
 const READ_AGAIN_MS = 500
@@ -95,6 +97,8 @@ export class Transactions {
   readonly #op: Queue
   readonly #parts: TransactionsParts
   readonly #append = new AppendRequest()
+  /** The half that ends right now. */
+  readonly #held = new RunBuffer()
   /** Halves in front of it were there before this process: their end may have been lost. */
   #foundTo = 0
   #pendingProgress: Progress | null = null
@@ -216,9 +220,11 @@ export class Transactions {
    * something has, and nothing is done then. Throws a Refusal.
    */
   endNow(end: TransactionEnd): boolean | null {
-    const record = this.#parts.store.recordInMemory(end.physicalOffset)
-    if (record === null || this.#early !== null) return null
-    const half = this.#checked(HalfMessage.of(record), end)
+    const held = this.#held
+    held.reuse(HELD_BYTES_MAX)
+    const size = this.#parts.store.recordInMemory(end.physicalOffset, held)
+    if (size === 0 || this.#early !== null) return null
+    const half = this.#checked(HalfMessage.of(held.bytes, size), end)
     if (half.root < this.#foundTo) return null
     const offset = this.open.current(half.root)
     if (offset === null) throw endedBefore()
@@ -228,7 +234,7 @@ export class Transactions {
   }
 
   #isFound({ decision }: TransactionEnd, half: HalfMessage): boolean {
-    return decision === 'commit' && half.uniqueKey !== '' && this.#parts.store.settings.index
+    return decision === 'commit' && half.hasUniqueKey && this.#parts.store.settings.index
   }
 
   /** Whether a half that was found at the start has been committed before the broker was killed. */
