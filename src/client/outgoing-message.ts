@@ -55,6 +55,9 @@ const reserved: ReadonlyMap<string, string> = new Map([
   [PropertyName.wait, 'waitStored'],
 ])
 
+/** What marks the half of a transaction, up to the name of the group that is asked about it. */
+const IS_HALF = `${PropertyName.transactionPrepared}\u0001true\u0002${PropertyName.producerGroup}\u0001`
+
 export interface PreparedMessage {
   readonly topic: string
   readonly messageId: string
@@ -74,11 +77,15 @@ export interface Compression {
   readonly by: BodyCompressor
 }
 
-/** Checks a message and writes its properties. Throws MESSAGE_ILLEGAL, NAME_ILLEGAL, PROPERTY_ILLEGAL. */
+/**
+ * Checks a message and writes its properties. Throws MESSAGE_ILLEGAL, NAME_ILLEGAL, PROPERTY_ILLEGAL.
+ * @param halfOf the group whose transaction it begins; null for an ordinary message
+ */
 export function prepareMessage(
   message: OutgoingMessage,
   messageId: string,
   compression: Compression | null,
+  halfOf: string | null = null,
 ): PreparedMessage {
   checkTopic(message.topic)
   const body =
@@ -90,7 +97,9 @@ export function prepareMessage(
       'split it, or store it elsewhere and send where it is',
     )
   }
-  const properties = encodeProperties(propertiesOf(message, messageId))
+  const own = encodeProperties(propertiesOf(message, messageId))
+  // Of two pairs with one name the last counts, so these hold whatever the message says.
+  const properties = halfOf === null ? own : `${own}${IS_HALF}${halfOf}\u0002`
   const propertiesBytes = Buffer.byteLength(properties, 'utf8')
   if (propertiesBytes > PROPERTIES_BYTES_MAX) {
     throw illegal(

@@ -211,8 +211,17 @@ export class Producer {
   }
 
   /** Resolves when the message is stored. Throws MqError when no attempt succeeded. */
-  async send(message: OutgoingMessage): Promise<SendReceipt> {
-    const prepared = this.#prepare(message)
+  send(message: OutgoingMessage): Promise<SendReceipt> {
+    return this.#send(message, null)
+  }
+
+  /** The same for the first half of a transaction, about which brokers ask the producers of this group. */
+  sendHalf(message: OutgoingMessage): Promise<SendReceipt> {
+    return this.#send(message, this.group)
+  }
+
+  async #send(message: OutgoingMessage, halfOf: string | null): Promise<SendReceipt> {
+    const prepared = this.#prepare(message, this.#compression, halfOf)
     const isReply = message.properties?.[PropertyName.messageType] === REPLY_MESSAGE_TYPE
     const stored = await this.#store({
       code: isReply ? RequestCode.SEND_REPLY_MESSAGE_V2 : RequestCode.SEND_MESSAGE_V2,
@@ -222,7 +231,7 @@ export class Producer {
       orderKey: message.orderKey ?? null,
       queue: message.queue ?? null,
     })
-    this.#tellSent(stored, [message], [prepared])
+    this.#tellSent(stored, [message], [prepared], halfOf !== null)
     return receipt(stored, prepared.messageId, 0)
   }
 
@@ -328,10 +337,14 @@ export class Producer {
     return messages.every(isLarge) ? compression : null
   }
 
-  #prepare(message: OutgoingMessage, compression = this.#compression) {
+  #prepare(
+    message: OutgoingMessage,
+    compression = this.#compression,
+    halfOf: string | null = null,
+  ) {
     if (this.#closed) throw new MqError('CLIENT_CLOSED', { what: 'producer' })
     const messageId = message.messageId ?? this.#ids.next(this.#client.world.clock.wallMs())
-    return prepareMessage(message, messageId, compression)
+    return prepareMessage(message, messageId, compression, halfOf)
   }
 
   #header(prepared: PreparedMessage | null): Sending['header'] {
@@ -438,6 +451,7 @@ export class Producer {
     stored: Stored,
     messages: readonly OutgoingMessage[],
     prepared: readonly PreparedMessage[],
+    isHalf = false,
   ): void {
     const { tracer } = this
     if (tracer === null || stored.region === null) return
@@ -455,7 +469,7 @@ export class Producer {
         storeHost: stored.address,
         bodyBytes: Buffer.byteLength(message.body),
         tookMs: Math.round(stored.tookMs),
-        type: tracedTypeOf(message),
+        type: isHalf ? 'half' : tracedTypeOf(message),
         offsetMessageId: stored.ids[index] ?? stored.ids[0] ?? '',
         ok: stored.status === 'SEND_OK',
         clientHost: '',

@@ -19,7 +19,7 @@
  */
 import { MqError, messageOf } from '../base/errors.ts'
 import { RequestCode } from '../protocol/codes.ts'
-import { type Command, type ExtFields, request } from '../protocol/command.ts'
+import { type Command, request } from '../protocol/command.ts'
 import { physicalOffsetIn } from '../protocol/message-id.ts'
 import { PropertyName } from '../protocol/properties.ts'
 import { SysFlag } from '../protocol/sys-flag.ts'
@@ -134,12 +134,10 @@ export class TransactionProducer {
     if (delayLevel !== 0 || delayMs !== undefined || deliverAtMs !== undefined) {
       throw illegal('a transaction cannot be delayed', 'send it without a delay')
     }
-    const properties: Record<string, string> = { ...message.properties }
-    properties[PropertyName.transactionPrepared] = 'true'
-    properties[PropertyName.producerGroup] = this.group
-    const receipt = await this.#producer.send({ ...message, properties })
+    const receipt = await this.#producer.sendHalf(message)
     // Stored, but perhaps not for good: what is not certain must not be delivered.
-    const decision = receipt.status === 'SEND_OK' ? await localWork(receipt) : 'rollback'
+    const decided = receipt.status === 'SEND_OK' ? localWork(receipt) : 'rollback'
+    const decision = typeof decided === 'string' ? decided : await decided
     // The broker may have died meanwhile, and its name servers have forgotten it.
     const master = this.#client.routes.brokerAddress(receipt.broker)
     const ended = await this.#end(receipt.broker, master, decision, {
@@ -224,20 +222,8 @@ export class TransactionProducer {
     place: Place,
   ): Promise<boolean> {
     if (decision === 'unknown') return false
-    const { tranStateTableOffset, commitLogOffset, msgId, transactionId } = place
-    // Written out: every transaction has them.
-    const ext: ExtFields = {
-      producerGroup: this.group,
-      commitOrRollback: bits[decision],
-      msgId,
-      fromTransactionCheck: place.fromTransactionCheck,
-      bname: broker,
-    }
-    if (tranStateTableOffset !== undefined) ext['tranStateTableOffset'] = tranStateTableOffset
-    if (commitLogOffset !== undefined) ext['commitLogOffset'] = commitLogOffset
-    if (transactionId !== undefined) ext['transactionId'] = transactionId
     const command = request(RequestCode.END_TRANSACTION)
-    command.ext = ext
+    command.extText = endFields(this.group, broker, decision, place)
     try {
       const master = address ?? this.#client.masterOf(broker)
       const { remoting, requestTimeoutMs } = this.#client
@@ -247,11 +233,37 @@ export class TransactionProducer {
     } catch (error) {
       if (!(error instanceof MqError)) throw error
       this.#client.logger.warn('decision on a transaction was not taken', {
-        id: msgId,
+        id: place.msgId,
         decision,
         why: error.message,
       })
       return false
     }
   }
+}
+
+/** The fields of END_TRANSACTION, written at once: every transaction has them. */
+function endFields(
+  group: string,
+  broker: string,
+  decision: TransactionDecision,
+  { tranStateTableOffset, commitLogOffset, msgId, transactionId, fromTransactionCheck }: Place,
+): string {
+  let text =
+    `{"bname":${quoted(broker)},"commitOrRollback":"${bits[decision]}"` +
+    `,"fromTransactionCheck":"${fromTransactionCheck}","msgId":${quoted(msgId)}` +
+    `,"producerGroup":${quoted(group)}`
+  if (commitLogOffset !== undefined) text += `,"commitLogOffset":${quoted(commitLogOffset)}`
+  if (tranStateTableOffset !== undefined) {
+    text += `,"tranStateTableOffset":${quoted(tranStateTableOffset)}`
+  }
+  if (transactionId !== undefined) text += `,"transactionId":${quoted(transactionId)}`
+  return `${text}}`
+}
+
+const plainText = /^[\w.:%|-]*$/
+
+/** As JSON; most need no escapes. */
+function quoted(text: string): string {
+  return plainText.test(text) ? `"${text}"` : JSON.stringify(text)
 }

@@ -48,6 +48,8 @@ export class Command {
   ext: ExtFields
   body: Buffer | null
   serializeType: SerializeType
+  /** The fields as JSON text, where who made a request wrote them so at once, and left `ext` empty; else null. */
+  extText: string | null = null
 
   constructor(
     code: number,

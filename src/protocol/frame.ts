@@ -98,12 +98,12 @@ export function decodeFrame(bytes: Buffer, start: number, end: number): Command 
 
 /** Put together here: one JSON.stringify of the whole takes twice the time. */
 function jsonHeader(command: Command): string {
-  const { code, ext, flag, language, opaque, remark, version } = command
+  const { code, ext, extText, flag, language, opaque, remark, version } = command
   const shown = Object.hasOwn(languageCodes, language) ? `"${language}"` : JSON.stringify(language)
   const said = remark === null ? '' : `"remark":${JSON.stringify(remark)},`
   // Alphabetical, as fastjson writes it.
   return (
-    `{"code":${code},"extFields":${JSON.stringify(ext)},"flag":${flag},"language":${shown},` +
+    `{"code":${code},"extFields":${extText ?? JSON.stringify(ext)},"flag":${flag},"language":${shown},` +
     `"opaque":${opaque},${said}"serializeTypeCurrentRPC":"JSON","version":${version}}`
   )
 }

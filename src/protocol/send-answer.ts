@@ -3,8 +3,16 @@
  * numbers. The client dereferences extFields for every code and parses msgId, so both are always
  * there. Source: apache/rocketmq client/…/MQClientAPIImpl.java (processSendResponse).
  */
-import { copyBytes, writeI32 } from '../base/bytes.ts'
-import { OUR_LANGUAGE, PROTOCOL_VERSION } from './command.ts'
+import { copyBytes, readI32, writeI32 } from '../base/bytes.ts'
+import { ResponseCode } from './codes.ts'
+import {
+  type Command,
+  type ExtFields,
+  OUR_LANGUAGE,
+  PROTOCOL_VERSION,
+  SerializeType,
+  respond,
+} from './command.ts'
 import { FRAME_PREFIX_BYTES } from './frame.ts'
 
 const ZERO = 0x30
@@ -125,6 +133,40 @@ export function writeSuccess(target: Buffer, start: number, opaque: number): num
     copyBytes(successOpaque, 0, successOpaque.length, target, at),
     opaque,
   )
+}
+
+/** The answer that `writeSuccess` wrote into bytes [start, end); null for any other frame, which says it its own way. */
+export function readSuccess(bytes: Buffer, start: number, end: number): Command | null {
+  const digits = end - start - successHead.length - successOpaque.length - frameTail.length
+  if (digits < 1 || digits > 10) return null
+  const length = end - start - 4
+  if (readI32(bytes, start) !== length || readI32(bytes, start + 4) !== length - 4) return null
+  const opaqueStart = start + successHead.length + successOpaque.length
+  const opaqueEnd = opaqueStart + digits
+  if (
+    !hasAt(bytes, opaqueEnd, frameTail, 0) ||
+    !hasAt(bytes, opaqueStart - successOpaque.length, successOpaque, 0) ||
+    !hasAt(bytes, start + FRAME_PREFIX_BYTES, successHead, FRAME_PREFIX_BYTES)
+  ) {
+    return null
+  }
+  let opaque = 0
+  for (let at = opaqueStart; at < opaqueEnd; at++) {
+    const digit = (bytes[at] ?? 0) - ZERO
+    if (digit < 0 || digit > 9) return null
+    opaque = opaque * 10 + digit
+  }
+  if (digits > 1 && bytes[opaqueStart] === ZERO) return null
+  const asked = { opaque: opaque | 0, serializeType: SerializeType.json }
+  const command = respond(asked, ResponseCode.SUCCESS)
+  command.ext = Object.create(null) as ExtFields
+  return command
+}
+
+/** Whether the text from `from` on stands at `at`. */
+function hasAt(bytes: Buffer, at: number, text: Buffer, from: number): boolean {
+  for (let i = from; i < text.length; i++) if (bytes[at + i - from] !== text[i]) return false
+  return true
 }
 
 /** Writes the number of the request at `at`, what stands behind it, and the lengths of the frame. */

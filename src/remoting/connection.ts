@@ -13,6 +13,7 @@ import type { Command } from '../protocol/command.ts'
 import { CommandFlag } from '../protocol/command.ts'
 import { FrameError, decodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'
+import { readSuccess } from '../protocol/send-answer.ts'
 import type { Clock } from '../world/clock.ts'
 import type { ByteStream } from '../world/net.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -328,7 +329,7 @@ export class Connection {
     if (this.isClosed) return
     this.#unfinishedSinceMs = -1
     if (this.#handler.onFrame?.(this, bytes, start, end) === true) return
-    const command = decodeFrame(bytes, start, end)
+    const command = readSuccess(bytes, start, end) ?? decodeFrame(bytes, start, end)
     if (!command.isResponse) {
       this.#handler.onCommand(this, command)
       return

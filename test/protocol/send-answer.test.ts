@@ -6,6 +6,7 @@ import { decodeFrame, encodeFrame } from '../../src/protocol/frame.ts'
 import {
   SendAnswerWriter,
   SUCCESS_BYTES_MAX,
+  readSuccess,
   writeDecimal,
   writeSuccess,
 } from '../../src/protocol/send-answer.ts'
@@ -77,4 +78,30 @@ test('the answer that says nothing but that it is done is what a command would b
       expect(target.toString('latin1', 3, end)).toBe(encodeFrame(command).toString('latin1'))
     }),
   )
+})
+
+test('that answer is read as the decoder reads it, and no other frame is', () => {
+  const target = Buffer.alloc(SUCCESS_BYTES_MAX + 3)
+  fc.assert(
+    fc.property(fc.nat(2 ** 31 - 1), fc.nat(200), fc.nat(255), (opaque, at, byte) => {
+      const end = writeSuccess(target, 3, opaque)
+      expect(readSuccess(target, 3, end)).toEqual(decodeFrame(target, 3, end))
+      target[3 + at] = byte
+      const seen = readSuccess(target, 3, end)
+      if (seen !== null) expect(seen).toEqual(decodeFrame(target, 3, end))
+    }),
+    { numRuns: 2_000 },
+  )
+  const asked = { opaque: 7, serializeType: SerializeType.json }
+  for (const other of [
+    respond(asked, ResponseCode.SYSTEM_ERROR),
+    respond(asked, ResponseCode.SUCCESS, 'why'),
+    respond(asked, ResponseCode.SUCCESS, null, { a: 1 }),
+    respond(asked, ResponseCode.SUCCESS, null, {}, Buffer.from('body')),
+    respond({ ...asked, opaque: -7 }, ResponseCode.SUCCESS),
+    respond({ ...asked, serializeType: SerializeType.rocketmq }, ResponseCode.SUCCESS),
+  ]) {
+    const frame = encodeFrame(other)
+    expect(readSuccess(frame, 0, frame.length)).toBeNull()
+  }
 })
