@@ -54,6 +54,24 @@ function average(text, row, column) {
   return Number(found?.trim().split(/\s+/)[head?.indexOf(column) ?? -1])
 }
 
+/** A cell of the last table of sysstat that has a row which begins with `row`. */
+function columnsOf(text, row) {
+  const lines = text.split('\n').map((line) => line.trim().split(/\s+/))
+  const at = lines.findLastIndex(([first]) => first === row)
+  const head = lines.slice(0, at).findLast(([first]) => first === 'Device')
+  return (column) => Number(lines[at]?.[head?.indexOf(column) ?? -1])
+}
+
+/** Mean times, of which the tool prints hundredths. */
+function awaitLine(what, saidMs, seenMs, how) {
+  const line = compare(what, 'ms', saidMs, seenMs, 0.05, how)
+  return { ...line, ok: line.ok || Math.abs(seenMs - saidMs) <= 0.006 }
+}
+
+function withoutSysstat(what) {
+  return { what, why: 'sysstat is not installed (apt install sysstat)' }
+}
+
 function hasTool(name) {
   try {
     execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' })
@@ -186,11 +204,14 @@ async function cpu() {
   const usage = pidstat
     ? run('pidstat', '-u', '-p', String(burner.pid), '1', String(seconds))
     : null
+  // One report over the same seconds: of the whole host, which other programs use as well.
+  const sar = hasTool('sar') ? run('sar', '-u', String(seconds), '1') : null
   const first = await probe.snapshot([burner.pid], true)
   await sleep(seconds * 1000)
   const last = await probe.snapshot([burner.pid], true)
   const text = usage === null ? '' : await usage
-  const [seen] = usageBetween(first, last).processes
+  const whole = usageBetween(first, last)
+  const [seen] = whole.processes
   const { cores, throttledShare } = seen.quota
   const lines = []
   // The quota is the truth only when the burner got all that it may have.
@@ -214,7 +235,20 @@ async function cpu() {
     const said = average(text, String(burner.pid), '%CPU') / 100
     const line = compare('CPU, pidstat', 'cores', said, seen.cores, 0.04, 'pidstat -u')
     lines.push({ ...line, ok: Math.abs(seen.cores - said) <= 0.02, allowed: null })
-  }
+  } else lines.push(withoutSysstat('CPU, pidstat'))
+  if (sar === null) return [...lines, withoutSysstat('CPU, sar')]
+  const report = await sar
+  const off = (column) => average(report, 'all', column) / 100
+  // Neither idle nor waiting for a disk. The edges of the two windows are some milliseconds apart.
+  const busy = compare(
+    'CPU, sar',
+    'of all',
+    1 - off('%idle') - off('%iowait'),
+    whole.cpu.busy,
+    0.02,
+    'sar -u, all but %idle and %iowait',
+  )
+  lines.push({ ...busy, ok: Math.abs(busy.seen - busy.known) <= 0.02, allowed: null })
   return lines
 }
 
@@ -234,7 +268,14 @@ async function disk() {
   const device = (await probe.snapshot([], false)).disk?.device ?? ''
   const iostat = hasTool('iostat') ? run('iostat', '-d', '-k', device, '1', '6') : null
   await sleep(1200)
+  // One report over a time that has all of the writes in it; %util is of that time, so it is looked at twice.
+  const spanSeconds = 4
+  const extended = hasTool('iostat')
+    ? run('iostat', '-x', '-d', '-y', device, String(spanSeconds), '1')
+    : null
   const first = await probe.snapshot([process.pid], false)
+  // Until iostat has looked for the first time.
+  await sleep(300)
   const known = openSync(file, 'r+')
   for (let at = 0; at < count; at += 1) {
     writeSync(known, block, 0, block.length, at * block.length)
@@ -244,6 +285,8 @@ async function disk() {
   closeSync(known)
   const last = await probe.snapshot([process.pid], false)
   const usage = usageBetween(first, last)
+  await sleep(Math.max(0, spanSeconds * 1000 - usage.spanMs))
+  const span = usageBetween(first, await probe.snapshot([process.pid], false))
   const bytes = count * block.length
   const lines = [
     compare(
@@ -272,6 +315,16 @@ async function disk() {
       .reduce((sum, row) => sum + Number(row.trim().split(/\s+/)[6]) * 1024, 0)
     lines.push(compare('disk, iostat', 'B', written, usage.disk.writtenBytes, 0.05, 'iostat -d -k'))
   }
+  if (extended === null) return [...lines, withoutSysstat('disk, iostat')]
+  const said = columnsOf(await extended, device)
+  const share = said('%util') / 100
+  const util = compare('disk, iostat %util', '', share, span.disk.utilisation, 0.05, 'iostat -x')
+  lines.push(
+    // It prints two digits of the milliseconds.
+    awaitLine('disk, iostat await', said('w_await'), span.disk.writeAwaitMs, 'iostat -x, w_await'),
+    { ...util, ok: Math.abs(util.seen - util.known) <= 0.02, allowed: null },
+    awaitLine('disk, flush await', said('f_await'), span.disk.flushAwaitMs, 'iostat -x, f_await'),
+  )
   return lines
 }
 
@@ -402,7 +455,7 @@ for (const [name, part] of Object.entries(parts)) {
   }
   for (const line of lines) {
     if (line.why !== undefined) {
-      process.stdout.write(`${line.what.padEnd(20)}left out: ${line.why}\n`)
+      process.stdout.write(`${line.what.padEnd(22)}left out: ${line.why}\n`)
       continue
     }
     judged += 1
@@ -411,7 +464,7 @@ for (const [name, part] of Object.entries(parts)) {
     const against = line.what === 'sampling' ? 'goal at most' : 'known'
     const off = line.what === 'sampling' ? '' : ` (${percent(line.error)})`
     process.stdout.write(
-      `${line.what.padEnd(20)}${line.ok ? 'right' : 'WRONG'}  seen ${number(line.seen)} ${line.unit}, ${against} ${number(line.known)}${off}: ${line.how}\n`,
+      `${line.what.padEnd(22)}${line.ok ? 'right' : 'WRONG'}  seen ${number(line.seen)} ${line.unit}, ${against} ${number(line.known)}${off}: ${line.how}\n`,
     )
   }
 }

@@ -23,7 +23,7 @@ import { MqctlCommand } from '../../src/cli/command.ts'
 import { argument, pairFlag, shareFlag, wholeFlag } from '../../src/cli/flags.ts'
 import { renderTable } from '../../src/cli/table.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
-import { Brake } from '../../src/engine/brake.ts'
+import { BrakeProcess } from '../../src/engine/brake.ts'
 import { binOfBuild, startOtherBuild } from '../../src/engine/other-build.ts'
 import { processesOf, startThrowaway } from '../../src/engine/throwaway.ts'
 import { gateHeadline, gateMarkdown, gateNotes, gateTable } from '../../src/report/gate.ts'
@@ -253,11 +253,11 @@ Exit code 0 (ok, improved), 11 (regressed), 14 (inconclusive), or that of a run 
   async #runSlowed(options: BenchOptions, plant: number): Promise<BenchResult> {
     if (plant === 0) return runBench(this.world, options)
     const pids = options.known.filter(({ role }) => role === 'broker').map(({ pid }) => pid)
-    const brake = new Brake(this.world.clock, pids, plant)
+    const brake = new BrakeProcess(pids, plant)
     try {
       return await runBench(this.world, options)
     } finally {
-      brake.release()
+      await brake.release()
     }
   }
 }

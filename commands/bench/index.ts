@@ -74,7 +74,8 @@ matrix is run in every combination; --json then gives a document of kind "matrix
     }),
     repeat: Flags.string({ summary: 'How often the whole load runs.' }),
     threshold: Flags.string({
-      summary: 'What must hold, as in "response.p99 < 20ms"; exit code 10 when it does not.',
+      summary:
+        'What must hold, as in "response.p99 < 20ms" or "host[load].cpu < 90%"; exit code 10 when it does not.',
       multiple: true,
     }),
     seed: Flags.string({ summary: 'Seed of the payload.' }),

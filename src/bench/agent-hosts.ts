@@ -39,6 +39,17 @@ export function agentHosts(
   })
 }
 
+/** How many of the brokers that are not on this host are on none of an agent either. */
+export function unseenBrokers(
+  agents: readonly Pick<AgentRecord, 'isBroker' | 'brokers'>[],
+  elsewhere: readonly string[],
+): number {
+  // A host that the scenario calls that of brokers is believed to be it, also when no process shows there.
+  if (agents.some(({ isBroker, brokers }) => isBroker && brokers.length === 0)) return 0
+  const seen = new Set(agents.flatMap(({ brokers }) => brokers.map(({ address }) => address)))
+  return elsewhere.filter((address) => !seen.has(address)).length
+}
+
 /** The agent on whose host a broker runs, and its process there; null when none has seen it. */
 export function agentOfBroker(
   agents: readonly AgentRecord[],
@@ -52,15 +63,10 @@ export function agentOfBroker(
 }
 
 /**
- * The host whose resources are held against the load, of several hosts of brokers the first: the
- * run's own or an agent's; when nobody samples any, the busiest that carries load.
+ * The host whose resources are held against the load, of several hosts of brokers the first (the
+ * run's own is at the front of all); when nobody samples any, the busiest that carries load.
  */
-export function judgedHost(
-  own: HostResult,
-  hosts: readonly HostResult[],
-  brokersAreHere: boolean,
-): HostResult {
-  if (brokersAreHere) return own
+export function judgedHost(own: HostResult, hosts: readonly HostResult[]): HostResult {
   const ofBroker = hosts.find(({ roles }) => roles.includes('broker'))
   if (ofBroker !== undefined) return ofBroker
   const [busiest] = hosts

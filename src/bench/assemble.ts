@@ -9,6 +9,7 @@ import {
   clockOf,
   hostResultOf,
   judgedHost,
+  unseenBrokers,
 } from './agent-hosts.ts'
 import type { AgentRecord } from './agent/agents.ts'
 import { type BottleneckInput, findBottleneck } from './bottleneck.ts'
@@ -26,7 +27,7 @@ import { receiptInputOf } from './run-receipts.ts'
 import type { PhaseOfRun, RunRecord } from './run-record.ts'
 import { isValid, verdictOf, withThresholds } from './run-verdict.ts'
 import { type Scenario, slotsOf } from './scenario-schema.ts'
-import type { WatchedBroker } from './target-watch.ts'
+import type { TargetWatch, WatchedBroker } from './target-watch.ts'
 import { thresholdsOf } from './threshold.ts'
 import { checkValidity } from './validity.ts'
 
@@ -45,7 +46,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     samplerCores: run.samplerCores,
   })
   const hosts = [own, ...agentHosts(run.agents, run.processes)]
-  const host = judgedHost(own, hosts, run.watch.allLocal)
+  const host = judgedHost(own, hosts)
   const errorMs = clockErrorMs(run.agents, run.processes)
   const integrity = integrityOf(run)
   const rows = series.rows()
@@ -113,7 +114,8 @@ export function assembleResult(run: RunRecord): BenchResult {
   })
   const senders = scenario.producers.instances * slotsOf(scenario)
   const prediction = predictionOf(run, {
-    host: linkedHost(own, hosts),
+    host: linkedHost(own, hosts, run.watch),
+    hosts,
     processes,
     acked: carried,
     ackedPerSecond: handedPerSecond,
@@ -136,6 +138,7 @@ export function assembleResult(run: RunRecord): BenchResult {
     senders,
     meanServiceMs: service?.meanMs ?? null,
     brokersAreLocal: host.roles.includes('broker'),
+    brokersAreSeen: unseenBrokers(run.agents, run.watch.elsewhere) === 0,
     syncFlush: run.durability.profile === 'fsync',
     ceilingShare,
   }
@@ -414,16 +417,17 @@ function brokerProcess(run: RunRecord, broker: WatchedBroker, seen: Seen): Proce
 function rolesHere({ watch, agents, processes }: RunRecord): string[] {
   const roles = [
     ...(processes.some(({ host }) => host === null) ? ['load'] : []),
-    ...(watch.allLocal ? ['broker'] : []),
+    ...(watch.pidsHere === null ? [] : ['broker']),
   ]
   return roles.length === 0 && agents.length > 0 ? ['controller'] : roles
 }
 
-/** The host whose interfaces carried all of the load's traffic; with several of them none did. */
-function linkedHost(own: HostResult, hosts: readonly HostResult[]): HostResult {
+/** The host whose interfaces carried all of the load's traffic; with several of them, or with brokers here and elsewhere, none did. */
+function linkedHost(own: HostResult, hosts: readonly HostResult[], watch: TargetWatch): HostResult {
   const loaded = hosts.filter(({ roles }) => roles.includes('load'))
   const [only = own] = loaded
-  return loaded.length < 2 ? only : { ...only, nics: [] }
+  const isParted = watch.pidsHere !== null && watch.elsewhere.length > 0
+  return loaded.length < 2 && !isParted ? only : { ...only, nics: [] }
 }
 
 /** An agent that was only watched and went away leaves a gap, and nothing else. */
@@ -442,15 +446,20 @@ function agentWarnings({ agents }: RunRecord): HostWarning[] {
 }
 
 /**
- * One phase by itself, where all of the run is on this host. What brokers and runtimes tell of their
- * inside is known of the whole window only, and left out.
+ * One phase by itself; null when a host of brokers was not seen in it. What brokers and runtimes tell
+ * of their inside is known of the whole window only, and left out.
  */
 function judgedPhase(
   run: RunRecord,
   whole: BottleneckInput,
-  { name, index, usage, durationMs }: PhaseOfRun,
+  { name, index, usage, agents, durationMs }: PhaseOfRun,
 ): JudgedPhase | null {
-  if (index === null || usage === null || durationMs === 0 || run.agents.length > 0) return null
+  if (index === null || usage === null || durationMs === 0) return null
+  if (run.agents.some(({ address, isBroker }) => isBroker && !agents.has(address))) return null
+  const inPhase = {
+    ...run,
+    agents: run.agents.map((one) => ({ ...one, usage: agents.get(one.address) ?? null })),
+  }
   const sums = run.series.phase(index)
   const perSecond = (count: number) => (count * 1000) / durationMs
   const acked = sums.acked + sums.unanswered
@@ -460,12 +469,13 @@ function judgedPhase(
   const tried = [run.search?.trials, run.balance?.steps, run.curve?.steps].flatMap(
     (trials) => trials ?? [],
   )
-  const host = hostResultOf(usage, place)
+  const own = hostResultOf(usage, place)
+  const hosts = [own, ...agentHosts(inPhase.agents, run.processes)]
   const found = findBottleneck({
     ...whole,
-    host,
-    hosts: [host],
-    processes: processResults(run, seen).map((one) => ({ ...one, gc: null, fsync: null })),
+    host: judgedHost(own, hosts),
+    hosts,
+    processes: processResults(inPhase, seen).map((one) => ({ ...one, gc: null, fsync: null })),
     windowMs: usage.spanMs,
     sent: sums.sent,
     acked,

@@ -31,8 +31,10 @@ export interface BottleneckInput {
   /** Senders that wait for their answers, all producers together. */
   readonly senders: number
   readonly meanServiceMs: number | null
-  /** Every broker runs on this host: its processes and disk are what we see. */
+  /** Brokers run on the host that is looked at first. */
   readonly brokersAreLocal: boolean
+  /** Every broker runs on a host that somebody looks at. */
+  readonly brokersAreSeen: boolean
   readonly syncFlush: boolean
   readonly ceilingShare: number | null
 }
@@ -332,7 +334,7 @@ function latencyBound(input: BottleneckInput): Bottleneck {
     'nothing that is watched is full: all senders wait for answers; whether more of them would send more was not tried',
     [
       `on average ${Math.min(senders, waiting).toFixed(0)} of ${senders} senders were waiting, ${meanServiceMs.toFixed(2)} ms for each answer`,
-      ...(input.brokersAreLocal ? [] : ['brokers on other machines are not watched']),
+      ...(input.brokersAreSeen ? [] : ['brokers on other machines are not watched']),
     ],
   )
 }

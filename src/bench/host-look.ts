@@ -15,6 +15,14 @@ export interface HostLook {
   readonly there: readonly SeenHost[] | null
 }
 
+/** What agents tell of their hosts, since they were asked before. */
+export interface AgentsLook {
+  /** Of those that brokers run on; null when any of them does not tell. */
+  readonly brokers: readonly SeenHost[] | null
+  /** Of all that tell, by the address of the agent. */
+  readonly all: ReadonlyMap<string, HostUsage>
+}
+
 /** Resources that a balance can keep below a share. */
 export const resourceNames = ['cpu', 'broker', 'disk', 'nic', 'memory'] as const
 export type ResourceName = (typeof resourceNames)[number]

@@ -28,6 +28,8 @@ export interface PhaseRecord {
   drain: { readonly done: boolean; readonly remaining: number } | null
   /** What this host did meanwhile; null when nobody looked at its edges. */
   usage: HostUsage | null
+  /** The same of the agents' hosts, by address; without those that did not tell. */
+  agents: ReadonlyMap<string, HostUsage>
 }
 
 export class PhaseRunner {
@@ -182,7 +184,8 @@ export class PhaseRunner {
     excluded: string | null,
   ): PhaseRecord {
     const [drain, usage] = [null, null]
-    const record = { name, repetition, index, load, startNs, endNs, excluded, drain, usage }
+    const agents = new Map<string, HostUsage>()
+    const record = { name, repetition, index, load, startNs, endNs, excluded, drain, usage, agents }
     this.phases.push(record)
     return record
   }

@@ -182,7 +182,10 @@ export function predictionText(prediction: Prediction): string {
   const whole = oneMessage(flow)
   const bytes = (direction: 'in' | 'out') =>
     `${Math.round(wireBytes(cost, whole, direction, 'counted'))} B ${direction}`
-  const each = `a message costs a broker ${bytes('in')}, ${bytes('out')} and ${Math.round(plannedDiskBytes(prediction))} B on disk`
+  // A flush also makes the file system commit, which nobody can tell beforehand.
+  const disk =
+    prediction.writing.perFlush === null ? 'on disk' : 'on disk without the file system’s journal'
+  const each = `a message costs a broker ${bytes('in')}, ${bytes('out')} and ${Math.round(plannedDiskBytes(prediction))} B ${disk}`
   const [first] = limits
   if (first !== undefined) {
     return `${first.resource} is full at ${Math.round(first.perSecond)} msg/s: ${each}`
@@ -194,7 +197,9 @@ export function predictionText(prediction: Prediction): string {
 
 /** What the run measured, as far as it bears on the prediction. */
 export interface PredictionMeasured {
+  /** Whose interfaces carried the load's traffic. */
   readonly host: HostResult
+  readonly hosts: readonly HostResult[]
   readonly processes: readonly ProcessResult[]
   readonly acked: number
   readonly ackedPerSecond: number
@@ -243,6 +248,7 @@ export function judgePrediction(
     ceilingPerSecond: first?.perSecond ?? null,
     carriedPerSecond,
     checks,
+    beside: besideBrokers(prediction, measured),
   }
 }
 
@@ -321,6 +327,37 @@ function diskCheck({ writing }: Prediction, measured: PredictionMeasured): Check
   const span: WrittenSpan = { fromSeconds: (brokerAgeMs ?? 0) / 1000, seconds: windowMs / 1000 }
   const flushed = { ...writing, perFlush: perFlushOf(writing, measured) }
   return checkOf('written to disk', diskBytesAt(flushed, ackedPerSecond, span), bytes / acked)
+}
+
+/**
+ * What the device wrote and no broker did. Where answers wait for a flush all that they write is on the
+ * device soon; elsewhere it comes later than it is counted, and the difference says nothing.
+ */
+function besideBrokers(
+  { writing }: Prediction,
+  { processes, hosts, acked }: PredictionMeasured,
+): PredictionResult['beside'] {
+  const [host, ...others] = hosts.filter(({ roles }) => roles.includes('broker'))
+  const disk = host?.disk ?? null
+  const brokers = processes.filter(({ role }) => role === 'broker')
+  const isWhole = brokers.every(
+    (broker) => broker.host === host?.agent && broker.diskWrittenBytes !== null,
+  )
+  if (writing.perFlush === null || disk === null || others.length > 0 || !isWhole || acked === 0) {
+    return null
+  }
+  const own = brokers.reduce((sum, { diskWrittenBytes }) => sum + (diskWrittenBytes ?? 0), 0)
+  const bytesPerMessage = Math.max(0, disk.writtenBytes - own) / acked
+  const { device, journalCommits } = disk
+  const journal =
+    journalCommits === null
+      ? ''
+      : `, which committed ${journalCommits.toLocaleString('en-US')} times`
+  return {
+    bytesPerMessage,
+    journalCommits,
+    text: `beside the brokers’ own bytes ${device} wrote ${Math.round(bytesPerMessage).toLocaleString('en-US')} B a message, which nobody predicts: the journal of the file system${journal}, and other programs`,
+  }
 }
 
 /** How many messages shared a flush depends on how long the disk takes for one: as many as there were. */

@@ -3,7 +3,13 @@
  * its own, and what the machine did meanwhile. Searches, curves and balances are made of these.
  */
 import { usageBetween } from '../host/usage.ts'
-import { type HostLook, type SeenHost, seenBetween, sharesOf } from './host-look.ts'
+import {
+  type AgentsLook,
+  type HostLook,
+  type SeenHost,
+  seenBetween,
+  sharesOf,
+} from './host-look.ts'
 import { type Expected, brokenByMissing, isMissing } from './missing-samples.ts'
 import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
@@ -29,8 +35,8 @@ export interface TrialTools {
   readonly series: Series
   readonly early: AbortSignal
   readonly scenario: Scenario
-  /** Looks at this host and at those of the brokers now. */
-  readonly look: () => Promise<HostLook>
+  /** Looks at this host and at those of the agents now. */
+  readonly look: () => Promise<HostLook & { readonly agents: AgentsLook['all'] }>
   /** How far apart the clocks of producers and consumers may be, up to now, milliseconds; null when nobody knows. */
   readonly clockErrorMs: () => number | null
   /** Processes of the brokers on this host; null when none runs here. */
@@ -99,7 +105,10 @@ export class RateTrials {
     const after = await this.#tools.look()
     const { brokers, loadIsHere } = this.#tools
     const hosts = seenBetween(before, after, brokers, loadIsHere)
-    if (record !== undefined) record.usage = usageBetween(before.own, after.own)
+    if (record !== undefined) {
+      record.usage = usageBetween(before.own, after.own)
+      record.agents = after.agents
+    }
     this.#runner.cut()
     const index = record?.index ?? 0
     await this.#untilKnown(index, endNs, rateHz, sla)

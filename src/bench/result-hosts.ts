@@ -104,6 +104,8 @@ export const hostSchema = z.object({
       writeAwaitMs: nullable(number),
       flushes: nullable(number),
       flushAwaitMs: nullable(number),
+      /** Transactions of the file system's journal; null where none is told. */
+      journalCommits: nullable(number).default(null),
     }),
   ),
   nics: z.array(nicSchema),

@@ -115,6 +115,14 @@ const predictionSchema = z.object({
   checks: z.array(
     z.object({ what: text, predictedBytes: number, measuredBytes: number, error: number }),
   ),
+  /**
+   * What the disk of the brokers wrote beside their own bytes, where answers wait for a flush: nobody
+   * predicts it. Null where it cannot be told.
+   */
+  beside: z
+    .object({ bytesPerMessage: number, journalCommits: nullable(number), text: text })
+    .nullable()
+    .default(null),
 })
 
 /** A rate that was tried. */

@@ -127,4 +127,5 @@ export interface PhaseOfRun {
   readonly excluded: string | null
   readonly drain: PhaseRecord['drain']
   readonly usage: PhaseRecord['usage']
+  readonly agents: PhaseRecord['agents']
 }

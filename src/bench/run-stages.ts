@@ -8,7 +8,7 @@ import { usageBetween } from '../host/usage.ts'
 import type { Clock } from '../world/clock.ts'
 import { sleep } from '../world/node-clock.ts'
 import type { Crew } from './crew.ts'
-import type { SeenHost } from './host-look.ts'
+import type { AgentsLook } from './host-look.ts'
 import type { PhaseRecord } from './phase-runner.ts'
 import { type BalanceRecord, runBalance } from './rate-balance.ts'
 import { type CurveRecord, runCurve } from './rate-curve.ts'
@@ -22,8 +22,8 @@ interface Parts extends Omit<TrialTools, 'look'> {
   readonly clock: Clock
   readonly crew: Crew
   readonly sampler: HostSampler
-  /** What the hosts of brokers that agents look at did since it was asked before; null when one is not seen. */
-  readonly lookThere: () => Promise<readonly SeenHost[] | null>
+  /** What the agents' hosts did since it was asked before. */
+  readonly lookThere: () => Promise<AgentsLook>
 }
 
 export class RunStages {
@@ -89,17 +89,19 @@ export class RunStages {
     }
   }
 
-  /** What the host does in each of several phases, of which one may be full and the others not. */
+  /** What the hosts do in each of several phases, of which one may be full and the others not. */
   async #lookAtEdges(records: readonly PhaseRecord[]): Promise<void> {
-    const { early, runner, sampler } = this.#parts
+    const { early, runner, sampler, lookThere } = this.#parts
+    const look = () => Promise.all([sampler.mark(), lookThere()])
     let before: HostSnapshot | null = null
     for (const record of records) {
       await runner.until(record.startNs)
-      before ??= await sampler.mark()
+      before ??= (await look())[0]
       await runner.until(record.endNs)
       if (early.aborted) return
-      const after = await sampler.mark()
+      const [after, { all }] = await look()
       record.usage = usageBetween(before, after)
+      record.agents = all
       before = after
     }
   }
@@ -107,8 +109,8 @@ export class RunStages {
   async #tryRates(one: PlannedStage, startNs: number): Promise<void> {
     const { sampler, lookThere, ...tools } = this.#parts
     const look = async () => {
-      const [own, there] = await Promise.all([sampler.mark(), lookThere()])
-      return { own, there }
+      const [own, { brokers, all }] = await Promise.all([sampler.mark(), lookThere()])
+      return { own, there: brokers, agents: all }
     }
     const trials = new RateTrials({ ...tools, look }, startNs)
     if (one.stage.shape === 'curve') this.curve = await runCurve(trials, one)

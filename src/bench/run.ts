@@ -22,7 +22,7 @@ import { checkBefore } from '../host/checks.ts'
 import { hostComplaints } from '../host/tuning/tuning.ts'
 import type { World } from '../world/world.ts'
 import { Agents } from './agent/agents.ts'
-import { checkAgents } from './agent-check.ts'
+import { checkAgents, checkThresholdHosts } from './agent-check.ts'
 import { clockErrorMs } from './agent-hosts.ts'
 import { assembleResult } from './assemble.ts'
 import { AGENT_START_DELAY_MS, type Ceiling, measureCeiling } from './ceiling.ts'
@@ -129,6 +129,8 @@ class BenchRun {
     const plan = planOf(scenario, endpoints, this.#runId)
     const watch = new TargetWatch(this.#driver, facts, this.#options.known)
     if (agents !== null) await checkAgents(agents, scenario, plan, watch)
+    const hostFacts = readHostFacts(this.#options.dataDir ?? diskPathOf(facts, watch))
+    checkThresholdHosts(agents, scenario, watch, hostFacts.name)
     this.#options.onBegin?.({ runId: plan.runId, startedMs })
     const topics = new RunTopics(this.#driver, scenario, plan)
     this.#topics = topics
@@ -137,7 +139,6 @@ class BenchRun {
     const ends = new QueueEnds(clock, this.#driver, lanes)
     const before = await ends.now()
     const startAt = await this.#startAt(lanes, before)
-    const hostFacts = readHostFacts(this.#options.dataDir ?? diskPathOf(facts, watch))
     const durability = durabilityOf(this.#driver, facts, hostFacts, watch)
     const loadHere = agents?.carryLoad !== true
     const warnings = [
@@ -194,7 +195,7 @@ class BenchRun {
       runner,
       series,
       sampler,
-      lookThere: async () => (agents === null ? [] : agents.lookAtBrokers()),
+      lookThere: async () => agents?.look() ?? { brokers: [], all: new Map() },
       brokers: watch.pidsHere,
       loadIsHere: loadHere,
       clockErrorMs: () => clockErrorMs(agents?.records ?? [], crew.processes),
@@ -248,6 +249,7 @@ class BenchRun {
       excluded: 'nothing is sent; consumers read to the end',
       drain: null,
       usage: null,
+      agents: new Map(),
     })
     const growth = await this.#growth(ends, before, acked)
     if (growth !== null) series.onEnds(endsOf(before, growth), Number(clock.monotonicNs()))

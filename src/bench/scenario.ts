@@ -2,9 +2,9 @@
  * Scenario files: YAML in, a checked scenario out, or an error that names file, line and column,
  * and what was probably meant.
  */
-import { createHash } from 'node:crypto'
 import { Document, LineCounter, isMap, parse, parseDocument } from 'yaml'
 import { MqError, messageOf } from '../base/errors.ts'
+import { loadHash } from './load-identity.ts'
 import { HEADER_BYTES } from './message.ts'
 import { cellsOf } from './matrix.ts'
 import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.ts'
@@ -137,21 +137,8 @@ function loadedOf(
     scenario,
     source: file,
     overrides: overrides.map(({ path, value }) => `${path}=${value}`),
-    hash: hashOf(scenario),
+    hash: loadHash(scenario),
   }
-}
-
-/** What does not change the load does not change the hash. */
-function hashOf(scenario: Scenario): string {
-  const metrics = {
-    ...scenario.metrics,
-    hosts: undefined,
-    tokenFile: undefined,
-    agentCa: undefined,
-  }
-  const free = { description: undefined, tags: undefined, thresholds: undefined, output: undefined }
-  const load = { ...scenario, metrics, ...free }
-  return createHash('sha256').update(JSON.stringify(load)).digest('hex').slice(0, 16)
 }
 
 /** `a.b.0.c` as a path. */

@@ -3,6 +3,7 @@
  *
  *   response.p99 < 20ms          errors.rate == 0        rate.acked >= 5000/s over 10s
  *   endToEnd.p999 <= 1s          lag.slope <= 0          integrity.lost == 0
+ *   host.cpu < 70%               host[load].cpu < 90%    host[10.0.0.5:9890].cpu < 70%
  *
  * They are judged on a finished result, after its validity. What was not measured never passes.
  */
@@ -14,6 +15,7 @@ import { rowsBetween } from './phase-figures.ts'
 import { type BenchResult, type SeriesRow, type ThresholdResult, windowStartMs } from './result.ts'
 import type { Latencies, PhaseFigures, Totals } from './result-figures.ts'
 import type { Scenario } from './scenario-schema.ts'
+import { hostValues } from './threshold-host.ts'
 
 export interface Threshold {
   readonly expression: string
@@ -25,11 +27,15 @@ export interface Threshold {
   readonly overSeconds: number | null
   /** Only of this phase; null for all that count together. */
   readonly phase: string | null
+  /** Which hosts a metric of hosts is about, as in `host[WHICH].cpu`; null for those of the brokers. */
+  readonly host: string | null
 }
 
 type Operator = '<=' | '>=' | '==' | '<' | '>'
 
 type Unit = 'ms' | '/s' | 'share' | 'count' | 'us'
+
+const UNMEASURED = 'it was not measured, or with too few samples'
 
 /** What a metric is read from: the figures of a phase or of everything, and the whole result. */
 interface Seen {
@@ -58,6 +64,8 @@ const latencyStats = {
   p9999: 'p9999Ms',
   max: 'maxMs',
 } as const
+
+const HOST_CPU = 'host.cpu'
 
 const metrics: ReadonlyMap<string, Metric> = new Map<string, Metric>([
   ...latencyKinds.flatMap((kind) =>
@@ -92,7 +100,8 @@ const metrics: ReadonlyMap<string, Metric> = new Map<string, Metric>([
     ],
   ),
   ['pacing.p99', { unit: 'ms', read: ({ result }) => result?.pacing.error?.p99Ms ?? null }],
-  ['host.cpu', { unit: 'share', read: ({ result }) => result?.hosts[0]?.cpu?.busy ?? null }],
+  // Of which hosts, `threshold-host.ts` says.
+  [HOST_CPU, { unit: 'share', read: () => null }],
   [
     'broker.cpuPerMessage',
     { unit: 'us', read: ({ result }) => result?.efficiency.brokerCpuUsPerMessage ?? null },
@@ -106,7 +115,7 @@ function shareOf(part: number, whole: number): number | null {
 /** Reads one threshold. Throws MqError VALUE_INVALID. */
 export function parseThreshold(expression: string, phase: string | null = null): Threshold {
   const match =
-    /^\s*([A-Za-z][A-Za-z.]*[A-Za-z0-9]*)\s*(<=|>=|==|<|>)\s*(\S+)(?:\s+over\s+(\S+))?\s*$/.exec(
+    /^\s*([A-Za-z]+)(?:\[(.+?)\](?=\.))?((?:\.[A-Za-z]+)*[0-9]*)\s*(<=|>=|==|<|>)\s*(\S+)(?:\s+over\s+(\S+))?\s*$/.exec(
       expression,
     )
   if (match === null) {
@@ -115,7 +124,8 @@ export function parseThreshold(expression: string, phase: string | null = null):
       'write METRIC OPERATOR VALUE, as in response.p99 < 20ms or rate.acked >= 5000/s over 10s',
     )
   }
-  const [, name = '', operator = '', value = '', over] = match
+  const [, first = '', host, rest = '', operator = '', value = '', over] = match
+  const name = first + rest
   const metric = metrics.get(name)
   if (metric === undefined) {
     const meant = nearest(name, [...metrics.keys()])
@@ -125,6 +135,9 @@ export function parseThreshold(expression: string, phase: string | null = null):
         ? `there are response, service, endToEnd and sendDelay with .p50 .p99 .max …, and ${[...metrics.keys()].filter((key) => !/^(response|service|endToEnd|sendDelay)\./.test(key)).join(', ')}`
         : `did you mean ${meant}?`,
     )
+  }
+  if (host !== undefined && name !== HOST_CPU) {
+    throw invalid(`"${expression}": only host.cpu is about a host of choice`, `write ${name}`)
   }
   if (over !== undefined && name !== 'rate.acked' && name !== 'rate.received') {
     throw invalid(
@@ -139,6 +152,7 @@ export function parseThreshold(expression: string, phase: string | null = null):
     limit: limitOf(value, metric.unit, expression),
     overSeconds: over === undefined ? null : windowOf(over, expression),
     phase,
+    host: host ?? null,
   }
 }
 
@@ -256,10 +270,9 @@ function judge(
     limit,
     unit: metric?.unit ?? 'count',
   }
+  if (threshold.metric === HOST_CPU) return { ...base, ...judgeHosts(result, threshold, phase) }
   const actual = metric?.read(seen) ?? null
-  if (actual === null) {
-    return { ...base, actual, pass: false, why: 'it was not measured, or with too few samples' }
-  }
+  if (actual === null) return { ...base, actual, pass: false, why: UNMEASURED }
   if (overSeconds !== null) {
     const field = threshold.metric === 'rate.acked' ? 'acked' : 'received'
     const worst = worstWindow(wholeSeconds(result, phase), field, overSeconds, operator)
@@ -272,6 +285,23 @@ function judge(
     return { ...base, actual: worst.mean, pass, why }
   }
   return { ...base, actual, pass: holds(actual, operator, limit), why: null }
+}
+
+/** Each of the hosts must hold; told is the one that does so the least. */
+function judgeHosts(
+  result: BenchResult,
+  { host, limit, operator }: Threshold,
+  phase: BenchResult['phases'][number] | null,
+): Pick<ThresholdResult, 'actual' | 'pass' | 'why'> {
+  const found = hostValues(result, host, phase)
+  if (typeof found === 'string') return { actual: null, pass: false, why: found }
+  const known = found.flatMap(({ host: name, value }) => (value === null ? [] : [{ name, value }]))
+  if (known.length < found.length) return { actual: null, pass: false, why: UNMEASURED }
+  known.sort((a, b) => (operator.startsWith('>') ? a.value - b.value : b.value - a.value))
+  const worst = known.find(({ value }) => !holds(value, operator, limit)) ?? known[0]
+  if (worst === undefined) return { actual: null, pass: false, why: UNMEASURED }
+  const pass = holds(worst.value, operator, limit)
+  return { actual: worst.value, pass, why: pass ? null : `at ${worst.name}` }
 }
 
 /** What of a phase that has just ended does not hold, in words. */

@@ -5,12 +5,14 @@
  */
 import { readdirSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
+import path from 'node:path'
 import type { Clock } from '../world/clock.ts'
 import { readQuota } from './control-group.ts'
-import { type BlockDevice, fileSystemOf, fileText } from './filesystem.ts'
+import { type BlockDevice, existingPath, fileSystemOf, fileText } from './filesystem.ts'
 import {
   parseCpuTimes,
   parseDisk,
+  parseJournalCommits,
   parseKibLines,
   parseMemory,
   parseNics,
@@ -33,6 +35,8 @@ const LOOPBACK_TYPE = '772'
 export class LinuxProbe implements HostProbe {
   readonly #clock: Clock
   readonly #device: BlockDevice | null
+  /** Of the journal that the file system under test may have. */
+  readonly #journalInfo: string | null
   readonly #diskWhy: string | null
   /** Of the process whose network is watched. */
   readonly #network: string
@@ -45,6 +49,7 @@ export class LinuxProbe implements HostProbe {
     this.#linkBitsPerSecond = target.linkBitsPerSecond ?? null
     const fileSystem = target.diskPath === null ? null : fileSystemOf(target.diskPath)
     this.#device = fileSystem?.device ?? null
+    this.#journalInfo = journalInfoOf(fileSystem?.source ?? null)
     this.#diskWhy = fileSystem === null ? 'n/a: no path on this host was given' : fileSystem.why
   }
 
@@ -55,10 +60,13 @@ export class LinuxProbe implements HostProbe {
       const counters = readProcess(pid, deep)
       if (counters !== null) processes.set(pid, counters)
     }
-    const disk =
+    const counters =
       this.#device === null
         ? null
         : parseDisk(fileText('/proc/diskstats') ?? '', this.#device.major, this.#device.minor)
+    const journal = this.#journalInfo === null ? null : fileText(this.#journalInfo)
+    const disk =
+      counters === null ? null : { ...counters, journalCommits: parseJournalCommits(journal ?? '') }
     if (disk === null) {
       unavailable.disk = this.#diskWhy ?? 'n/a: the device is not in /proc/diskstats'
     }
@@ -103,6 +111,12 @@ export class LinuxProbe implements HostProbe {
     const megabits = Number(text('speed') ?? -1)
     return { isLoopback, linkBitsPerSecond: megabits > 0 ? megabits * 1e6 : null }
   }
+}
+
+/** Where the kernel tells of a journal inside the file system of a device: inode 8 of ext4. */
+function journalInfoOf(source: string | null): string | null {
+  if (source?.startsWith('/dev/') !== true) return null
+  return `/proc/fs/jbd2/${path.basename(existingPath(source))}-8/info`
 }
 
 function readProcess(pid: number, deep: boolean): ProcessCounters | null {

@@ -102,6 +102,15 @@ export function parseDisk(diskstats: string, major: number, minor: number): Disk
   return null
 }
 
+/**
+ * Transactions that a journal has committed, from /proc/fs/jbd2/DEVICE-INODE/info; null when it says nothing.
+ * Source: Linux fs/jbd2/journal.c, jbd2_seq_info_show.
+ */
+export function parseJournalCommits(info: string): number | null {
+  const match = /^(\d+) transactions? \(/.exec(info)
+  return match === null ? null : Number(match[1])
+}
+
 export interface NicRow {
   readonly name: string
   readonly rxBytes: number

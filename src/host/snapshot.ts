@@ -46,6 +46,8 @@ export interface DiskCounters {
   /** Cache flushes that reached the device (an fsync asks for one); null before Linux 5.5. */
   readonly flushes: number | null
   readonly flushMs: number | null
+  /** Transactions that the journal of the file system has committed (ext4's jbd2); null or absent where none is told. */
+  readonly journalCommits?: number | null
 }
 
 export interface NicCounters {

@@ -35,6 +35,8 @@ export interface DiskUsage {
   readonly writeAwaitMs: number | null
   readonly flushes: number | null
   readonly flushAwaitMs: number | null
+  /** Transactions of the file system's journal; null where none is told. */
+  readonly journalCommits: number | null
   readonly writtenBytes: number
   readonly readBytes: number
 }
@@ -191,6 +193,10 @@ function diskUsage(before: DiskCounters, after: DiskCounters, spanMs: number): D
     before.flushes === null || after.flushes === null ? null : after.flushes - before.flushes
   const flushMs =
     before.flushMs === null || after.flushMs === null ? null : after.flushMs - before.flushMs
+  const [commitsBefore, commitsAfter] = [
+    before.journalCommits ?? null,
+    after.journalCommits ?? null,
+  ]
   const readBytes = after.readBytes - before.readBytes
   const writtenBytes = after.writtenBytes - before.writtenBytes
   return {
@@ -204,6 +210,8 @@ function diskUsage(before: DiskCounters, after: DiskCounters, spanMs: number): D
     utilisation: spanMs > 0 ? Math.min(1, (after.busyMs - before.busyMs) / spanMs) : 0,
     writeAwaitMs: writes > 0 ? (after.writeMs - before.writeMs) / writes : null,
     flushes,
+    journalCommits:
+      commitsBefore === null || commitsAfter === null ? null : commitsAfter - commitsBefore,
     flushAwaitMs: flushes !== null && flushMs !== null && flushes > 0 ? flushMs / flushes : null,
   }
 }

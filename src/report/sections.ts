@@ -304,6 +304,7 @@ function predictionLines({ prediction, bottleneck }: BenchResult): [string, stri
       `${what} ${grouped(predictedBytes)} B, was ${grouped(measuredBytes)} (${errorText(error)})`,
   )
   if (checks.length > 0) lines.push(['', checks.join('; ')])
+  if (prediction.beside !== null) lines.push(['', prediction.beside.text])
   return lines
 }
 

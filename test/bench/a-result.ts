@@ -32,6 +32,7 @@ export function aHost(changes: Partial<HostResult> = {}): HostResult {
       writeAwaitMs: 1,
       flushes: 20,
       flushAwaitMs: 0.5,
+      journalCommits: null,
     },
     nics: [aNic({ name: 'lo', isLoopback: true, txBytesPerSecond: 2e8, rxBytesPerSecond: 2e8 })],
     samplerCores: 0.005,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type SavedResult, compareResults } from '../../src/bench/compare.ts'
 import { xorshift } from '../../src/bench/payload.ts'
+import { readScenario } from '../../src/bench/scenario.ts'
 import {
   holm,
   pairedInterval,
@@ -72,14 +73,42 @@ describe('a comparison of saved results', () => {
     const other = (changes: Parameters<typeof aResult>[0]) =>
       compareResults([saved(1)], [{ file: 'h.json', result: aResult(changes) }], 0.05)
     const { scenario, hosts } = aResult()
-    expect(() => other({ scenario: { ...scenario, hash: 'def' } })).toThrow(/the scenario differs/)
+    expect(() => other({ scenario: { ...scenario, name: 'x' } })).toThrow(/the scenario differs/)
+    const threads = { resolved: { producers: { threads: 81 } } }
+    expect(() => other({ scenario: { ...scenario, ...threads } })).toThrow(
+      /the load differs from 1.json: producers.threads is 81, there the default/,
+    )
     expect(() => other({ hosts: hosts.map((host) => ({ ...host, cpuCount: 64 })) })).toThrow(
       /the machine differs/,
     )
     const { environment } = aResult()
     const processor = { environment: { ...environment, hosts: [{ cpuModel: 'Other 3000' }] } }
     expect(() => other(processor)).toThrow(/the machine differs.*Other 3000/)
+    const lab = { environment: { ...environment, lab: 'a link of 5 Mbit/s' } }
+    expect(() => other(lab)).toThrow(/the laboratory differs from 1.json: a link.*there none/)
     expect(() => other({ verdict: 'invalid', reasons: ['steal'] })).toThrow(/verdict is invalid/)
+  })
+})
+
+describe('results of an older version', () => {
+  const now = readScenario('version: 1\nname: smoke\nload: [{for: 2s}]\n', 'x.yaml')
+  const of = (resolved: Record<string, unknown>, hash: string) => ({
+    file: `${hash}.json`,
+    result: aResult({ scenario: { ...aResult().scenario, resolved, hash } }),
+  })
+  const head = of(now.scenario, now.hash)
+
+  it('are compared although they know fewer keys and have another hash', () => {
+    const { validity: _, metrics: __, ...rest } = now.scenario
+    const { groups: ___, ...consumers } = now.scenario.consumers
+    const base = of({ ...rest, consumers }, 'of then')
+    expect(compareResults([base], [head], 0.05).verdict).toBe('inconclusive')
+  })
+
+  it('are refused when their load was another, with the key that differs', () => {
+    const [stage] = now.scenario.load
+    const longer = of({ ...now.scenario, load: [{ ...stage, for: 3000 }] }, now.hash)
+    expect(() => compareResults([longer], [head], 0.05)).toThrow(/load\.0\.for is 2000, there 3000/)
   })
 })
 

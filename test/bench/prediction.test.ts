@@ -39,6 +39,7 @@ function asPredicted(
     : aNic({ txBytesPerSecond: bytes('out'), rxBytesPerSecond: bytes('in') })
   return {
     host: aHost({ nics: [nic] }),
+    hosts: [aHost()],
     processes: [aProcess({ diskWrittenBytes: acked === 0 ? 0 : diskEach * acked * 10 })],
     acked: acked * 10,
     ackedPerSecond: acked,
@@ -122,6 +123,38 @@ describe('the prediction', () => {
       processes: [aProcess({ diskWrittenBytes, fsync })],
     })
     expect(checks.find(({ what }) => what === 'written to disk')?.error).toBeCloseTo(0, 10)
+  })
+
+  it('leaves out the journal of the file system, and tells what the disk wrote beside the brokers', () => {
+    const { scenario } = readScenario('version: 1\nname: x\n', 'x.yaml')
+    const base = { scenario, sizes, lanes: 8, brokers: 1, machines: 1, link: noLink }
+    const prediction = predict({ ...base, syncFlush: true })
+    expect(predictionText(prediction)).toContain('on disk without the file system’s journal')
+    const run = asPredicted(prediction, 100, 100)
+    const [broker] = run.processes
+    const device = (extraBytes: number, changes = {}) => {
+      const { disk } = aHost()
+      if (disk === null) throw new Error('a host without a disk')
+      const writtenBytes = (broker?.diskWrittenBytes ?? 0) + extraBytes
+      return aHost({ disk: { ...disk, writtenBytes, journalCommits: 1234 }, ...changes })
+    }
+    const beside = (measured: PredictionMeasured, of = prediction) =>
+      judgePrediction(of, measured).beside
+    const hosts = [device(8_000_000)]
+    expect(beside({ ...run, hosts })).toEqual({
+      bytesPerMessage: 8000,
+      journalCommits: 1234,
+      text: 'beside the brokers’ own bytes vda wrote 8,000 B a message, which nobody predicts: the journal of the file system, which committed 1,234 times, and other programs',
+    })
+    // Of brokers on two hosts, of one whose bytes nobody sees, and without a flush nothing is known.
+    const two = [...hosts, device(0, { agent: '10.0.0.5:9890' })]
+    const unseen = { ...run, hosts, processes: [aProcess({ diskWrittenBytes: null })] }
+    const lazy = predicted(noLink)
+    expect([
+      beside({ ...run, hosts: two }),
+      beside(unseen),
+      beside({ ...run, hosts }, lazy),
+    ]).toEqual([null, null, null])
   })
 
   it('sees the brokers’ traffic mirrored at the load’s interface', () => {

@@ -114,7 +114,7 @@ async function tryRate(sla: readonly string[], { answered, received, late }: Tar
     series,
     early: new AbortController().signal,
     scenario,
-    look: () => Promise.resolve({ own: snapshot, there: [] }),
+    look: () => Promise.resolve({ own: snapshot, there: [], agents: new Map() }),
     clockErrorMs: () => 0,
     brokers: null,
     loadIsHere: true,

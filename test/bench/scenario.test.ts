@@ -93,6 +93,29 @@ describe('a scenario', () => {
     expect([one.hash === two.hash, one.hash === three.hash]).toEqual([true, false])
   })
 
+  it.each([
+    'validity: {minSamples: 5, minReceived: 50%}',
+    'metrics: {interval: 500ms, linkSpeed: 1gbit, diskSpeed: 500MB/s}',
+    'description: one\ntags: [a]\noutput: {dir: there}',
+  ])('has the same hash with %s, which is about the result alone', (more) => {
+    const hashOf = (text: string) => readScenario(text, 'a.yaml').hash
+    const plain = 'version: 1\nname: x\n'
+    expect(hashOf(plain + more)).toBe(hashOf(plain))
+  })
+
+  it.each([
+    'target: {topology: {masters: 2}}',
+    'target: {durability: fsync}',
+    'load: [{for: 1s}, {for: 1s}]',
+    'message: {properties: {region: eu}}',
+    'verify: {checksum: false}',
+    'seed: 2',
+  ])('has another hash with %s', (more) => {
+    const hashOf = (text: string) => readScenario(text, 'a.yaml').hash
+    const plain = 'version: 1\nname: x\n'
+    expect(hashOf(plain + more)).not.toBe(hashOf(plain))
+  })
+
   it('takes values from outside over those of the file', () => {
     const { scenario, overrides } = readScenario('version: 1\nname: x\n', 'my.yaml', [
       { path: 'producers.threads', value: '160', source: '--threads 160' },

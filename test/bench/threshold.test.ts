@@ -1,8 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { withThresholds } from '../../src/bench/run-verdict.ts'
 import { judgeThresholds, parseThreshold } from '../../src/bench/threshold.ts'
+import { type NamedHost, checkThresholdHost } from '../../src/bench/threshold-host.ts'
 import { junitReport } from '../../src/report/junit.ts'
-import { aPhase, aResult } from './a-result.ts'
+import { aHost, aPhase, aProcess, aResult } from './a-result.ts'
+
+const NO_CPU = { user: 0, system: 0, irq: 0, iowait: 0, steal: 0, idle: 1, busy: 0 }
+const NO_ROW = {
+  cpuBusy: null,
+  iowait: null,
+  steal: null,
+  availableBytes: null,
+  diskWrittenBytesPerSecond: null,
+  diskUtilisation: null,
+  nicTxBytesPerSecond: 0,
+  nicRxBytesPerSecond: 0,
+  loopbackBytesPerSecond: 0,
+}
 
 const rows = (acked: readonly number[]) =>
   acked.map((count, index) => ({
@@ -132,8 +146,74 @@ describe('a threshold', () => {
     expect(judged('lag.slope <= 0', result).actual).toBe(1.5)
   })
 
+  describe('about hosts', () => {
+    const agent = '10.0.0.5:9890'
+    const cpu = (busy: number) => ({ ...NO_CPU, idle: 1 - busy, busy })
+    const here = aHost({ name: 'runner', roles: ['load'], cpu: cpu(0.95) })
+    const there = aHost({ name: 'one', roles: ['broker'], agent, label: 'b 1', cpu: cpu(0.3) })
+    const elsewhere = { name: 'broker-a', address: '10.0.0.5:10911', isLocal: false }
+    const { environment } = aResult()
+    const brokers = environment.brokers.map((broker) => ({ ...broker, ...elsewhere }))
+    const seen = aResult({
+      hosts: [here, there],
+      environment: { ...environment, brokers },
+      processes: [aProcess({ host: agent })],
+    })
+
+    it.each([
+      ['host.cpu < 70%', 0.3],
+      ['host[broker].cpu < 70%', 0.3],
+      ['host[load].cpu < 70%', 0.95],
+      ['host[here].cpu < 70%', 0.95],
+      ['host[runner].cpu < 70%', 0.95],
+      ['host[one].cpu < 70%', 0.3],
+      ['host[b 1].cpu < 70%', 0.3],
+      [`host[${agent}].cpu < 70%`, 0.3],
+    ])('%s looks at the host that is meant', (expression, actual) => {
+      expect(judged(expression, seen)).toMatchObject({ actual, pass: actual < 0.7 })
+    })
+
+    it('tells the one of several that is the worst, whichever way', () => {
+      const second = { ...there, name: 'two', agent: '10.0.0.6:9890', label: 'b2', cpu: cpu(0.8) }
+      const result = { ...seen, hosts: [here, there, second] }
+      expect(judged('host.cpu < 70%', result)).toMatchObject({ actual: 0.8, why: 'at b2' })
+      expect(judged('host.cpu > 50%', result)).toMatchObject({ actual: 0.3, why: 'at b 1' })
+    })
+
+    it('never pass on another host than the one that is meant', () => {
+      const unseen = { ...seen, hosts: [{ ...here, cpu: cpu(0.1) }], processes: [aProcess({})] }
+      expect(judged('host.cpu < 70%', unseen)).toMatchObject({
+        actual: null,
+        pass: false,
+        why: 'a host of the brokers was not looked at',
+      })
+      expect(judged('host[other].cpu < 70%', seen).why).toContain('called other')
+    })
+
+    it('of one phase look at its seconds', () => {
+      const row = { ...NO_ROW, cpuBusy: 0.9 }
+      const series = rows([1, 1]).map((one) => ({ ...one, agents: { [agent]: row } }))
+      const phases = [aPhase({ durationMs: 2000 })]
+      const [one] = judgeThresholds({ ...seen, phases, series }, [
+        parseThreshold('host.cpu < 70%', phases[0]?.name),
+      ])
+      expect(one).toMatchObject({ actual: 0.9, pass: false })
+    })
+
+    it('are refused beforehand when nobody looks at the host that is meant', () => {
+      const check = (expression: string, hosts: readonly NamedHost[], unseen: number) => {
+        checkThresholdHost(parseThreshold(expression), hosts, { all: 1, unseen })
+      }
+      expect(() => check('host.cpu < 70%', [here], 1)).toThrow('nobody looks at that')
+      expect(() => check('host[x].cpu < 70%', [here, there], 0)).toThrow('no host of this run')
+      expect(() => check('host.cpu < 70%', [here, there], 0)).not.toThrow()
+      expect(() => check('host[here].cpu < 70%', [here], 1)).not.toThrow()
+    })
+  })
+
   it.each([
     ['fast', 'is no threshold'],
+    ['service[load].p99 < 1s', 'only host.cpu is about a host'],
     ['response.p98 < 1ms', 'there is no metric response.p98'],
     ['response.p99 < 20', 'duration 20 has no unit'],
     ['errors.count < 1%', 'is no number'],

@@ -20,6 +20,7 @@ function found(changes: Partial<BottleneckInput>) {
     senders: 160,
     meanServiceMs: 1.6,
     brokersAreLocal: true,
+    brokersAreSeen: true,
     syncFlush: false,
     ceilingShare: 0.2,
     ...changes,

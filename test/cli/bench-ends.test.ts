@@ -5,7 +5,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resultSchema } from '../../src/bench/result.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
-import { Home, isAlive, outcomeOf, shows } from './mqctl.ts'
+import { Home, bin, isAlive, outcomeOf, shows } from './mqctl.ts'
 
 let home: Home
 
@@ -145,5 +145,30 @@ describe('a run of mqctl bench', () => {
     )
     await home.run(['bench', 'smoke', '--duration', '200ms', ...short])
     expect(existsSync(root)).toBe(false)
+  })
+})
+
+describe('a gate of mqctl bench', () => {
+  const few = ['--pairs', '8', '--same', '0', '--one-look', '--no-confirm']
+
+  it('that was killed leaves no broker of another build, and nothing that it wrote', async () => {
+    const before = new Set(home.benchDirectories())
+    const left = () => home.benchDirectories().filter((name) => !before.has(name))
+    const child = home.spawn(['bench', 'gate', bin, bin, 'smoke', '--duration', '60s', ...few])
+    const ended = outcomeOf(child)
+    const running = () => {
+      const [name = ''] = left()
+      const root = path.join(home.directory, 'data', 'mqctl', 'bench', name)
+      const file = path.join(root, 'state', 'mqctl', 'clusters', 'gate', 'run.json')
+      return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
+    }
+    await expect.poll(() => running()?.ready, { timeout: 30_000 }).toBe(true)
+    const { supervisor, roles } = running()
+    child.kill('SIGKILL')
+    await ended
+    for (const { pid } of [supervisor, ...roles.map((role: { process: object }) => role.process)]) {
+      await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false)
+    }
+    await expect.poll(left, { timeout: 20_000 }).toEqual([])
   })
 })

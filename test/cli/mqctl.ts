@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 
-const bin =
+export const bin =
   process.env['MQCTL_TEST_BIN'] ?? path.join(import.meta.dirname, '..', '..', 'bin', 'run.js')
 
 export interface Outcome {

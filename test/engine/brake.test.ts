@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Brake } from '../../src/engine/brake.ts'
+import { identityOf, isAlive } from '../../src/engine/process-identity.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { aMain } from './a-main.ts'
 
 /** The letter of a process's state: T is stopped. */
 function stateOf(pid: number): string {
@@ -23,6 +27,31 @@ describe.skipIf(process.platform !== 'linux')('the brake', () => {
       await expect.poll(() => stateOf(pid), poll).not.toBe('T')
     } finally {
       child.kill('SIGKILL')
+    }
+  })
+
+  it('lets go when whoever planted it is killed', async () => {
+    const mains = mkdtempSync(path.join(os.tmpdir(), 'mqctl-mains-'))
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)'], { stdio: 'ignore' })
+    try {
+      const [main, brake] = [await aMain('roles/brake', mains), await aMain('brake', mains)]
+      const file = path.join(mains, 'planter.mjs')
+      const planted = `const { BrakeProcess } = await import(${JSON.stringify(brake)})
+new BrakeProcess([${child.pid ?? 0}], 0.999, new URL(${JSON.stringify(main)}))`
+      writeFileSync(file, planted)
+      const planter = spawn(process.execPath, [file], { stdio: 'inherit' })
+      const state = () => stateOf(child.pid ?? 0)
+      await expect.poll(state, { interval: 3 }).toBe('T')
+      const pid = planter.pid ?? 0
+      const braking = identityOf(
+        Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()),
+      )
+      planter.kill('SIGKILL')
+      await expect.poll(() => isAlive(braking)).toBe(false)
+      expect(state()).not.toBe('T')
+    } finally {
+      child.kill('SIGKILL')
+      rmSync(mains, { recursive: true, force: true })
     }
   })
 

@@ -4,6 +4,7 @@ import {
   mountOf,
   parseCpuTimes,
   parseDisk,
+  parseJournalCommits,
   parseMemory,
   parseMounts,
   parseNics,
@@ -65,6 +66,11 @@ describe('the text of /proc', () => {
 
   it('knows no flushes from a kernel that does not count them', () => {
     expect(parseDisk(diskstats, 254, 1)?.flushes).toBeNull()
+  })
+
+  it('reads how often a journal has committed', () => {
+    const info = '1 transactions (1 requested), each up to 2048 blocks\naverage: \n  0ms waiting\n'
+    expect([parseJournalCommits(info), parseJournalCommits('')]).toEqual([1, null])
   })
 
   it('reads interfaces, also when no space follows the colon', () => {

@@ -7,7 +7,7 @@ import type { SecureNet } from '../../world/secure-net.ts'
 import type { World } from '../../world/world.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
 import type { CrewMember } from '../crew.ts'
-import type { SeenHost } from '../host-look.ts'
+import type { AgentsLook } from '../host-look.ts'
 import type { ProducerClocks } from '../role-messages.ts'
 import type { ClockReading } from './clock-gauge.ts'
 import { type AgentBroker, AgentLink, type AgentMark, type SampleRequest } from './link.ts'
@@ -191,19 +191,20 @@ export class Agents {
     return this.#agents.some(isOfBrokers)
   }
 
-  /**
-   * What the hosts of the brokers did since this was asked before; null when that is not known of
-   * all of them, as at the first time and when one is lost.
-   */
-  async lookAtBrokers(): Promise<readonly SeenHost[] | null> {
-    const seen = this.#agents.filter(isOfBrokers).map(async ({ link, brokers }) => {
+  /** What their hosts did since this was asked before: nothing at the first time, and of one that is lost. */
+  async look(): Promise<AgentsLook> {
+    const all = new Map<string, HostUsage>()
+    await this.#all(async ({ link }) => {
       const usage = (await link.mark('phase'))?.usage ?? null
-      const pids = brokers.flatMap(({ pid }) => (pid === null ? [] : [pid]))
-      return usage === null ? null : { usage, brokers: pids }
+      if (usage !== null) all.set(link.host, usage)
     })
-    const hosts = await Promise.all(seen)
-    const known = hosts.filter((host) => host !== null)
-    return known.length === hosts.length ? known : null
+    const ofBrokers = this.#agents.filter(isOfBrokers)
+    const brokers = ofBrokers.flatMap(({ link, brokers: here }) => {
+      const usage = all.get(link.host)
+      const pids = here.flatMap(({ pid }) => (pid === null ? [] : [pid]))
+      return usage === undefined ? [] : [{ usage, brokers: pids }]
+    })
+    return { all, brokers: brokers.length === ofBrokers.length ? brokers : null }
   }
 
   /** Samples all hosts from now on. */
