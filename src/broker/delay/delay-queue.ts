@@ -14,11 +14,11 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { RecordVerdict, RecordView } from '../../protocol/record.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
-import type { PullOutcome } from '../../store/pull.ts'
 import type { Queue } from '../../store/queue.ts'
 import type { Store } from '../../store/store.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
 import { RunBuffer } from '../run-buffer.ts'
+import { RunReader } from '../run-reader.ts'
 import type { TurnBudget } from '../turn-budget.ts'
 import { destinationOf, fillFromRecord } from './delayed-message.ts'
 
@@ -58,6 +58,7 @@ interface Delivered {
 
 export class DelayQueue {
   readonly #parts: DelayQueueParts
+  readonly #reader: RunReader
   readonly #reply = new RunBuffer()
   readonly #view = new RecordView()
   readonly #append = new AppendRequest()
@@ -78,6 +79,7 @@ export class DelayQueue {
   /** @param next offset of the first message that was not delivered, as it was kept */
   constructor(parts: DelayQueueParts, next: number) {
     this.#parts = parts
+    this.#reader = new RunReader(parts)
     const { minOffset, maxOffset } = parts.queue
     this.#next = this.#durableNext = Math.max(minOffset, Math.min(maxOffset, next))
     if (next > maxOffset) {
@@ -194,11 +196,11 @@ export class DelayQueue {
       count++
     }
     if (count === 0) return this.#passHole(first)
-    const outcome = await this.#read(first, count)
+    const next = await this.#read(first, count)
     if (this.#isStopped()) return null
     if (this.#next !== first) return 0
-    if (outcome.nextBeginOffset <= first) return RETRY_MS
-    return this.#deliverRun(first, Math.min(outcome.nextBeginOffset, first + count))
+    if (next <= first) return RETRY_MS
+    return this.#deliverRun(first, Math.min(next, first + count))
   }
 
   /**
@@ -221,12 +223,12 @@ export class DelayQueue {
 
   /** There is no unit at the offset: a message was lost to a damaged log, or its file has expired. */
   async #passHole(offset: number): Promise<number> {
-    const outcome = await this.#read(offset, 1)
+    const behind = await this.#read(offset, 1)
     if (this.#next !== offset) return 0
     const view = this.#view
     const { bytes, length } = this.#reply
     const found = length > 0 && view.check(bytes, 0, length, false) === RecordVerdict.ok
-    const next = found ? view.queueOffset : outcome.nextBeginOffset
+    const next = found ? view.queueOffset : behind
     if (next <= offset) return BUSY_MS
     const { logger, level } = this.#parts
     logger.error('delayed messages are lost', { level, from: offset, to: next })
@@ -234,14 +236,10 @@ export class DelayQueue {
     return 0
   }
 
-  async #read(first: number, count: number): Promise<PullOutcome> {
-    const { queue, store } = this.#parts
-    const reply = this.#reply
-    reply.reuse(KEPT_BYTES_MAX)
-    return (
-      store.pullNow(queue, first, count, RUN_BYTES_MAX, null, reply) ??
-      (await store.pull(queue, first, count, RUN_BYTES_MAX, null, reply))
-    )
+  /** Resolves with the offset behind what was read. */
+  #read(first: number, count: number): Promise<number> {
+    this.#reply.reuse(KEPT_BYTES_MAX)
+    return this.#reader.read(first, count, RUN_BYTES_MAX, this.#reply)
   }
 
   /** Appends what was read; everything in front of `next` is then done with. */

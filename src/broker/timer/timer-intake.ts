@@ -16,6 +16,7 @@ import { type TimerWheel, WHEEL_SECONDS } from '../../store/timer-wheel.ts'
 import type { Clock, Stop } from '../../world/clock.ts'
 import { sleep } from '../../world/node-clock.ts'
 import { RunBuffer } from '../run-buffer.ts'
+import { RunReader } from '../run-reader.ts'
 import { TurnBudget } from '../turn-budget.ts'
 import { TIMER_PRECISION_MS, timedMessageOf } from './timed-message.ts'
 import type { TimerOutlet } from './timer-outlet.ts'
@@ -43,6 +44,7 @@ export interface TimerIntakeParts {
 export class TimerIntake {
   readonly #parts: TimerIntakeParts
   readonly #budget: TurnBudget
+  readonly #reader: RunReader
   readonly #run = new RunBuffer()
   readonly #view = new RecordView()
   #next: number
@@ -53,6 +55,7 @@ export class TimerIntake {
   /** @param next queue offset of the first message that has no unit */
   constructor(parts: TimerIntakeParts, next: number) {
     this.#parts = parts
+    this.#reader = new RunReader(parts)
     this.#budget = new TurnBudget(parts.clock)
     this.#next = next
   }
@@ -92,7 +95,7 @@ export class TimerIntake {
   }
 
   async #takeAll(): Promise<void> {
-    const { queue, store, outlet, clock } = this.#parts
+    const { queue, outlet, clock } = this.#parts
     while (!this.#isStopped() && this.#next < queue.maxOffset) {
       if (clock.wallMs() + 2 * ROLL_WINDOW_MS - outlet.durableMs > AHEAD_MS_MAX) {
         // After a long time off, old seconds are delivered first.
@@ -102,12 +105,10 @@ export class TimerIntake {
       const first = Math.max(this.#next, queue.minOffset)
       const run = this.#run
       run.reuse(KEPT_BYTES_MAX)
-      const outcome =
-        store.pullNow(queue, first, RUN_MESSAGES_MAX, RUN_BYTES_MAX, null, run) ??
-        (await store.pull(queue, first, RUN_MESSAGES_MAX, RUN_BYTES_MAX, null, run))
-      if (outcome.nextBeginOffset <= first) throw new Error(`nothing at offset ${first}`)
+      const next = await this.#reader.read(first, RUN_MESSAGES_MAX, RUN_BYTES_MAX, run)
+      if (next <= first) throw new Error(`nothing at offset ${first}`)
       this.#takeRun()
-      this.#next = outcome.nextBeginOffset
+      this.#next = next
       outlet.wake()
       if (this.#budget.spent) await this.#budget.nextTurn()
     }

@@ -8,6 +8,7 @@ import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
 import { type TestBroker, type TestClient, aBroker, aFolder, closeAll } from '../a-broker.ts'
+import { refuseBlocks } from '../refused-blocks.ts'
 
 afterEach(closeAll)
 
@@ -232,6 +233,22 @@ describe('a message with a delay level', () => {
     expect((await second.client.send('T1', 'x'.repeat(101))).code).toBe(
       ResponseCode.MESSAGE_ILLEGAL,
     )
+  })
+
+  test('is delivered though the disk refuses the block that it lies in, but for the record that is damaged', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const queue = queueOf(broker, SCHEDULE, 0)
+    refuseBlocks(broker.broker.context.store, queue, 0)
+    for (const body of ['unreadable', 'first', 'second']) {
+      await client.send('T1', body, 0, 'DELAY\u00011\u0002')
+    }
+    await until(() => {
+      clock.jump(1_100)
+      return queueOf(broker, 'T1').maxOffset >= 2
+    })
+    const messages = await messagesIn(client, 'T1', 2)
+    expect(messages.map(({ body }) => body.toString())).toEqual(['first', 'second'])
   })
 
   test('is not lost with its topic’s configuration', async () => {

@@ -6,6 +6,7 @@ import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.
 import { decodeRecallHandle, encodeRecallHandle } from '../../../src/protocol/recall-handle.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
+import { refuseBlocks } from '../refused-blocks.ts'
 import { type TestBroker, type TestClient, aBroker, aFolder, closeAll } from '../a-broker.ts'
 
 afterEach(closeAll)
@@ -200,6 +201,22 @@ describe('a message with a time of delivery', () => {
     })
     const [message] = await messagesIn(client, 'T1', 1)
     expect(message?.body.toString()).toBe('behind')
+  })
+
+  test('is taken though the disk refuses the block that it lies in, but for the record that is damaged', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const { store } = broker.broker.context
+    const queue = store.queue(TIMER, 0)
+    refuseBlocks(store, queue, 0)
+    const later = 'TIMER_DELAY_SEC\u000130\u0002'
+    for (const body of ['unreadable', 'first', 'second']) await client.send('T1', body, 0, later)
+    await until(() => {
+      clock.jump(1_100)
+      return endOf(broker, 'T1') >= 2
+    })
+    const messages = await messagesIn(client, 'T1', 2)
+    expect(messages.map(({ body }) => body.toString())).toEqual(['first', 'second'])
   })
 
   test('keeps the order of those that were sent for the same second', async () => {
