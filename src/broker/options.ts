@@ -101,7 +101,7 @@ export const brokerOptions = optionTable({
     default: 10_000,
     max: 100_000,
     mutable: true,
-    summary: 'topics beyond this are not made by themselves',
+    summary: 'topics beyond this are not made by themselves; those of groups do not count',
     cost: 'about 2 KiB of memory and 4 consume-queue directories a topic',
   }),
   defaultTopicQueueNums: whole({

@@ -23,7 +23,13 @@ import {
 } from '../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import { writeJson } from '../protocol/lenient-json.ts'
-import { SystemTopic, faultOfTopic, remarkOnTopic } from '../protocol/names.ts'
+import {
+  SystemTopic,
+  faultOfTopic,
+  isDlqTopic,
+  isRetryTopic,
+  remarkOnTopic,
+} from '../protocol/names.ts'
 import type { Clock } from '../world/clock.ts'
 import type { BrokerSettings } from './options.ts'
 import { Refusal } from './refusal.ts'
@@ -65,6 +71,8 @@ export class TopicTable {
   readonly #deleting = new Set<string>()
   readonly #saver: TableSaver
   #dataVersion: DataVersion = initialDataVersion
+  /** Topics that people name: not those of groups, nor the system's. */
+  #ordinary = 0
 
   private constructor(parts: TopicTableParts) {
     this.#parts = parts
@@ -103,7 +111,7 @@ export class TopicTable {
       table.#put(config)
       added++
     }
-    if (!parts.settings.autoCreateTopic && table.#topics.delete(SystemTopic.autoCreate)) added++
+    if (!parts.settings.autoCreateTopic && table.#remove(SystemTopic.autoCreate)) added++
     if (added > 0 || content === null) {
       table.#bumpVersion()
       await table.save()
@@ -173,7 +181,7 @@ export class TopicTable {
     if (!settings.autoCreateTopic || this.#deleting.has(name)) return missing
     const template = this.#topics.get(templateName)
     if (template === undefined || (template.perm & Perm.inherit) === 0) return missing
-    if (this.#topics.size >= settings.autoCreateTopicsMax) {
+    if (this.#ordinary >= settings.autoCreateTopicsMax) {
       return `${missing} This broker makes no more than ${settings.autoCreateTopicsMax} topics by itself`
     }
     const queues = Math.max(1, Math.min(clientQueueNums, template.writeQueueNums))
@@ -313,7 +321,7 @@ export class TopicTable {
     try {
       if (topic !== undefined) {
         topic.deleted = true
-        this.#topics.delete(name)
+        this.#remove(name)
         this.#announce([], [name])
       }
       await removeMessages()
@@ -402,7 +410,19 @@ export class TopicTable {
     assert(faultOfTopic(config.topicName) === null, 'only legal topic names enter the table')
     const topic = new Topic(config, this.#parts.openQueue)
     this.#topics.set(config.topicName, topic)
+    if (this.#isOrdinary(config.topicName)) this.#ordinary++
     return topic
+  }
+
+  /** Whether it was there. */
+  #remove(name: string): boolean {
+    if (!this.#topics.delete(name)) return false
+    if (this.#isOrdinary(name)) this.#ordinary--
+    return true
+  }
+
+  #isOrdinary(name: string): boolean {
+    return !isRetryTopic(name) && !isDlqTopic(name) && !this.isSystem(name)
   }
 
   #announce(changed: readonly Topic[], deleted: readonly string[]): void {
