@@ -170,9 +170,9 @@ export class ClientRegistry {
     return this.#consumers.values()
   }
 
-  /** Members of a consumer group by client id, without repetition. */
-  consumerIds(group: string): string[] {
-    return this.#consumers.get(group)?.clientIds() ?? []
+  /** Members of a consumer group by client id, in their order and without repetition. */
+  consumerIds(group: string): readonly string[] {
+    return this.#consumers.get(group)?.clientIds ?? []
   }
 
   producers(group: string): Member[] {
@@ -273,7 +273,7 @@ export class ClientRegistry {
 
   #removeConsumer(connection: Connection, name: string): void {
     const group = this.#consumers.get(name)
-    if (group?.members.delete(connection) !== true) return
+    if (group?.leave(connection) !== true) return
     this.#parts.logger.info('consumer left', {
       group: name,
       peer: connection.remoteAddress,

@@ -5,6 +5,7 @@ import type {
   ConsumeFromWhere,
   MessageModel,
 } from '../protocol/bodies/consumer-data.ts'
+import { encodeConsumerList } from '../protocol/bodies/name-lists.ts'
 import { type SubscriptionData, tagSubscription } from '../protocol/bodies/subscription-data.ts'
 import { ResponseCode } from '../protocol/codes.ts'
 import type { Connection } from '../remoting/connection.ts'
@@ -63,11 +64,14 @@ const SUBSCRIPTIONS_MAX = 10_000
 
 export class ConsumerGroup {
   readonly name: string
-  readonly members = new Map<Connection, Member>()
+  readonly #members = new Map<Connection, Member>()
   readonly subscriptions = new Map<string, Subscription>()
   consumeType: ConsumeType
   messageModel: MessageModel
   consumeFromWhere: ConsumeFromWhere
+  /** Of thousands of members everybody asks after each join: made once until the next join or leave. */
+  #clientIds: readonly string[] | null = null
+  #idList: Buffer | null = null
 
   constructor(data: ConsumerData) {
     this.name = data.groupName
@@ -76,14 +80,27 @@ export class ConsumerGroup {
     this.consumeFromWhere = data.consumeFromWhere
   }
 
+  get members(): ReadonlyMap<Connection, Member> {
+    return this.#members
+  }
+
   /** Notes a member's heart-beat; the last one says how the group consumes. True when it is a new member. */
   join(connection: Connection, member: Member, data: ConsumerData): boolean {
     this.consumeType = data.consumeType
     this.messageModel = data.messageModel
     this.consumeFromWhere = data.consumeFromWhere
-    const known = this.members.get(connection)
-    this.members.set(connection, member)
-    return known?.clientId !== member.clientId
+    const known = this.#members.get(connection)
+    this.#members.set(connection, member)
+    if (known?.clientId === member.clientId) return false
+    this.#idsChanged()
+    return true
+  }
+
+  /** False when it was no member. */
+  leave(connection: Connection): boolean {
+    if (!this.#members.delete(connection)) return false
+    this.#idsChanged()
+    return true
   }
 
   /**
@@ -114,14 +131,26 @@ export class ConsumerGroup {
     return changed
   }
 
-  /** Client ids without repetition. */
-  clientIds(): string[] {
-    return [...new Set([...this.members.values()].map((member) => member.clientId))]
+  /** Client ids without repetition, in their order. */
+  get clientIds(): readonly string[] {
+    this.#clientIds ??= [...new Set([...this.#members.values()].map((one) => one.clientId))].sort()
+    return this.#clientIds
+  }
+
+  /** The same as the body of GET_CONSUMER_LIST_BY_GROUP's answer; not to be changed. */
+  get idList(): Buffer {
+    this.#idList ??= encodeConsumerList(this.clientIds)
+    return this.#idList
+  }
+
+  #idsChanged(): void {
+    this.#clientIds = null
+    this.#idList = null
   }
 
   /** The connection of a member; null when it is not connected. */
   memberById(clientId: string): Member | null {
-    for (const member of this.members.values()) if (member.clientId === clientId) return member
+    for (const member of this.#members.values()) if (member.clientId === clientId) return member
     return null
   }
 }

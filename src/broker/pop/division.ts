@@ -15,7 +15,7 @@ export interface Division {
 /** In POP mode this queue id means all queues of the broker. */
 const ANY_QUEUE = -1
 
-/** Sorts both lists, and leaves out repetitions. */
+/** Sorts the queues. @param clientIds in their order and without repetition */
 export function division(
   clientId: string,
   clientIds: readonly string[],
@@ -23,22 +23,23 @@ export function division(
 ): Division {
   return {
     clientId,
-    clientIds: [...new Set(clientIds)].sort(),
+    clientIds,
     queues: [...queues].sort(compareMessageQueues),
   }
 }
 
+const strategies = { AVG: neighbours, AVG_BY_CIRCLE: byCircle } as const
+
+function strategyOf(name: string): (typeof strategies)[keyof typeof strategies] | null {
+  return name === 'AVG' || name === 'AVG_BY_CIRCLE' ? strategies[name] : null
+}
+
 /** The queues that the strategy gives the member; null when there is no such strategy. */
 export function divide(strategyName: string, whole: Division): MessageQueue[] | null {
+  const strategy = strategyOf(strategyName)
+  if (strategy === null) return null
   const index = whole.clientIds.indexOf(whole.clientId)
-  switch (strategyName) {
-    case 'AVG':
-      return index < 0 ? [] : neighbours(whole, index)
-    case 'AVG_BY_CIRCLE':
-      return index < 0 ? [] : byCircle(whole, index)
-    default:
-      return null
-  }
+  return index < 0 ? [] : strategy(whole, index)
 }
 
 /**
@@ -51,8 +52,8 @@ export function divideForPop(
   shareQueueNum: number,
 ): MessageQueue[] | null {
   const { clientId, clientIds, queues } = whole
-  const own = divide(strategyName, whole)
-  if (own === null) return null
+  const strategy = strategyOf(strategyName)
+  if (strategy === null) return null
   if (shareQueueNum <= 0 || shareQueueNum >= clientIds.length - 1) {
     const brokers = [...new Set(queues.map(({ brokerName }) => brokerName))]
     const topic = queues[0]?.topic ?? ''
@@ -65,10 +66,9 @@ export function divideForPop(
     const shared = queues[index % queues.length]
     return shared === undefined ? [] : [shared]
   }
-  const all = [...own]
-  for (let i = 1; i <= shareQueueNum; i++) {
-    const neighbour = clientIds[(index + i) % clientIds.length] ?? ''
-    all.push(...(divide(strategyName, { ...whole, clientId: neighbour }) ?? []))
+  const all: MessageQueue[] = []
+  for (let i = 0; i <= shareQueueNum; i++) {
+    all.push(...strategy(whole, (index + i) % clientIds.length))
   }
   return all
 }

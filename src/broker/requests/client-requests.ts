@@ -5,7 +5,6 @@
  */
 import { decodeHeartbeatData } from '../../protocol/bodies/heartbeat-data.ts'
 import type { ConsumerData } from '../../protocol/bodies/consumer-data.ts'
-import { encodeConsumerList } from '../../protocol/bodies/name-lists.ts'
 import { subscriptionDataFromJson } from '../../protocol/bodies/subscription-data.ts'
 import { Perm, TopicSysFlag } from '../../protocol/bodies/topic-config.ts'
 import { ResponseCode } from '../../protocol/codes.ts'
@@ -103,9 +102,9 @@ export const checkClientConfig: RequestHandler = (context, _connection, command)
 
 export const consumerList: RequestHandler = (context, _connection, command) => {
   const group = groupField(command)
-  const ids = context.clients.consumerIds(group)
-  if (ids.length === 0) {
+  const known = context.clients.consumerGroup(group)
+  if (known === null) {
     return respond(command, ResponseCode.SYSTEM_ERROR, `no consumer for this group, ${group}`)
   }
-  return respond(command, ResponseCode.SUCCESS, null, {}, encodeConsumerList(ids))
+  return respond(command, ResponseCode.SUCCESS, null, {}, known.idList)
 }
