@@ -15,6 +15,7 @@
  *   3  i16  version                13  i32  remark length, then UTF-8 text; 0 = none
  *      …    i32 length of the fields, then for each: i16 name length, name, i32 value length, value
  */
+import { writeI32 } from '../base/bytes.ts'
 import { Command, type ExtFields, SerializeType, languageCodes } from './command.ts'
 
 /** Bytes before the header. */
@@ -54,7 +55,34 @@ export function encodeFrame(command: Command): Buffer {
   return command.body === null ? head : Buffer.concat([head, command.body])
 }
 
-/** Everything of a frame before its body of `bodyBytes`, which the caller sends right behind it. */
+/** Where a frame is put: bytes are written at `length`, after `reserve` made room (which may replace `bytes`). */
+export interface FrameTarget {
+  readonly bytes: Buffer
+  length: number
+  reserve(count: number): number
+}
+
+/** A header is written in place up to this length, in characters: room is made for three bytes each. */
+const IN_PLACE_MAX = 16_384
+
+/** Puts everything of a frame before its body of `bodyBytes` into `out`; the caller adds the body. */
+export function putFrameHead(out: FrameTarget, command: Command, bodyBytes: number): void {
+  const header = command.serializeType === SerializeType.json ? jsonHeader(command) : null
+  if (header === null || header.length > IN_PLACE_MAX) {
+    const head = encodeFrameHead(command, bodyBytes)
+    const at = out.reserve(head.length)
+    out.bytes.set(head, at)
+    out.length = at + head.length
+    return
+  }
+  const at = out.reserve(FRAME_PREFIX_BYTES + header.length * 3)
+  const headerBytes = out.bytes.write(header, at + FRAME_PREFIX_BYTES, 'utf8')
+  writeI32(out.bytes, 4 + headerBytes + bodyBytes, at)
+  writeI32(out.bytes, (SerializeType.json << 24) | headerBytes, at + 4)
+  out.length = at + FRAME_PREFIX_BYTES + headerBytes
+}
+
+/** Everything of a frame before its body of `bodyBytes`. */
 export function encodeFrameHead(command: Command, bodyBytes: number): Buffer {
   if (command.serializeType !== SerializeType.json) {
     const header = binaryHeader(command)

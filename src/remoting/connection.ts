@@ -11,7 +11,7 @@ import { MqError, messageOf } from '../base/errors.ts'
 import { requestCodeName } from '../protocol/codes.ts'
 import type { Command } from '../protocol/command.ts'
 import { CommandFlag } from '../protocol/command.ts'
-import { FrameError, decodeFrame, encodeFrameHead } from '../protocol/frame.ts'
+import { FrameError, decodeFrame, putFrameHead } from '../protocol/frame.ts'
 import { encodeHost, HOST_V4_BYTES } from '../protocol/host.ts'
 import { readSuccess } from '../protocol/send-answer.ts'
 import type { Clock } from '../world/clock.ts'
@@ -156,7 +156,7 @@ export class Connection {
   reply(response: Command): void {
     if (this.isClosed) return
     const { body } = response
-    this.out.append(encodeFrameHead(response, body?.length ?? 0))
+    putFrameHead(this.out, response, body?.length ?? 0)
     if (body !== null) this.out.append(body)
     this.touch()
   }

@@ -7,7 +7,9 @@ import {
   FrameError,
   decodeFrame,
   encodeFrame,
+  encodeFrameHead,
   prefixProblem,
+  putFrameHead,
 } from '../../src/protocol/frame.ts'
 
 const decode = (frame: Buffer) => decodeFrame(frame, 0, frame.length)
@@ -181,5 +183,51 @@ describe('bytes that are no frame', () => {
       }),
       { numRuns: 2000 },
     )
+  })
+})
+
+describe('a head that is put behind others', () => {
+  /** What stands in a target with room for nothing at first, behind three bytes. */
+  function put(command: Command, bodyBytes: number): Buffer {
+    const out = {
+      bytes: Buffer.from('xyz'),
+      length: 3,
+      reserve(count: number): number {
+        const larger = Buffer.alloc(out.length + count, '#')
+        out.bytes.copy(larger, 0, 0, out.length)
+        out.bytes = larger
+        return out.length
+      },
+    }
+    putFrameHead(out, command, bodyBytes)
+    expect(out.bytes.toString('latin1', 0, 3)).toBe('xyz')
+    return out.bytes.subarray(3, out.length)
+  }
+
+  test('has the bytes that it has by itself, whatever letters are in it', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom(SerializeType.json, SerializeType.rocketmq),
+        fc.nat(5_000_000),
+        (text, serializeType, bodyBytes) => {
+          const command = request(RequestCode.SEND_MESSAGE_V2, { a: text, b: 'T' })
+          Object.assign(command, { serializeType, remark: text })
+          const head = encodeFrameHead(command, bodyBytes)
+          expect(put(command, bodyBytes).equals(head)).toBe(true)
+        },
+      ),
+    )
+  })
+
+  test('may be long', () => {
+    const command = request(RequestCode.SEND_MESSAGE_V2, { i: 'Ü'.repeat(30_000) })
+    expect(put(command, 7).equals(encodeFrameHead(command, 7))).toBe(true)
+  })
+
+  test('has the fields that were written as text', () => {
+    const command = request(RequestCode.END_TRANSACTION)
+    command.extText = '{"msgId":"7F","bname":"b"}'
+    expect(decode(put(command, 0)).ext).toEqual({ msgId: '7F', bname: 'b' })
   })
 })
