@@ -38,6 +38,8 @@ const MESSAGES_DEFAULT_MAX = 32
 /** The longest a pull is held: clients give up after 30 s. */
 const HOLD_MS_MAX = 25_000
 const HELD_PULLS_MAX = 200_000
+/** Memory that answers from the disk are put together in and that is kept: else each is garbage that no collection hurries for. */
+const COLD_BODIES_MAX = 4
 /** How long a pull is looked on for before its client is told how far that went. */
 const LOOK_MS_MAX = 1_000
 
@@ -48,6 +50,8 @@ export class ReadPath {
   readonly #request = new PullRequest()
   /** Bodies of answers with a binary header are put together here; one at a time. */
   readonly #body = new OutBuffer()
+  /** … and those that are read from the disk, where nobody uses them now. */
+  readonly #coldBodies: OutBuffer[] = []
 
   constructor(context: BrokerContext) {
     this.#context = context
@@ -281,7 +285,7 @@ export class ReadPath {
     if (!this.#isReady(pull, mayHold)) return
     const { queue, offset, header } = pull
     const { accept, select } = pull.filter
-    const body = new OutBuffer()
+    const body = this.#coldBodies.pop() ?? new OutBuffer()
     let outcome: PullOutcome
     try {
       const { store } = this.#context
@@ -292,6 +296,9 @@ export class ReadPath {
       return
     }
     this.#answer(pull, outcome, body, mayHold)
+    // Copied to where it goes out from, if it was sent at all.
+    body.reuse()
+    if (this.#coldBodies.length < COLD_BODIES_MAX) this.#coldBodies.push(body)
   }
 
   /**

@@ -57,22 +57,26 @@ export class ReadGate {
   }
 }
 
-/** Memory of blocks that waits to be used again: as many as are read at once, else each is garbage of its own. */
-const FREE_MAX = 16
+/** Memory of blocks that waits to be used again, such as when a file is gone. */
+const FREE_MAX = 4
+/** Blocks that stay however many are being read: a record may lie in two. */
+const BLOCKS_MIN = 4
 
 export class BlockCache {
   readonly blockBytes: number
-  readonly #bytesMax: number
+  readonly #blocksMax: number
   readonly #files: OpenFiles
   readonly #gate: ReadGate
   readonly #blocks = new Set<Block>()
+  /** How many are being read: their memory counts already. */
+  #reading = 0
   #uses = 0
   readonly #free: Buffer[] = []
   readonly #loading = new Map<BlockOwner, Map<number, Promise<void>>>()
 
   constructor(blockBytes: number, bytesMax: number, files: OpenFiles, gate: ReadGate) {
     this.blockBytes = blockBytes
-    this.#bytesMax = Math.max(bytesMax, blockBytes * 4)
+    this.#blocksMax = Math.max(Math.floor(bytesMax / blockBytes), BLOCKS_MIN)
     this.#files = files
     this.#gate = gate
   }
@@ -133,8 +137,10 @@ export class BlockCache {
     await this.#gate.enter()
     try {
       const file = await this.#files.acquire(path)
-      const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes)
+      this.#reading++
       try {
+        this.#evict(this.#blocksMax - this.#reading)
+        const bytes = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes)
         const count = await new Promise<number>((resolve, reject) => {
           file.read(bytes, 0, validBytes, position, (error, bytesRead) => {
             if (error) reject(error)
@@ -147,8 +153,9 @@ export class BlockCache {
         block.used = ++this.#uses
         owner.blocks.set(key, block)
         this.#blocks.add(block)
-        this.#evict()
+        this.#evict(this.#blocksMax)
       } finally {
+        this.#reading--
         this.#files.release(path, file)
       }
     } finally {
@@ -156,8 +163,9 @@ export class BlockCache {
     }
   }
 
-  #evict(): void {
-    while (this.#blocks.size * this.blockBytes > this.#bytesMax) {
+  /** Leaves `count` blocks, those that were used last. */
+  #evict(count: number): void {
+    while (this.#blocks.size > Math.max(count, BLOCKS_MIN)) {
       let oldest: Block | null = null
       for (const block of this.#blocks) {
         if (oldest === null || block.used < oldest.used) oldest = block

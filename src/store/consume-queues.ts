@@ -49,6 +49,10 @@ const BLOCKS_BYTES_MAX = 8 * 1024 * 1024
 /** Units that may wait for the disk before dispatch pauses: 64 MB of pages. */
 const UNWRITTEN_UNITS_MAX = 3_200_000
 const IDLE_SWEEP_MS = 10_000
+/** Share of the memory for newest units that full pages have, however many are being filled. */
+const KEPT_SHARE_MIN = 0.25
+/** Memory of pages that waits to be used again. */
+const FREE_PAGES_MAX = 16
 
 /** A run of units in memory, found by `locate`. Valid until the next await. */
 export class UnitCursor {
@@ -276,7 +280,7 @@ export class ConsumeQueues {
   #freePage(page: QueuePage): void {
     const large = page.bytes.length === LARGE_PAGE_UNITS * this.form.unitBytes
     const free = large ? this.#freeLarge : this.#freeSmall
-    if (free.length < 64) free.push(page.bytes)
+    if (free.length < FREE_PAGES_MAX) free.push(page.bytes)
   }
 
   #markDirty(queue: Queue): void {
@@ -303,13 +307,16 @@ export class ConsumeQueues {
     if (taken > 0) this.#dirty.splice(0, taken)
     if (nowMs - this.#lastSweepMs >= IDLE_SWEEP_MS) {
       this.#lastSweepMs = nowMs
-      if (this.#activeBytes > this.#settings.queuePagesBytes) this.#dropIdlePages()
+      const bytes = this.#activeBytes + this.#keptBytes
+      if (bytes > this.#settings.queuePagesBytes) this.#dropIdlePages(nowMs)
+      this.#dropKeptPages()
     }
   }
 
-  /** Pages of queues that have nothing to write give their memory back. */
-  #dropIdlePages(): void {
+  /** Pages of queues that nothing was put into for a while give their memory back. */
+  #dropIdlePages(nowMs: number): void {
     for (const queue of this.all()) {
+      if (queue.dirty || nowMs - queue.dirtySinceMs < IDLE_SWEEP_MS) continue
       const page = queue.pages[0]
       if (queue.pages.length !== 1 || !page || queue.writing || page.written < page.count) continue
       if (page.count === page.capacity) continue
@@ -408,7 +415,14 @@ export class ConsumeQueues {
     this.#activeBytes -= page.bytes.length
     this.#keptBytes += page.bytes.length
     this.#kept.push(page)
-    while (this.#keptBytes > this.#settings.queuePagesBytes) {
+    this.#dropKeptPages()
+  }
+
+  /** Pages that are being filled come first: those of thousands of queues are as much as all may have. */
+  #dropKeptPages(): void {
+    const { queuePagesBytes } = this.#settings
+    const bytesMax = Math.max(queuePagesBytes * KEPT_SHARE_MIN, queuePagesBytes - this.#activeBytes)
+    while (this.#keptBytes > bytesMax) {
       const oldest = this.#kept.shift()
       if (!oldest) return
       this.#keptBytes -= oldest.bytes.length
