@@ -70,12 +70,16 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     removeFolder(folder)
   })
 
-  async function open(kind: Kind, storeDirectory: string): Promise<Cluster> {
+  async function open(
+    kind: Kind,
+    storeDirectory: string,
+    brokerConf: Record<string, string> = {},
+  ): Promise<Cluster> {
     if (peers.missing !== null) throw new Error(peers.missing)
     const cluster =
       kind === 'mqctl'
         ? await startMqctl({ storeDirectory })
-        : await startApache({ classPath: peers.classPath, storeDirectory })
+        : await startApache({ classPath: peers.classPath, storeDirectory, brokerConf })
     running.add(cluster)
     return cluster
   }
@@ -134,6 +138,36 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
     return page.messages.map(
       ({ queueOffset, body }) => `${queueOffset} ${Buffer.from(body, 'base64').toString()}`,
     )
+  }
+
+  async function makeTopic({ namesrv, brokerAddress: broker }: Cluster, name: string) {
+    await java.call('admin.createTopic', { namesrv, broker, topic: name, queues })
+    await until('route of the topic', () => java.call('admin.route', { namesrv, topic: name }))
+  }
+
+  async function deleteTopic({ namesrv, brokerAddress: broker }: Cluster, name: string) {
+    await java.call('admin.deleteTopic', { namesrv, broker, topic: name })
+  }
+
+  async function send({ namesrv }: Cluster, name: string, bodies: readonly string[]) {
+    const producer = `producer-${++names}`
+    await java.call('producer.start', { name: producer, group: 'PG', namesrv })
+    const messages = bodies.map((body) => ({ body }))
+    await java.call('producer.send', { name: producer, topic: name, mode: 'sync', messages })
+    await java.call('producer.stop', { name: producer })
+  }
+
+  async function takeByPop({ namesrv, brokerAddress: broker }: Cluster, atLeast: number) {
+    const at = ['-n', namesrv, '-b', broker]
+    const group = 'Poppers'
+    await java.mqadmin('updateSubGroup', ...at, '-g', group)
+    await java.mqadmin('setConsumeMode', ...at, '-t', topic, '-g', group, '-m', 'POP', '-q', '0')
+    const name = `pop-${++names}`
+    const from = 'CONSUME_FROM_FIRST_OFFSET'
+    const given = { name, group, namesrv, topic, from, pop: true, invisibleMs: 5_000 }
+    await java.call('push.start', given)
+    await java.call('push.received', { name, atLeast, timeoutMs: 60_000 })
+    await java.call('push.stop', { name })
   }
 
   /** Sends one by one and in a batch; some with keys, tags and properties. */
@@ -316,6 +350,51 @@ describe.skipIf(skipBecause('store hand-over', peers.missing))('a store that cha
       await close(cluster)
     },
     180_000,
+  )
+
+  it.each<['clean' | 'killed']>([['clean'], ['killed']])(
+    'goes from apache to mqctl after it was %s, with what Apache deleted and topics of names that mqctl does not allow',
+    async (how) => {
+      const store = newStore()
+      // What is taken by POP is written to rmq_sys_REVIVE_LOG_prod.eu.
+      const conf = { brokerClusterName: 'prod.eu' }
+      let cluster = await open('apache', store, conf)
+      await makeTopic(cluster, 'Deleted')
+      await send(cluster, 'Deleted', ['gone for good'])
+      await makeTopic(cluster, topic)
+      await fill(cluster, 'before')
+      await deleteTopic(cluster, topic)
+      await deleteTopic(cluster, 'Deleted')
+      await makeTopic(cluster, topic)
+      const early = Array.from({ length: 10 }, (_, i) => `early ${i}`)
+      await send(cluster, topic, early)
+      await takeByPop(cluster, early.length)
+      // They are written when the time is nearly over that what was taken is out of sight for.
+      const alien = join(store, 'consumequeue', 'rmq_sys_REVIVE_LOG_prod.eu')
+      await until('records of POP', () => Promise.resolve(fs.existsSync(alien) ? true : null))
+      const late = Array.from({ length: 10 }, (_, i) => `late ${i}`)
+      await send(cluster, topic, late)
+      const written = await readAll(cluster)
+      expect(written).toHaveLength(20)
+      await close(cluster, how)
+
+      cluster = await open('mqctl', store)
+      expect((await readAll(cluster)).map(essence)).toEqual(written.map(essence))
+      if (how === 'clean') {
+        const { namesrv } = cluster
+        expect(await java.call('admin.topics', { namesrv })).not.toContain('Deleted')
+      }
+      await send(cluster, topic, ['by mqctl'])
+      await close(cluster)
+      if (how === 'killed') return
+
+      cluster = await open('apache', store, conf)
+      const all = await readAll(cluster)
+      expect(all).toHaveLength(21)
+      expect(all.map(essence)).toEqual(expect.arrayContaining(written.map(essence)))
+      await close(cluster)
+    },
+    300_000,
   )
 
   /**
