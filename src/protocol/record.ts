@@ -5,7 +5,7 @@
  *    0 i32 totalSize    bytes, this field included     36     i32 sysFlag
  *    4 i32 magic        V1 0xDAA320A7, V2 0xDAA320AB   40     i64 bornTimestamp   ms since 1970
  *    8 i32 bodyCrc      CRC-32 & 0x7FFFFFFF            48     B   bornHost        address, port i32
- *   12 i32 queueId                                     48+B   i64 storeTimestamp  ms, never goes back
+ *   12 i32 queueId                                     48+B   i64 storeTimestamp  ms
  *   16 i32 flag         the producer's own             56+B   S   storeHost
  *   20 i64 queueOffset  position in its queue          56+B+S i32 reconsumeTimes
  *   28 i64 physicalOffset  position in the log                i64 preparedTransactionOffset

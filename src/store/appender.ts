@@ -24,6 +24,7 @@ import type { DispatchRing } from './dispatch-ring.ts'
 import { keyHashOf } from './index-file.ts'
 import type { StoreSettings } from './options.ts'
 import type { Queue } from './queue.ts'
+import { nextStoreTime } from './store-time.ts'
 import { tagsCodeOf } from './tags-code.ts'
 import type { Watermarks } from './watermarks.ts'
 
@@ -36,7 +37,7 @@ export class Appender {
   readonly lastAppend = new AppendResult()
   /** The disk is too full to take more. */
   refuses = false
-  /** Store time of the newest record, milliseconds since 1970; never goes back. */
+  /** Store time of the newest record, milliseconds since 1970. */
   lastStoreTimestamp = 0
   readonly #settings: StoreSettings
   readonly #log: CommitLog
@@ -234,12 +235,12 @@ export class Appender {
     }
   }
 
-  /** Store time of this turn: the wall clock, but never before that of the record before. */
+  /** Store time of this turn. */
   #now(): number {
     if (!this.#timeIsFresh) {
       this.#timeIsFresh = true
       const nowMs = Math.floor(this.#clock.wallMs())
-      if (nowMs > this.lastStoreTimestamp) this.lastStoreTimestamp = nowMs
+      this.lastStoreTimestamp = nextStoreTime(this.lastStoreTimestamp, nowMs)
       this.#clock.atEndOfTurn(this.#onEndOfTurn)
     }
     return this.lastStoreTimestamp

@@ -30,6 +30,7 @@ import { MESSAGE_BYTES_MAX, type StoreSettings } from './options.ts'
 import type { Queue } from './queue.ts'
 import type { BadRegion } from './recovery.ts'
 import type { Segment, Segments } from './segments.ts'
+import { nextStoreTime } from './store-time.ts'
 import { tagsCodeOf } from './tags-code.ts'
 
 const READ_BYTES_FIRST = 64 * 1024
@@ -342,7 +343,7 @@ export class LogScan {
       this.#skippedMessages += innerOf(bytes, propertiesStart, propertiesEnd)?.messages ?? 1
     }
     this.records++
-    if (view.storeTimestamp > this.lastStoreTimestamp) this.lastStoreTimestamp = view.storeTimestamp
+    this.lastStoreTimestamp = nextStoreTime(this.lastStoreTimestamp, view.storeTimestamp)
     if (queue === null) return true
     const scan = this.#properties
     scan.scan(bytes, view.propertiesStart, view.propertiesEnd)

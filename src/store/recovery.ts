@@ -29,6 +29,7 @@ import type { OpenFiles } from './open-files.ts'
 import type { StoreSettings } from './options.ts'
 import { QueueLoader, zeroBehind } from './queue-loader.ts'
 import type { Segment, Segments } from './segments.ts'
+import { nextStoreTime } from './store-time.ts'
 
 export interface BadRegion {
   readonly physicalOffset: number
@@ -177,7 +178,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     clean,
     foreign: !own,
     logEnd,
-    lastStoreTimestamp: Math.max(scan.lastStoreTimestamp, own ? checkpoint.physicMs : 0),
+    lastStoreTimestamp: lastStoreTime(own ? checkpoint.physicMs : 0, scan.lastStoreTimestamp),
     scannedFrom: from,
     scannedBytes: logEnd - from,
     records: scan.records,
@@ -210,6 +211,11 @@ function refuseMissingLog(dir: string, segments: Segments, state: DurableState):
     what: `the log was on the disk up to byte ${state.durableEnd}, but its files end at ${last?.end ?? 0}`,
     hint: 'files of commitlog are missing: bring them back, or start with an empty directory',
   })
+}
+
+/** Of the last record: of the checkpoint when none was read. */
+function lastStoreTime(checkpointMs: number, scannedMs: number): number {
+  return scannedMs === 0 ? checkpointMs : nextStoreTime(checkpointMs, scannedMs)
 }
 
 /** Of a store that another broker closed: to cut its log there would lose what stands behind it. */
