@@ -320,9 +320,9 @@ exit code is 1 (3 when nobody answered).`
 
   #remarkOnOutbox({ pendingCount }: Outbox, directory: string): void {
     if (pendingCount === 0) return
-    const what = pendingCount === 1 ? 'message stays' : 'messages stay'
+    const [stay, them] = pendingCount === 1 ? ['message stays', 'it'] : ['messages stay', 'them']
     this.warn(
-      `${formatCount(pendingCount)} ${what} in ${directory}; the next run with this --outbox sends them first`,
+      `${formatCount(pendingCount)} ${stay} in ${directory}; the next run with this --outbox sends ${them} first`,
     )
   }
 

@@ -84,8 +84,8 @@ was copied stays in its topic until it expires: consumers should leave it (group
 function forwardText(result: TopicForwardResult, terminal: Terminal): string {
   const { source, target, executed, moved, left, queues } = result
   const head = executed
-    ? `copied ${moved} messages from ${source} to ${target}${left === 0 ? '' : `, ${left} are left`}`
-    : `would copy ${left} messages from ${source} to ${target}`
+    ? `copied ${messages(moved)} from ${source} to ${target}${left === 0 ? '' : `, ${left} are left`}`
+    : `would copy ${messages(left)} from ${source} to ${target}`
   const table = renderTable(
     terminal,
     [
@@ -97,4 +97,8 @@ function forwardText(result: TopicForwardResult, terminal: Terminal): string {
     queues.map(({ broker, queueId, from, to }) => [broker, queueId, from, to]),
   )
   return `${head}\n\n${table}`
+}
+
+function messages(count: number): string {
+  return `${count} ${count === 1 ? 'message' : 'messages'}`
 }
