@@ -218,12 +218,7 @@ export const errorTable = {
     'cannot write to {path}: {why}',
     'choose another directory, or make room',
   ),
-  BUILD_FAILED: row(
-    ExitCode.failed,
-    false,
-    '{bin} {command} failed: {why}',
-    'does it work by itself? was it built anew meanwhile?',
-  ),
+  BUILD_FAILED: row(ExitCode.failed, false, '{bin} {command} failed: {why}', '{hint}'),
   SCENARIO_INVALID: row(ExitCode.usage, false, '{where}: {what}', '{hint}'),
   TARGET_GONE: row(
     ExitCode.unreachable,

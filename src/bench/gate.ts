@@ -117,6 +117,9 @@ const ALPHA_SECOND = 0.02
 const ALPHA_ALONE = 0.05
 /** A run that is invalid, by steal for instance, is repeated this often before the gate gives up. */
 const INVALID_MAX = 2
+/** How a broker answers that cannot write, and the share of such answers beyond which nothing is compared. */
+const UNAVAILABLE = 'SERVICE_NOT_AVAILABLE'
+const UNAVAILABLE_MAX = 0.01
 
 /** Rejects with what the runs reject with: target unreachable, topic refused … */
 export function runGate(options: GateOptions): Promise<GateResult> {
@@ -271,6 +274,11 @@ class Gate {
       onRun({ run: this.#run, runs: this.#planned, side, same, result })
       // That a threshold does not hold is news only when it holds on the other side.
       if (result.verdict === 'ok' || result.verdict === 'threshold') {
+        const unavailable = result.totals.errors[UNAVAILABLE] ?? 0
+        if (unavailable > result.totals.sent * UNAVAILABLE_MAX) {
+          const why = `a run of ${thing.name} measured refusals${failedText(result)}`
+          throw new Stopped(why, ExitCode.invalid)
+        }
         this.#checkAlike(same ? 'base' : side, result)
         this.#thresholds = Math.max(this.#thresholds, result.thresholds.length)
         return result
@@ -278,7 +286,8 @@ class Gate {
       const { verdict, exitCode, reasons } = result
       if (verdict === 'interrupted') throw new Stopped('interrupted', ExitCode.interrupted)
       if (verdict === 'invalid' && attempt < INVALID_MAX) continue
-      throw new Stopped(`a run of ${thing.name} was ${verdict}: ${reasons[0] ?? ''}`, exitCode)
+      const why = `${reasons[0] ?? ''}${failedText(result)}`
+      throw new Stopped(`a run of ${thing.name} was ${verdict}: ${why}`, exitCode)
     }
   }
 
@@ -357,6 +366,18 @@ class Gate {
       reasons,
     }
   }
+}
+
+/** What most messages that failed had for an answer, and what may be behind it; empty when none failed. */
+function failedText({ totals }: BenchResult): string {
+  const [worst] = Object.entries(totals.errors).sort(([, a], [, b]) => b - a)
+  if (worst === undefined || totals.failed === 0) return ''
+  const [name] = worst
+  const hint =
+    name === UNAVAILABLE
+      ? '; is the disk of its brokers full? Free some space, or name another with XDG_DATA_HOME'
+      : ''
+  return `: ${totals.failed} of ${totals.sent} messages failed, most with ${name}${hint}`
 }
 
 function told(result: BenchResult): GatePair['base'] {

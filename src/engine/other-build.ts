@@ -175,8 +175,26 @@ function statusOf(bin: string, text: string): Status {
   throw buildFailed(bin, ['start'], 'its JSON says neither name servers nor brokers')
 }
 
-function buildFailed(bin: string, [command = '']: readonly string[], why: string): MqError {
-  return new MqError('BUILD_FAILED', { bin, command, why: why.slice(0, 500) })
+function buildFailed(bin: string, [command = '']: readonly string[], said: string): MqError {
+  const { why, hint } = told(said)
+  return new MqError('BUILD_FAILED', { bin, command, why: why.slice(0, 500), hint })
+}
+
+const BUILD_HINT = 'does it work by itself? was it built anew meanwhile?'
+
+/** The error that it gave with --json, or whatever it said. */
+function told(said: string): { readonly why: string; readonly hint: string } {
+  try {
+    const { error } = JSON.parse(said) as { error?: { message?: unknown; hint?: unknown } }
+    if (typeof error?.message === 'string') {
+      // A log of its own goes away with it.
+      const isOfUse = typeof error.hint === 'string' && !error.hint.startsWith('its log:')
+      return { why: error.message, hint: isOfUse ? String(error.hint) : BUILD_HINT }
+    }
+  } catch {
+    // It is plain text.
+  }
+  return { why: said, hint: BUILD_HINT }
 }
 
 function runOf(bin: string, root: string, args: readonly string[]): Promise<string> {

@@ -37,5 +37,8 @@ export function fromWire(error: WireError, what: string, logFile: string): MqErr
   if (Object.hasOwn(errorTable, error.code)) {
     return new MqError(error.code as ErrorCode, error.details)
   }
-  return new MqError('START_FAILED', { what, why: error.message, hint: `its log: ${logFile}` })
+  const hint = /^ENOSPC\b/.test(error.message)
+    ? 'free some space, or let it keep its data elsewhere: --data-dir, or XDG_DATA_HOME'
+    : `its log: ${logFile}`
+  return new MqError('START_FAILED', { what, why: error.message, hint })
 }

@@ -74,6 +74,17 @@ describe('a gate', () => {
     }
   })
 
+  it('compares nothing when brokers could not write, and says what may be behind it', async () => {
+    const full = () => {
+      const { totals } = aResult()
+      const errors = { SERVICE_NOT_AVAILABLE: 700, SEND_TIMEOUT: 3 }
+      return at(1000, { totals: { ...totals, sent: 1000, failed: 703, errors } })
+    }
+    const { verdict, exitCode, reasons } = await gate(sides(full, full))
+    expect([verdict, exitCode]).toEqual(['stopped', 13])
+    expect(reasons[0]).toMatch(/703 of 1000 messages failed.*SERVICE_NOT_AVAILABLE.*disk.*full/)
+  })
+
   it('ends with 11 when a loss comes again in the confirming runs', async () => {
     const result = await gate(
       sides(

@@ -151,6 +151,30 @@ describe('a run of mqctl bench', () => {
 describe('a gate of mqctl bench', () => {
   const few = ['--pairs', '8', '--same', '0', '--one-look', '--no-confirm']
 
+  it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0).for([
+    ['before they run', '24k', bin, 1, 'ENOSPC'],
+    ['while they run', '600k', 'self', 13, 'SERVICE_NOT_AVAILABLE'],
+  ] as const)(
+    'says what to do when the disk of its brokers is full %s, and leaves nothing (needs root on Linux for a small file system)',
+    async ([, size, side, code, why], { skip }) => {
+      const data = path.join(home.directory, `data-${size}`)
+      await mkdir(data)
+      const { stdout, stderr, exitCode } = await home.shell(
+        `mount -t tmpfs -o size=${size} tmpfs ${data} || exit 99
+        trap 'umount ${data}' EXIT
+        mqctl bench gate ${side} ${side} smoke --duration 200ms --set message.size=64KiB ${few.join(' ')}
+        code=$?
+        ls ${data}/mqctl/bench
+        exit $code`,
+        { env: { XDG_DATA_HOME: data } },
+      )
+      if (exitCode === 99) skip('nothing can be mounted here')
+      expect([exitCode, stdout + stderr]).toEqual([code, expect.stringContaining(why)])
+      expect(stdout + stderr).toMatch(/free some space/i)
+      expect(stdout).not.toMatch(/^(run|build)-/m)
+    },
+  )
+
   it('that was killed leaves no broker of another build, and nothing that it wrote', async () => {
     const before = new Set(home.benchDirectories())
     const left = () => home.benchDirectories().filter((name) => !before.has(name))
