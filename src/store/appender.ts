@@ -92,7 +92,7 @@ export class Appender {
     if (status !== AppendStatus.ok) return status
     const result = this.lastAppend
     result.physicalOffset = this.#watermarks.appended
-    result.storeTimestamp = this.#now()
+    result.storeTimestamp = this.#now(queue.delayMs > 0)
     result.count = 1
     result.queueOffset = this.#put(request, request.scan, queue, size, messages)
     result.end = this.#watermarks.appended
@@ -235,12 +235,17 @@ export class Appender {
     }
   }
 
-  /** Store time of this turn. */
-  #now(): number {
-    if (!this.#timeIsFresh) {
-      this.#timeIsFresh = true
+  /**
+   * Store time of this turn.
+   * @param exact not that of the turn, which a message may be younger than: a delay counts from it
+   */
+  #now(exact = false): number {
+    if (exact || !this.#timeIsFresh) {
       const nowMs = Math.floor(this.#clock.wallMs())
       this.lastStoreTimestamp = nextStoreTime(this.lastStoreTimestamp, nowMs)
+    }
+    if (!this.#timeIsFresh) {
+      this.#timeIsFresh = true
       this.#clock.atEndOfTurn(this.#onEndOfTurn)
     }
     return this.lastStoreTimestamp

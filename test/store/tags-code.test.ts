@@ -28,11 +28,12 @@ const hooks = {
   onDispatched: () => undefined,
 }
 
-async function opened(dir: string): Promise<Store> {
-  return Store.open(nodeWorld, settingsFor(dir), hooks, silentLogger)
+async function opened(dir: string, world = nodeWorld): Promise<Store> {
+  return Store.open(world, settingsFor(dir), hooks, silentLogger)
 }
 
-async function append(store: Store, topic: string, queueId: number): Promise<number> {
+/** Without waiting for it: its store time, in milliseconds since 1970. */
+function appendNow(store: Store, topic: string, queueId: number): number {
   const request = new AppendRequest()
   request.queue = store.queue(topic, queueId)
   request.body = Buffer.from('x')
@@ -40,7 +41,12 @@ async function append(store: Store, topic: string, queueId: number): Promise<num
   const properties = Buffer.from('TAGS\u0001red\u0002')
   request.setProperties(properties, 0, properties.length)
   expect(store.append(request)).toBe(AppendStatus.ok)
-  const { end, storeTimestamp } = store.lastAppend
+  return store.lastAppend.storeTimestamp
+}
+
+async function append(store: Store, topic: string, queueId: number): Promise<number> {
+  const storeTimestamp = appendNow(store, topic, queueId)
+  const { end } = store.lastAppend
   while (store.watermarks.dispatched < end) {
     await new Promise<void>((resolve) => nodeWorld.clock.after(1, resolve))
   }
@@ -63,6 +69,20 @@ describe('the tag code of a unit', () => {
     const again = await opened(dir)
     cleanups.push(() => again.close())
     expect((await again.unitAt(again.queue(SCHEDULE, 3), 0))?.tagsCode).toBe(storedMs + 30_000)
+  })
+
+  test('counts a delay from when the message came, however long the turn has lasted', async () => {
+    const dir = await mkdtemp(path.join(os.tmpdir(), 'mqctl-store-'))
+    cleanups.push(() => rm(dir, { recursive: true, force: true }))
+    let nowMs = Date.UTC(2030, 0)
+    const clock = { ...nodeWorld.clock, wallMs: () => nowMs }
+    const store = await opened(dir, { ...nodeWorld, clock })
+    cleanups.push(() => store.close())
+    const firstMs = appendNow(store, 'T1', 0)
+    nowMs += 20
+    expect(appendNow(store, 'T1', 0)).toBe(firstMs)
+    expect(appendNow(store, SCHEDULE, 3)).toBe(firstMs + 20)
+    expect(appendNow(store, 'T1', 0)).toBe(firstMs + 20)
   })
 
   test('is the hash of the tag everywhere else', async () => {
