@@ -4,8 +4,9 @@
  *
  *   startOffset popTime invisibleTime reviveQueueId retryFlag brokerName queueId messageOffset
  *
- * `startOffset` is where the batch of the checkpoint begins; the last field may be missing.
- * Source: apache/rocketmq remoting/…/header/ExtraInfoUtil.java.
+ * `startOffset` is where the batch of the checkpoint begins; the last field may be missing. Apache's proxy
+ * puts a ninth behind them, the message's physical offset, which is passed over.
+ * Source: apache/rocketmq remoting/…/header/ExtraInfoUtil.java, common/…/consumer/ReceiptHandle.java.
  */
 import { ORDER_REVIVE_QUEUE, type RetryFlag, retryFlagOf } from './pop-names.ts'
 
@@ -26,7 +27,7 @@ const wholeNumber = /^-?\d{1,16}$/
 /** Names are the brokers' own affair; what would break keys and properties of records is none. */
 const brokerLetters = /^[^\p{Cc}\s"\\]{1,255}$/u
 const FIELDS_MIN = 7
-const FIELDS_MAX = 8
+const FIELDS_MAX = 9
 
 export function formatPopHandle(handle: PopHandle): string {
   const { startOffset, popMs, invisibleMs, reviveQueueId, retryFlag, brokerName } = handle
@@ -44,8 +45,8 @@ export function parsePopHandle(text: string): PopHandle | null {
   const fields = text.split(' ')
   if (fields.length < FIELDS_MIN || fields.length > FIELDS_MAX) return null
   const [start = '', pop = '', invisible = '', revive = '', flag = '', brokerName = ''] = fields
-  const [queue = '', message] = fields.slice(6)
-  const numbers = [start, pop, invisible, revive, queue, message ?? '0']
+  const [queue = '', message, physical = '0'] = fields.slice(6)
+  const numbers = [start, pop, invisible, revive, queue, message ?? '0', physical]
   if (numbers.some((number) => !isWhole(number)) || !isBrokerName(brokerName)) return null
   if (flag !== '0' && flag !== '1' && flag !== '2') return null
   return {

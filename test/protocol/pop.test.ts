@@ -122,10 +122,16 @@ describe('handles of messages that were taken by POP', () => {
     '7 1700000000123 60000 3 4 broker-a 2 8',
     '7 x 60000 3 0 broker-a 2 8',
     '7 1700000000123 60000 3 0  2 8',
-    '7 1700000000123 60000 3 0 broker-a 2 8 9',
+    '7 1700000000123 60000 3 0 broker-a 2 8 x',
+    '7 1700000000123 60000 3 0 broker-a 2 8 9 10',
     '99999999999999999999 1 1 1 0 broker-a 2 8',
   ])('%j is none', (text) => {
     expect(parsePopHandle(text)).toBeNull()
+  })
+
+  it('may have a physical offset behind it, as from a gRPC client through Apache’s proxy', () => {
+    const text = '7 1700000000123 60000 3 0 broker-a 2 8'
+    expect(parsePopHandle(`${text} 4096`)).toEqual(parsePopHandle(text))
   })
 
   it('with queue 999 of the revive topic the message was taken in order', () => {
