@@ -37,6 +37,9 @@ export interface ConsumerOffsetsParts extends FlushedTableParts {
 /** Offsets by queue id. */
 export type QueueOffsets = ReadonlyMap<number, number>
 
+/** Offsets by queue under a key of the file, `topic@group`. */
+type LeftOut = readonly [key: string, offsets: (readonly [number, number])[]]
+
 export class ConsumerOffsets {
   /** Told of every reset: pulls that are held in that queue have something to hear. */
   onReset: (topic: string, queueId: number) => void = () => undefined
@@ -47,6 +50,8 @@ export class ConsumerOffsets {
   readonly #resets = new Map<string, Map<string, Map<number, number>>>()
   /** Where the last pulls of groups ended; bounded by the groups and topics that there are. */
   readonly #pulls = new Map<string, Map<string, Map<number, number>>>()
+  /** What the file has under names that cannot be here: another broker may have the directory next. */
+  readonly #leftOut: LeftOut[] = []
   readonly #kept: FlushedTable
   #pairs = 0
   #dataVersion: DataVersion = initialDataVersion
@@ -65,7 +70,10 @@ export class ConsumerOffsets {
     table.#dataVersion = dataVersion
     for (const [key, queues] of offsets) {
       const [topic = '', group = ''] = key.split('@')
-      if (faultOfTopic(topic) !== null || faultOfGroup(group) !== null) continue
+      if (faultOfTopic(topic) !== null || faultOfGroup(group) !== null) {
+        table.#leftOut.push([key, [...queues]])
+        continue
+      }
       for (const [queueId, offset] of queues) table.#set(group, topic, queueId, offset)
     }
     return table
@@ -203,8 +211,12 @@ export class ConsumerOffsets {
     return this.#kept.save()
   }
 
-  /** The whole table; also the content of the file. Integer keys are bare, as Apache writes them. */
-  async tableBody(): Promise<Buffer> {
+  /** The whole table, as in the file. Integer keys are bare, as Apache writes them. */
+  tableBody(): Promise<Buffer> {
+    return this.#body([])
+  }
+
+  async #body(leftOut: readonly LeftOut[]): Promise<Buffer> {
     const budget = new TurnBudget(this.#parts.clock)
     const body = new LongBody()
     body.add(`{"dataVersion":${writeJson(dataVersionToJson(this.#dataVersion))},"offsetTable":{`)
@@ -224,13 +236,18 @@ export class ConsumerOffsets {
         if (budget.spent) await budget.nextTurn()
       }
     }
+    for (const [key, queues] of leftOut) {
+      const offsets = queues.map(([queueId, offset]) => `${queueId}:${offset}`)
+      body.add(`${first ? '' : ','}${JSON.stringify(key)}:{${offsets.join(',')}}`)
+      first = false
+    }
     body.add('}}')
     return body.end(budget)
   }
 
   /** The table as it is now, once all that it may rest on is on the disk. Rejects when that cannot be. */
   async #fileBody(): Promise<Buffer> {
-    const body = await this.tableBody()
+    const body = await this.#body(this.#leftOut)
     if (await this.#parts.flushLog()) return body
     throw new Error('the log cannot be flushed, and progress must not be ahead of it')
   }

@@ -47,6 +47,8 @@ interface GroupEntry {
 
 export class GroupTable {
   readonly #parts: GroupTableParts
+  /** What the file has under names that cannot be here: another broker may have the directory next. */
+  readonly #leftOut: SubscriptionGroupConfig[] = []
   readonly #groups = new Map<string, GroupEntry>()
   /** Group → topic → bits of what is forbidden. */
   readonly #forbidden = new Map<string, Map<string, number>>()
@@ -186,8 +188,12 @@ export class GroupTable {
     this.#saver.retry()
   }
 
-  /** The whole table as SubscriptionGroupWrapper; also the content of the file. */
-  async tableJson(): Promise<string> {
+  /** The whole table as SubscriptionGroupWrapper, as in the file. */
+  tableJson(): Promise<string> {
+    return this.#json([])
+  }
+
+  async #json(leftOut: Iterable<SubscriptionGroupConfig>): Promise<string> {
     const budget = new TurnBudget(this.#parts.clock)
     const version = writeJson(dataVersionToJson(this.#dataVersion))
     const rows: string[] = []
@@ -196,6 +202,10 @@ export class GroupTable {
       // Legal names need no escapes.
       rows.push(`"${name}":${entry.json}`)
       if (budget.spent) await budget.nextTurn()
+    }
+    for (const config of leftOut) {
+      const row = writeJson(subscriptionGroupConfigToJson(config))
+      rows.push(`${JSON.stringify(config.groupName)}:${row}`)
     }
     const forbidden = writeJson(
       Object.fromEntries(
@@ -209,7 +219,7 @@ export class GroupTable {
   }
 
   async #write(): Promise<void> {
-    await this.#parts.file.save(Buffer.from(await this.tableJson()))
+    await this.#parts.file.save(Buffer.from(await this.#json(this.#leftOut)))
   }
 
   #addLoaded(config: SubscriptionGroupConfig): void {
@@ -218,7 +228,8 @@ export class GroupTable {
       this.#put(config)
       return
     }
-    this.#parts.logger.error('group in subscriptionGroup.json is left out', {
+    this.#leftOut.push(config)
+    this.#parts.logger.error('group in subscriptionGroup.json is left out, and stays in the file', {
       group: config.groupName.slice(0, 150),
       why: fault,
     })

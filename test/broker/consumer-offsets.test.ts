@@ -29,6 +29,16 @@ describe('the progress of consumer groups', () => {
     expect(table.query('G', 'T', 0)).toBe(7)
   })
 
+  it('stays in the file under names that cannot be here: another broker may have it next', async () => {
+    const rows = '"%RETRY%order.service@order.service":{0:9},"T@order.service":{3:4,7:8}'
+    const text = `{"offsetTable":{"T@G":{0:1},${rows}}}`
+    const { table, file } = await aTable(new MemoryFile(text))
+    table.commit('G', 'T', 0, 2)
+    await table.save()
+    expect(file.text).toContain(`"T@G":{0:2},${rows}}`)
+    expect((await table.tableBody()).toString()).not.toContain('order.service')
+  })
+
   it('may go back', async () => {
     const { table } = await aTable()
     table.commit('G', 'T', 0, 7)

@@ -29,6 +29,21 @@ function refusalOf(run: () => unknown): number | null {
 }
 
 describe('the consumer groups of a broker', () => {
+  it('leave out names that cannot be here, and leave them in the file for another broker', async () => {
+    const row = { groupName: 'order.service', retryMaxTimes: 5 }
+    const file = new MemoryFile(
+      JSON.stringify({ subscriptionGroupTable: { 'order.service': row } }),
+    )
+    const { table } = await aTable({}, file)
+    expect([...table.names()]).not.toContain('order.service')
+    await table.save()
+    expect(parseBody(file.content)['subscriptionGroupTable']).toMatchObject({
+      'order.service': row,
+      TOOLS_CONSUMER: { groupName: 'TOOLS_CONSUMER' },
+    })
+    expect(await table.tableJson()).not.toContain('order.service')
+  })
+
   it('begin with the groups of the system', async () => {
     const { table } = await aTable()
     expect([...table.names()]).toEqual([
