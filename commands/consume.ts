@@ -16,7 +16,7 @@ import {
 } from '../src/cli/message-handling.ts'
 import { MessagePrinter } from '../src/cli/message-printer.ts'
 import { parseSpan, type Span } from '../src/cli/position.ts'
-import { type MissingMessages, readMerged } from '../src/cli/merged-reader.ts'
+import { type MissingMessages, checkReadable, readMerged } from '../src/cli/merged-reader.ts'
 import { checkedSql } from '../src/cli/filter-view.ts'
 import { SeenMessages } from '../src/cli/seen-messages.ts'
 import type { Admin } from '../src/client/admin.ts'
@@ -264,6 +264,10 @@ member of the group processed is not known here.`
         })
       }
       const servers = client.nameServers.addresses
+      if (flags['exit-at-end']) {
+        const route = await client.routes.get(args.topic).catch(nullWhenMissing)
+        if (route !== null) checkReadable(route)
+      }
       return consumeAsGroup(
         this.world,
         {
@@ -335,6 +339,12 @@ member of the group processed is not known here.`
       if (count === options.countMax) return
     }
   }
+}
+
+/** A topic that a group waits for may come yet. */
+function nullWhenMissing(error: unknown): null {
+  if (error instanceof MqError && error.code === 'TOPIC_NOT_FOUND') return null
+  throw error
 }
 
 /** Who takes by POP says the time itself, a level's all the same; else the broker knows its levels. */

@@ -13,6 +13,7 @@ import { TOOLS_GROUP } from '../client/group-admin.ts'
 import { missingCount, QueueAccess } from '../client/queue-access.ts'
 import { locate } from '../client/queue-position.ts'
 import type { ReceivedMessage } from '../client/received-message.ts'
+import type { TopicRoute } from '../client/routes.ts'
 import { type MessageQueue, messageQueueKey } from '../protocol/bodies/message-queue.ts'
 import { tagsOf } from '../protocol/bodies/subscription-data.ts'
 import { sleep } from '../world/node-clock.ts'
@@ -70,9 +71,7 @@ export async function* readMerged(
   const access = new QueueAccess(client)
   const wanted = tagMatcher(options.tags)
   const route = await client.routes.get(options.topic)
-  if (route.subscribeQueues.length === 0) {
-    throw new MqError('TOPIC_NOT_PERMITTED', { topic: options.topic, done: 'read' })
-  }
+  checkReadable(route)
   const lanes = await Promise.all(
     route.subscribeQueues
       .filter((queue) => options.isWanted?.(queue) ?? true)
@@ -102,6 +101,12 @@ export async function* readMerged(
     if (pulls.length === 0) return
     await orAborted(Promise.race(pulls), options.signal)
   }
+}
+
+/** An end that nobody may read is not reached. Throws TOPIC_NOT_PERMITTED. */
+export function checkReadable({ topic, subscribeQueues }: TopicRoute): void {
+  if (subscribeQueues.length > 0) return
+  throw new MqError('TOPIC_NOT_PERMITTED', { topic, done: 'read' })
 }
 
 async function openLane(

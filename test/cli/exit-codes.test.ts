@@ -155,6 +155,7 @@ describe('exit code 1, tried and failed', () => {
     ['produce locked hello', 'TOPIC_NOT_PERMITTED'],
     ['produce locked hello --oneway', 'TOPIC_NOT_PERMITTED'],
     ['consume blind --exit-at-end', 'TOPIC_NOT_PERMITTED'],
+    ['consume blind --exit-at-end --group audit', 'TOPIC_NOT_PERMITTED'],
     ['start', 'ALREADY_RUNNING'],
     ['purge --yes', 'ALREADY_RUNNING'],
     ['status nope', 'INSTANCE_NOT_FOUND'],
