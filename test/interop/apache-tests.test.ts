@@ -20,11 +20,12 @@ import {
 } from './peers.ts'
 
 const peers = await apacheClassPath({
-  name: `rocketmq-test-${apacheVersion}`,
+  name: `rocketmq-tests-${apacheVersion}`,
   artifacts: [
     `org.apache.rocketmq:rocketmq-test:${apacheVersion}`,
     `org.apache.rocketmq:rocketmq-test:${apacheVersion}:tests`,
     'junit:junit:4.13.2',
+    'io.grpc:grpc-testing:1.53.0',
     'org.assertj:assertj-core:3.22.0',
   ],
   sources: 'apache-tests',
@@ -98,6 +99,8 @@ const slowLanes: readonly (readonly string[])[] = [
   ['client.consumer.filter.SqlFilterIT', 'client.consumer.pop.BatchAckIT'],
   ['recall.SendAndRecallDelayMessageIT', 'client.consumer.pop.PopBigMessageIT'],
   ['retry.PopConsumerRetryIT', 'offset.OffsetResetForPopIT'],
+  // Apache's proxy, of the tests' JVM, in front of these brokers.
+  ['grpc.v2.ClusterGrpcIT'],
 ]
 
 /** `slow`, or names of classes under org.apache.rocketmq.test, separated by commas. */
