@@ -216,7 +216,9 @@ export class Agents {
       agent.link.onUsage = (atNs, usage) => {
         onUsage(agent.link.host, atNs, usage)
       }
-      const brokers = await agent.link.sample(asked)
+      // The link of the brokers is not that of whoever loads them; an agent alone does not know what is said of it.
+      const linkBitsPerSecond = isOfBrokers(agent) ? asked.linkBitsPerSecond : null
+      const brokers = await agent.link.sample({ ...asked, linkBitsPerSecond })
       // One that was lost meanwhile tells nothing: its host is that of the brokers still.
       if (agent.link.lost === null) agent.brokers = brokers
     })

@@ -322,7 +322,7 @@ export class AgentSession {
       diskPath: this.#options.diskPath,
       networkOf: pids.find(hasOwnNetwork) ?? null,
       // It is that of the brokers.
-      linkBitsPerSecond: this.#brokers.length === 0 ? null : linkBitsPerSecond,
+      linkBitsPerSecond,
     })
     const sampler = new HostSampler(clock, probe, (usage) => {
       this.#send({
