@@ -117,7 +117,7 @@ const ALPHA_SECOND = 0.02
 const ALPHA_ALONE = 0.05
 /** A run that is invalid, by steal for instance, is repeated this often before the gate gives up. */
 const INVALID_MAX = 2
-/** How a broker answers that cannot write, and the share of such answers beyond which nothing is compared. */
+/** How a broker answers that cannot write, and the share of such answers beyond which two runs compare nothing. */
 const UNAVAILABLE = 'SERVICE_NOT_AVAILABLE'
 const UNAVAILABLE_MAX = 0.01
 
@@ -259,6 +259,11 @@ class Gate {
       for (const side of order) runs.set(side, await this.#runOf(side, same, seed + index))
       const [base, head] = [runs.get('base'), runs.get('head')]
       if (base === undefined || head === undefined) continue
+      // What one side alone refuses is what it does; a full disk is under both.
+      if (isRefusing(base) && isRefusing(head)) {
+        const why = `both runs of a pair measured refusals${failedText(base)}`
+        throw new Stopped(why, ExitCode.invalid)
+      }
       into.push({ same, first, base: told(base), head: told(head) })
     }
   }
@@ -274,11 +279,6 @@ class Gate {
       onRun({ run: this.#run, runs: this.#planned, side, same, result })
       // That a threshold does not hold is news only when it holds on the other side.
       if (result.verdict === 'ok' || result.verdict === 'threshold') {
-        const unavailable = result.totals.errors[UNAVAILABLE] ?? 0
-        if (unavailable > result.totals.sent * UNAVAILABLE_MAX) {
-          const why = `a run of ${thing.name} measured refusals${failedText(result)}`
-          throw new Stopped(why, ExitCode.invalid)
-        }
         this.#checkAlike(same ? 'base' : side, result)
         this.#thresholds = Math.max(this.#thresholds, result.thresholds.length)
         return result
@@ -366,6 +366,11 @@ class Gate {
       reasons,
     }
   }
+}
+
+/** Whether so much was refused by brokers that could not write that little else was measured. */
+function isRefusing({ totals }: BenchResult): boolean {
+  return (totals.errors[UNAVAILABLE] ?? 0) > totals.sent * UNAVAILABLE_MAX
 }
 
 /** What most messages that failed had for an answer, and what may be behind it; empty when none failed. */

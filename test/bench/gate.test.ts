@@ -74,15 +74,25 @@ describe('a gate', () => {
     }
   })
 
-  it('compares nothing when brokers could not write, and says what may be behind it', async () => {
-    const full = () => {
-      const { totals } = aResult()
-      const errors = { SERVICE_NOT_AVAILABLE: 700, SEND_TIMEOUT: 3 }
-      return at(1000, { totals: { ...totals, sent: 1000, failed: 703, errors } })
-    }
+  /** Its brokers could not write most of what came. */
+  const full = () => {
+    const { totals } = at(1000)
+    const errors = { SERVICE_NOT_AVAILABLE: 700, SEND_TIMEOUT: 3 }
+    return at(1000, { totals: { ...totals, sent: 1000, failed: 703, errors } })
+  }
+
+  it('compares nothing when brokers of both sides could not write, and says what may be behind it', async () => {
     const { verdict, exitCode, reasons } = await gate(sides(full, full))
     expect([verdict, exitCode]).toEqual(['stopped', 13])
     expect(reasons[0]).toMatch(/703 of 1000 messages failed.*SERVICE_NOT_AVAILABLE.*disk.*full/)
+  })
+
+  it('judges a head that alone cannot write: the disk is not full', async () => {
+    const result = await gate(sides(() => at(1000), full))
+    expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+    expect(result.reasons).toContain(
+      'errors.rate <= 0.1%: broken by 8 of 8 runs of the head and 0 of the base',
+    )
   })
 
   it('ends with 11 when a loss comes again in the confirming runs', async () => {
