@@ -116,9 +116,15 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     if (damaged !== null) rebuilt = damaged
     else if (queues.sumOfMax !== durable.state.sumOfMax) rebuilt = 'consume queues are incomplete'
   } else {
-    // What a clean stop left is complete: nothing is taken away, and only what it lacks is put.
-    const loaded = await loader.load(Infinity, clean)
+    // What a clean stop left is complete: nothing is taken away, and only what it lacks is put. Nor is
+    // anything behind a crash, before it is known where to start.
+    const loaded = await loader.load(Infinity, false)
     const { damaged, endPhysicalOffset } = loaded
+    const filesEnd = isNew ? 0 : segments.last.end
+    if (clean && endPhysicalOffset > filesEnd) {
+      if (isNew) await disk.remove(segments.first.path)
+      throw endsEarly(settings.dir, filesEnd, endPhysicalOffset, 'there is no file of it')
+    }
     const untilMs = recoverFromMs(checkpoint)
     const starts = clean
       ? await firstSegmentWhere(parts, (segment) => segment.from <= endPhysicalOffset)
@@ -136,6 +142,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     if (!complete) rebuilt ??= 'the key index is incomplete'
   }
   if (rebuilt !== null) {
+    if (closedEnd >= 0) await refuseEarlyEnd(parts, closedEnd)
     logger.warn('consume queues and index are built again from the log', { why: rebuilt })
     from = segments.first.from
     // Units that point before the log stay: they carry the offsets of queues whose messages expired.
@@ -168,7 +175,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     goneUntilMs: own || clean ? -1 : recoverFromMs(checkpoint),
   }
   const logEnd = isEmpty ? from : await scan.run(from, rules)
-  if (logEnd < closedEnd) throw endsEarly(settings.dir, logEnd, closedEnd, scan)
+  if (logEnd < closedEnd) throw endsEarly(settings.dir, logEnd, closedEnd, scan.fault)
   const cutBytes = isEmpty || (clean && own) ? 0 : await zeroTail(parts, logEnd)
   await removeSegmentsBehind(parts, logEnd)
   if (logEnd === segments.last.end) await segments.makeAfterLast()
@@ -219,7 +226,7 @@ function lastStoreTime(checkpointMs: number, scannedMs: number): number {
 }
 
 /** Of a store that another broker closed: to cut its log there would lose what stands behind it. */
-function endsEarly(dir: string, logEnd: number, end: number, { fault }: LogScan): MqError {
+function endsEarly(dir: string, logEnd: number, end: number, fault: string): MqError {
   return new MqError('STORE_DAMAGED', {
     path: dir,
     what:
@@ -230,6 +237,27 @@ function endsEarly(dir: string, logEnd: number, end: number, { fault }: LogScan)
       'behind that byte, as a broker does after a crash, make an empty file named abort in the ' +
       'directory and start again',
   })
+}
+
+/**
+ * Reads the whole log once and puts nothing anywhere: queues are all that says how far it should go,
+ * and must not be built again while it does not.
+ */
+async function refuseEarlyEnd(parts: RecoveryParts, closedEnd: number): Promise<void> {
+  const { settings, segments } = parts
+  const scan = new LogScan({ ...parts, index: null })
+  const logEnd = await scan.run(segments.first.from, {
+    durableEnd: 0,
+    own: false,
+    complete: false,
+    closed: false,
+    indexedTo: Infinity,
+    queuedEnd: Infinity,
+    batchQueuedEnd: Infinity,
+    goneEnd: Infinity,
+    goneUntilMs: -1,
+  })
+  if (logEnd < closedEnd) throw endsEarly(settings.dir, logEnd, closedEnd, scan.fault)
 }
 
 /**

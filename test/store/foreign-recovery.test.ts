@@ -1,9 +1,9 @@
 /** Directories that another broker left: nothing of its log may be lost, and what it deleted stays deleted. */
-import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { StoreHooks } from '../../src/store/store.ts'
-import { type Sent, Subject, tempDir } from './a-store.ts'
+import { type Given, type Sent, Subject, tempDir } from './a-store.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -24,9 +24,13 @@ interface Left {
  * A directory with what `fill` put there, without what this store knows of it beyond Apache's files. A
  * killed one was never checkpointed.
  */
-async function foreign(how: How, fill: (subject: Subject) => Promise<Sent[]>): Promise<Left> {
+async function foreign(
+  how: How,
+  fill: (subject: Subject) => Promise<Sent[]>,
+  given: Given = large,
+): Promise<Left> {
   const dir = await tempDir(cleanups)
-  const subject = await Subject.open(dir, large)
+  const subject = await Subject.open(dir, given)
   const sent = await fill(subject)
   if (how === 'closed') {
     await subject.store.close()
@@ -53,6 +57,14 @@ async function bodiesOf(subject: Subject, topic: string): Promise<string[]> {
 }
 
 const bodies = (sent: readonly Sent[]) => sent.map((one) => one.body)
+/** Every file below a directory, by its path. */
+async function contentsOf(dir: string): Promise<[string, string][]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const paths = files.map((file) => path.join(file.parentPath, file.name)).sort()
+  return Promise.all(paths.map(async (at) => [at, await readFile(at, 'hex')] as [string, string]))
+}
+
 const logOf = async (dir: string) => {
   const names = await readdir(path.join(dir, 'commitlog'))
   return readFile(path.join(dir, 'commitlog', names[0] ?? ''))
@@ -145,6 +157,74 @@ describe('recovery of what another broker left', () => {
       expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent.slice(0, 4)))
     },
   )
+
+  describe.each(['whole', 'one of them damaged'])('and its queues: %s', (shape) => {
+    it.each([
+      ['the last file is missing', 9],
+      ['the last file is missing', 90],
+      ['the last file is short', 9],
+      ['the last file is short', 90],
+      ['all files are missing', 9],
+      ['the last record is damaged', 9],
+    ])(
+      'refuses a log that was closed and copied in part, and takes nothing from its queues: %s, %i messages',
+      async (what, count) => {
+        const given = { segmentBytes: 4_096 * (count > 9 ? 8 : 1), queueFileBytes: 20 * 100 }
+        const { dir } = await foreign(
+          'closed',
+          async (subject) => {
+            await subject.sendMany('U', 3)
+            return subject.sendMany('T', count * 3)
+          },
+          given,
+        )
+        const log = path.join(dir, 'commitlog')
+        const names = await readdir(log)
+        const last = path.join(log, names.at(-1) ?? '')
+        const whole = await readFile(last)
+        if (what === 'the last file is missing') await rm(last)
+        else if (what === 'the last file is short') await truncate(last, 200)
+        else if (what === 'all files are missing') {
+          for (const name of names) await rm(path.join(log, name))
+        } else {
+          const magic = Buffer.from([0xda, 0xa3, 0x20, 0xa7])
+          const damaged = Buffer.from(whole)
+          damaged.writeInt32BE(3, damaged.lastIndexOf(magic) - 4)
+          await writeFile(last, damaged)
+        }
+        if (shape !== 'whole') {
+          await writeFile(path.join(dir, 'consumequeue', 'U', '0', 'alien'), 'x')
+        }
+        const queues = () => contentsOf(path.join(dir, 'consumequeue'))
+        const [kept, before] = [await readdir(log), await queues()]
+        for (let i = 0; i < 2; i++) {
+          await expect(Subject.open(dir, given)).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+        }
+        expect([await readdir(log), await queues()]).toEqual([kept, before])
+      },
+    )
+  })
+
+  it('leaves queues as they are whose units lead to records of another topic, as light queues do', async () => {
+    const { dir, sent } = await foreign('closed', (subject) => subject.sendMany('T', 100, 2))
+    const light = path.join(dir, 'consumequeue', '%LMQ%x', '0')
+    await mkdir(light, { recursive: true })
+    const units = sent.flatMap(({ queueId }, i) => (queueId === 1 ? [i] : []))
+    const bytes = Buffer.alloc(200 * Math.ceil(units.length / 10))
+    for (const [n, i] of units.entries()) {
+      bytes.writeBigInt64BE(BigInt(sent[i]?.physicalOffset ?? 0), n * 20)
+      bytes.writeInt32BE((sent[i]?.end ?? 0) - (sent[i]?.physicalOffset ?? 0), n * 20 + 8)
+    }
+    for (let at = 0; at < bytes.length; at += 200) {
+      const name = String(at).padStart(20, '0')
+      await writeFile(path.join(light, name), bytes.subarray(at, at + 200))
+    }
+    const before = await contentsOf(light)
+    const subject = await reopened(dir)
+    expect(subject.store.facts().recovery).toMatchObject({ foreign: true, rebuilt: null })
+    await subject.store.close()
+    expect(await contentsOf(light)).toEqual(before)
+  })
 
   it.each<How>(['closed', 'killed'])(
     'serves the new messages of a topic that was deleted and made again, and not the old ones: %s',
