@@ -85,6 +85,11 @@ export class OpLog {
     return this.#parts.queue.nextOffset
   }
 
+  /** The log lost its end: what is pending may name halves whose messages are gone. */
+  onLost(): void {
+    this.#pending = []
+  }
+
   /** Forgets everything: it is read again. */
   clear(): void {
     this.#operations = []

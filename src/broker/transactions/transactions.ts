@@ -106,6 +106,8 @@ export class Transactions {
   #complainedMs = -Infinity
   /** While the queues are read again; halves that come meanwhile. */
   #early: { offset: number; root: number; dueMs: number }[] | null = null
+  /** Where the log was last cut off. */
+  #lostFrom = 0
   #stopProgress: Stop = () => undefined
   #stopped = false
 
@@ -200,8 +202,8 @@ export class Transactions {
 
   /**
    * Commits or rolls back; resolves when that is appended, its operation record some milliseconds
-   * later. False: nothing but that record will tell what was decided; a committed message with a unique
-   * key can be found. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
+   * later, or with it where nothing else would tell that it was committed. False: nothing but that record
+   * tells what was decided; a committed message with a unique key can be found. Rejects with a Refusal: unknown or foreign half, ended before, too late, or busy.
    */
   async end(end: TransactionEnd): Promise<boolean> {
     const now = this.endNow(end)
@@ -233,8 +235,15 @@ export class Transactions {
     return this.#isFound(end, half)
   }
 
+  /**
+   * Whether a committed message could be found by its key. Where not, its operation record is stored with
+   * it: a broker killed between the two would deliver it twice.
+   */
   #isFound({ decision }: TransactionEnd, half: HalfMessage): boolean {
-    return decision === 'commit' && half.hasUniqueKey && this.#parts.store.settings.index
+    if (decision === 'rollback') return false
+    const isFound = half.hasUniqueKey && this.#parts.store.settings.index
+    if (!isFound) this.ops.flush()
+    return isFound
   }
 
   /** Whether a half that was found at the start has been committed before the broker was killed. */
@@ -258,10 +267,13 @@ export class Transactions {
 
   /** Everything appended behind the position is gone: what is open is read again. */
   onLost(fromOffset: number): void {
-    if (this.#early !== null) return
-    this.#early = []
+    this.ops.onLost()
     this.#pendingProgress = null
-    void this.#readAgain(fromOffset)
+    this.#lostFrom = fromOffset
+    const isReading = this.#early !== null
+    // What came before this is in the log, or lost: it is found by reading.
+    this.#early = []
+    if (!isReading) void this.#readAgain()
   }
 
   /** Notes how far the queues are done with, as far as that is on the disk. */
@@ -443,14 +455,16 @@ export class Transactions {
     }
   }
 
-  async #readAgain(lostFrom: number): Promise<void> {
+  async #readAgain(): Promise<void> {
     const { world, store, logger } = this.#parts
     while (!this.#stopped) {
       try {
         await sleep(world.clock, READ_AGAIN_MS)
-        if (store.watermarks.dispatched < lostFrom) continue
+        if (store.watermarks.dispatched < this.#lostFrom) continue
+        const early = this.#early
         await this.#read()
-        break
+        // Else the log lost its end once more meanwhile.
+        if (this.#early === early) break
       } catch (error) {
         logger.error('transactions cannot be read; trying again', { why: messageOf(error) })
       }

@@ -73,6 +73,16 @@ test('what the log does not take is tried again, and named once', () => {
   expect([bodies, ops.pending]).toEqual([['1,2,'], 0])
 })
 
+test('what was pending when the log lost its end is never written, and what was written stays needed', () => {
+  const { clock, bodies, ops } = anOpLog()
+  ops.note(1)
+  ops.flush()
+  ops.note(2)
+  ops.onLost()
+  clock.advance(100)
+  expect([bodies, ops.pending, ops.doneBefore(0)]).toEqual([['1,'], 0, 0])
+})
+
 test('a record is needed until all that it names lie behind the progress', () => {
   const { bodies, ops } = anOpLog()
   ops.note(3)

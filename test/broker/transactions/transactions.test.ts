@@ -5,7 +5,9 @@ import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import type { Command, ExtValues } from '../../../src/protocol/command.ts'
 import { decodeOffsetId } from '../../../src/protocol/message-id.ts'
 import { type StoredMessage, decodeRecord, decodeRecords } from '../../../src/protocol/record.ts'
+import type { Disk } from '../../../src/world/disk.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
+import { FailingDisk } from '../../store/failing-disk.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
 import { type TestClient, aBroker, aFolder, closeAll } from '../a-broker.ts'
 
@@ -36,11 +38,15 @@ const introduce = (client: TestClient, clientId: string, group = 'PG') =>
 const tran = (more = '') =>
   `TRAN_MSG\u0001true\u0002PGROUP\u0001PG\u0002UNIQ_KEY\u0001K1\u0002TAGS\u0001red\u0002${more}`
 
-async function aTransactionBroker(given: Parameters<typeof aBroker>[0] = {}) {
+async function aTransactionBroker(
+  given: Parameters<typeof aBroker>[0] = {},
+  disk: Disk = nodeWorld.disk,
+) {
   const clock = new JumpClock()
   const { broker, dir, connect } = await aBroker({ ...options, ...given }, null, {
     ...nodeWorld,
     clock,
+    disk,
   })
   const client = connect()
   const { store, transactions, checker } = broker.context
@@ -75,6 +81,14 @@ async function aTransactionBroker(given: Parameters<typeof aBroker>[0] = {}) {
       fromTransactionCheck: true,
       msgId: asked.ext['msgId'],
     })
+  /** What END_TRANSACTION says about it, for calls that go past the wire. */
+  const decided = (sent: Command, decision: 'commit' | 'rollback') => ({
+    producerGroup: 'PG',
+    queueOffset: Number(sent.ext['queueOffset']),
+    physicalOffset: decodeOffsetId(sent.ext['msgId'] ?? '')?.physicalOffset ?? -1,
+    decision,
+    isAnswer: false,
+  })
   const delivered = (topic = 'T1') => store.queue(topic, 0).nextOffset
   return {
     clock,
@@ -89,6 +103,7 @@ async function aTransactionBroker(given: Parameters<typeof aBroker>[0] = {}) {
     sendHalf,
     end,
     answer,
+    decided,
     delivered,
   }
 }
@@ -433,6 +448,50 @@ describe('a half that nobody ended', () => {
     clock.jump(11_000)
     await checker.round()
     await expect.poll(() => asked(client).length).toBe(1)
+  })
+})
+
+describe('a commit whose write fails', () => {
+  test('leaves its half open: no operation record comes behind it', async () => {
+    const disk = new FailingDisk()
+    const store = { probeIntervalMs: 5 }
+    const t = await aTransactionBroker({ store }, disk)
+    const sent = await t.sendHalf('pay')
+    const lift = disk.fail('write', 'commitlog', 'EIO')
+    expect(t.transactions.endNow(t.decided(sent, 'commit'))).toBe(true)
+    await expect.poll(() => t.store.state).toBe('write-failed')
+    lift()
+    await expect.poll(() => t.store.state).toBe('writable')
+    await expect.poll(async () => (await t.end(sent, COMMIT)).code).toBe(ResponseCode.SUCCESS)
+    expect((await t.messageAt('T1', 0)).body.toString()).toBe('pay')
+  })
+
+  test('leaves it open also when the log loses its end again while it is read', async () => {
+    const disk = new FailingDisk()
+    const store = { probeIntervalMs: 5 }
+    const t = await aTransactionBroker({ store }, disk)
+    const sent = await t.sendHalf('pay')
+    for (let round = 0; round < 2; round++) {
+      const lift = disk.fail('write', 'commitlog', 'EIO')
+      const early = await t.sendHalf('lost', tran().replace('K1', 'K2'))
+      expect(early.code).not.toBe(ResponseCode.SUCCESS)
+      lift()
+      await expect.poll(() => t.store.state).toBe('writable')
+    }
+    await expect.poll(async () => (await t.end(sent, COMMIT)).code).toBe(ResponseCode.SUCCESS)
+    expect([t.transactions.open.size, t.delivered()]).toEqual([0, 1])
+  })
+})
+
+describe('the operation record of a commit', () => {
+  test.each([
+    ['with it where no key index could find the message', false, 0],
+    ['some milliseconds later where one can', true, 1],
+  ])('is stored %s', async (_, index, pending) => {
+    const { sendHalf, transactions, decided } = await aTransactionBroker({ store: { index } })
+    const end = decided(await sendHalf('pay'), 'commit')
+    expect(transactions.endNow(end)).toBe(index)
+    expect(transactions.ops.pending).toBe(pending)
   })
 })
 
