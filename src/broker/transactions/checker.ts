@@ -5,7 +5,7 @@
  * END_TRANSACTION. After `transactionCheckMax` checks, or when the half is older than the log keeps
  * anything, it is put aside in TRANS_CHECK_MAX_TIME_TOPIC.
  *
- * A check counts also when no producer of the group is there, as with Apache.
+ * A check counts also when no producer of the group is there, or none that reads, as with Apache.
  * Source: apache/rocketmq broker/…/transaction/{TransactionalMessageCheckService,AbstractTransactionalMessageCheckListener}.java,
  * broker/…/transaction/queue/{TransactionalMessageServiceImpl,DefaultTransactionalMessageCheckListener}.java.
  */
@@ -20,6 +20,7 @@ import { encodeRecord, recordBytes } from '../../protocol/record.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import { AppendRequest, AppendStatus } from '../../store/append.ts'
 import type { Stop } from '../../world/clock.ts'
+import { sleep } from '../../world/node-clock.ts'
 import type { ClientRegistry } from '../clients.ts'
 import type { Confirmations } from '../confirmations.ts'
 import { TurnBudget } from '../turn-budget.ts'
@@ -31,7 +32,7 @@ const RUN_MAX = 64
 /** Questions that wait in a producer's connection; beyond it the round waits. */
 const QUEUED_BYTES_MAX = 1024 * 1024
 const QUEUED_WAIT_MS = 20
-/** For how long a round waits for one producer that does not read, in all; then it is as if it were not there. */
+/** For how long a round waits for one producer that reads nothing meanwhile; then it is as if it were not there. */
 const QUEUED_WAIT_MS_MAX = 1_000
 /** A half that asks for a long immunity is stored again once so many came behind it: it must not hold up progress. */
 const BEHIND_MAX = 100_000
@@ -66,7 +67,7 @@ export class Checker {
   #stopTimer: Stop = () => undefined
   /** Producers of a group are asked in turn. */
   #turn = 0
-  /** How long this round has waited for producers; those that have read nothing since stay in it. */
+  /** How long was waited for producers since they last read something, ms; those that do not stay in it. */
   readonly #waitedMs = new Map<Connection, number>()
 
   constructor(parts: CheckerParts, transactions: Transactions) {
@@ -237,9 +238,11 @@ export class Checker {
     const { world } = this.#parts
     let connection = this.#producerOf(half.producerGroup)
     while (connection !== null && isFull(connection) && !this.#stopped) {
-      const waitedMs = this.#waitedMs.get(connection) ?? 0
-      this.#waitedMs.set(connection, waitedMs + QUEUED_WAIT_MS)
-      await new Promise<void>((resolve) => world.clock.after(QUEUED_WAIT_MS, resolve))
+      const before = connection.unsentBytes
+      await sleep(world.clock, QUEUED_WAIT_MS)
+      const waitedMs = (this.#waitedMs.get(connection) ?? 0) + QUEUED_WAIT_MS
+      if (connection.unsentBytes < before) this.#waitedMs.delete(connection)
+      else this.#waitedMs.set(connection, waitedMs)
       connection = this.#producerOf(half.producerGroup)
     }
     if (connection === null) {

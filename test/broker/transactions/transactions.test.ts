@@ -376,6 +376,32 @@ describe('a half that nobody ended', () => {
     await expect.poll(() => asked(slow).length).toBe(3)
   })
 
+  test('is asked about however slowly its producer reads', async () => {
+    const { clock, broker, client, sendHalf, checker } = await aTransactionBroker()
+    await introduce(client, 'c')
+    const slow = broker.context.clients.producers('PG')[0]?.connection
+    if (slow === undefined) throw new Error('the producer is not known')
+    // Every question has to wait for longer than a second, and in each wait something is read.
+    let unsentBytes = 2 ** 21
+    vi.spyOn(slow, 'unsentBytes', 'get').mockImplementation(() => unsentBytes)
+    const oneway = slow.oneway.bind(slow)
+    vi.spyOn(slow, 'oneway').mockImplementation((command) => {
+      unsentBytes += 2 ** 20
+      oneway(command)
+    })
+    for (let i = 0; i < 3; i++) await sendHalf()
+    clock.jump(7_000)
+    const after = clock.after.bind(clock)
+    vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
+      if (ms !== 20) return after(ms, run)
+      unsentBytes -= 2 ** 14
+      setImmediate(run)
+      return () => undefined
+    })
+    await checker.round()
+    await expect.poll(() => asked(client).length).toBe(3)
+  })
+
   test('is put aside after the last check, and can then be ended no more', async () => {
     const { clock, sendHalf, end, checker, messageAt, transactions, delivered } =
       await aTransactionBroker({ transactionCheckMax: 2 })
