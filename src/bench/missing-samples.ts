@@ -25,9 +25,9 @@ export interface Expected {
 /** Messages that should have a latency of a kind. */
 function expectedOf(kind: Kind, { sums, groups }: Expected): number {
   switch (kind) {
+    // What the generator never sent has a limit of its own.
     case 'response':
     case 'sendDelay':
-      return sums.scheduled
     case 'service':
       return sums.sent
     case 'endToEnd':
@@ -47,9 +47,15 @@ function kindOf({ metric }: Threshold): Kind | null {
   return kind in wanting ? (kind as Kind) : null
 }
 
-/** Whether anything is missing that a promise on latency asks about. */
-export function isMissing(sla: readonly Threshold[], expected: Expected): boolean {
-  return sla.some((threshold) => missingOf(threshold, expected) > 0)
+/** Whether anything that a promise on latency asks about may still come: what failed never does. */
+export function isAwaited(sla: readonly Threshold[], expected: Expected): boolean {
+  const { sent, acked, failed, unanswered } = expected.sums
+  return sla.some((threshold) => {
+    const kind = kindOf(threshold)
+    if (kind === null || kind === 'sendDelay') return false
+    if (sent > acked + failed + unanswered) return true
+    return kind === 'endToEnd' && missingOf(threshold, expected) > 0
+  })
 }
 
 function missingOf(threshold: Threshold, expected: Expected): number {

@@ -10,7 +10,7 @@ import {
   seenBetween,
   sharesOf,
 } from './host-look.ts'
-import { type Expected, brokenByMissing, isMissing } from './missing-samples.ts'
+import { type Expected, brokenByMissing, isAwaited } from './missing-samples.ts'
 import { lagAt, lagOf, latenciesOf, rowsBetween, totalsOf } from './phase-figures.ts'
 import type { PhaseRunner } from './phase-runner.ts'
 import type { Trial } from './result.ts'
@@ -130,7 +130,7 @@ export class RateTrials {
     const limitMs = Math.max(0, ...promised.map(latencyLimitMs))
     const lastNs = endNs + COLLECT_NS + limitMs * 1e6
     await this.#runner.until(endNs + COLLECT_NS)
-    const isOpen = () => isMissing(promised, this.#expected(index, rateHz))
+    const isOpen = () => isAwaited(promised, this.#expected(index, rateHz))
     while (isOpen() && this.#runner.nowNs < lastNs && !this.#early.aborted) {
       await this.#runner.until(Math.min(lastNs, this.#runner.nowNs + POLL_NS))
     }
