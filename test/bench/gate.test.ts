@@ -208,16 +208,23 @@ describe('a gate', () => {
     await expect(gate(of)).rejects.toThrow('an acknowledgement means')
   })
 
-  /** 1,000 a second were asked for; what was answered came as fast as ever. */
-  const scheduled = (acked: number, changes: Partial<BenchResult> = {}): BenchResult => {
+  /** 1,000 a second were asked for, for 100 s; what was answered came as fast as ever. */
+  const scheduled = (
+    acked: number,
+    { failed = 0, drainSeconds = 0 }: { failed?: number; drainSeconds?: number } = {},
+  ): BenchResult => {
     const { latency, efficiency, pacing, totals } = at(1000)
-    const rates = { ...totals.rates, acked: { ...totals.rates.acked, meanPerSecond: acked } }
+    const meanPerSecond = (acked * 100) / (100 + drainSeconds)
+    const rates = {
+      ...totals.rates,
+      acked: { ...totals.rates.acked, meanPerSecond },
+      offeredPerSecond: 1000,
+    }
     return aResult({
-      totals: { ...totals, rates },
+      totals: { ...totals, rates, failed, acked: acked * 100, scheduled: 100_000 },
       latency: { ...latency, response: latency.service },
       efficiency: { ...efficiency, brokerCpuUsPerMessage: null },
       pacing: { ...pacing, model: 'open' },
-      ...changes,
     })
   }
 
@@ -239,13 +246,25 @@ describe('a gate', () => {
     expect(same.verdict).toBe('ok')
   })
 
+  it('counts what a schedule sent by the time of the schedule, however long a drain at its end took', async () => {
+    const result = await gate(
+      sides(
+        () => scheduled(1000, { drainSeconds: 1 }),
+        () => scheduled(1000, { drainSeconds: 40 }),
+      ),
+    )
+    expect([result.verdict, result.metrics[0]?.metric, result.metrics[0]?.change]).toEqual([
+      'ok',
+      'rate.acked',
+      0,
+    ])
+  })
+
   it('finds sends that fail on the head alone, also when they are too few to show in the rate', async () => {
-    const { totals } = aResult()
-    const failing = { totals: { ...totals, failed: 2_000 } }
     const result = await gate(
       sides(
         () => scheduled(1000),
-        () => scheduled(980, failing),
+        () => scheduled(980, { failed: 2_000 }),
       ),
     )
     expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
