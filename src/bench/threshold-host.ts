@@ -36,6 +36,10 @@ function hostsMeant<Host extends NamedHost>(
   )
 }
 
+function isOfRole(which: string | null): boolean {
+  return which === null || which === OF_BROKERS || which === OF_LOAD
+}
+
 /** Those of brokers are meant, and one of them is on a host that nobody looks at. */
 function lacksBrokers(which: string | null, brokers: number, unseen: number): boolean {
   return brokers > 0 && unseen > 0 && (which === null || which === OF_BROKERS)
@@ -73,6 +77,10 @@ export function hostValues(
   phase: BenchResult['phases'][number] | null,
 ): readonly HostValue[] | string {
   const { brokers } = result.environment
+  // What a host was to the run goes with its agent: it may have been one of those that are meant.
+  if (isOfRole(which) && result.hosts.length < result.environment.hosts.length) {
+    return 'the agent of a host was lost, so nobody knows what all of them did'
+  }
   if (lacksBrokers(which, brokers.length, unseenBrokers(result))) {
     return 'a host of the brokers was not looked at'
   }

@@ -190,6 +190,23 @@ describe('a threshold', () => {
       expect(judged('host[other].cpu < 70%', seen).why).toContain('called other')
     })
 
+    it.each(['host.cpu < 70%', 'host[broker].cpu < 70%', 'host[load].cpu < 99%'])(
+      'never pass when a host that may be one of them was lost: %s',
+      (expression) => {
+        const hosts = [{ name: 'runner' }, { name: 'one' }, { name: 'two' }]
+        const lost = { ...seen, environment: { ...seen.environment, hosts } }
+        expect(judged(expression, lost)).toMatchObject({
+          actual: null,
+          pass: false,
+          why: 'the agent of a host was lost, so nobody knows what all of them did',
+        })
+        // Of the others all is known.
+        expect(judged('host[one].cpu < 70%', lost).pass).toBe(true)
+        const all = { ...seen.environment, hosts: hosts.slice(1) }
+        expect(judged(expression, { ...seen, environment: all }).actual).not.toBeNull()
+      },
+    )
+
     it('of one phase look at its seconds', () => {
       const row = { ...NO_ROW, cpuBusy: 0.9 }
       const series = rows([1, 1]).map((one) => ({ ...one, agents: { [agent]: row } }))
