@@ -123,7 +123,8 @@ export class BatchPull {
     const stopped =
       missing.missingUnit >= 0 || missing.missingRecord >= 0 || missing.suspectUnit >= 0
     const advanced = count > 0 || (select !== null && next > offset)
-    if (stopped && !(partial && advanced)) {
+    const enough = accept !== null && missing.missingUnit >= 0 && next > offset
+    if (stopped && !enough && !(partial && advanced)) {
       target.length = lengthBefore
       return null
     }

@@ -117,7 +117,8 @@ export class PullScan {
   /**
    * Adds messages from `offset` on to `target`, up to `messagesMax` and `bytesMax`; the first one is
    * always added. Null when the disk is needed first: then `target` is as it was. With `partial`
-   * what was found until then is answer enough.
+   * what was found until then is answer enough; so is, when `accept` chooses, having come to units
+   * that have to be read.
    */
   scan(
     queue: Queue,
@@ -240,7 +241,10 @@ export class PullScan {
     const stopped = this.missingUnit >= 0 || this.missingRecord >= 0 || this.suspectUnit >= 0
     // Behind records that were looked into and did not match, reading goes on from there.
     const advanced = count > 0 || (select !== null && next > offset)
-    if (stopped && !(partial && advanced)) {
+    // Units are many more than records that match, and those of all pulls together may not fit into
+    // memory: one that waited for all of its own, from its beginning on, would never have them.
+    const enough = accept !== null && this.missingUnit >= 0 && next > offset
+    if (stopped && !enough && !(partial && advanced)) {
       target.length = lengthBefore
       return null
     }

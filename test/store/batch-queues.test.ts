@@ -126,6 +126,21 @@ describe('a batch queue', () => {
     expect(await subject.send('T', 0)).toMatchObject({ physicalOffset: 0, queueOffset: 0 })
   })
 
+  it('gets on where units have to be read, also for one who wants none of them', async () => {
+    const { subject, dir } = await fresh()
+    await subject.bulk('B', 700)
+    await subject.store.close()
+    const again = await open(dir)
+    let steps = 0
+    for (let offset = 0; offset < 700; steps++) {
+      const { outcome } = await again.pull('B', 0, offset, 32, 1e6, () => false)
+      expect(outcome.status).toBe('NO_MATCHED_MESSAGE')
+      expect(outcome.nextBeginOffset).toBeGreaterThan(offset)
+      offset = outcome.nextBeginOffset
+    }
+    expect(steps).toBeGreaterThan(1)
+  })
+
   it('chooses records by the tag that they have themselves', async () => {
     const { subject } = await fresh()
     await subject.send('B', 0, { body: 'tagged', messages: 2, sysFlag: inner, tag: 'a' })

@@ -118,6 +118,59 @@ describe('a pull by a tag that few messages have', () => {
   })
 })
 
+describe('pulls by a tag from units that are not in memory', () => {
+  /** Ten units a file, each of which is a block of the cache; it holds 131 of them. */
+  const blockUnits = 10
+  const units = 3_000
+
+  async function cold(tagOf: (n: number) => string): Promise<Subject> {
+    const dir = await tempDir(cleanups)
+    const given = {
+      segmentBytes,
+      queueFileBytes: 20 * blockUnits,
+      cacheBytes: 4 * segmentBytes,
+      filterUnitsMax: 60 * blockUnits,
+    }
+    const writer = await Subject.open(dir, given)
+    await writer.bulk(
+      'T',
+      units,
+      () => 0,
+      (n) => ({ body: `${n}`, tag: tagOf(n) }),
+    )
+    await writer.store.close()
+    const subject = await Subject.open(dir, given)
+    cleanups.push(() => subject.store.close())
+    return subject
+  }
+
+  it('all get on, however many there are at one time and though their units do not fit into memory', async () => {
+    const subject = await cold(() => 'usual')
+    const from = Array.from({ length: 100 }, (_, i) => i * 3 * blockUnits + (i % blockUnits))
+    const outcomes = await Promise.all(
+      from.map((offset) => subject.pull('T', 0, offset, 8, 1e6, (code) => code === rare)),
+    )
+    for (const [i, { outcome }] of outcomes.entries()) {
+      expect(outcome).toMatchObject({ status: 'NO_MATCHED_MESSAGE', count: 0 })
+      expect(outcome.nextBeginOffset).toBeGreaterThan(from[i] ?? 0)
+    }
+  })
+
+  it('answer with what they found when more units have to be read, and go on there', async () => {
+    const subject = await cold((n) => (n % 45 === 2 ? 'rare' : 'usual'))
+    const { outcome, messages } = await subject.pull('T', 0, 0, 8, 1e6, (code) => code === rare)
+    expect(messages.map(({ queueOffset }) => queueOffset)).toEqual([2])
+    expect(outcome).toMatchObject({ status: 'FOUND', nextBeginOffset: blockUnits })
+    const found: number[] = []
+    for (let offset = 0; offset < units;) {
+      const next = await subject.pull('T', 0, offset, 8, 1e6, (code) => code === rare)
+      found.push(...next.messages.map(({ queueOffset }) => queueOffset))
+      offset = next.outcome.nextBeginOffset
+    }
+    expect(found).toEqual(Array.from({ length: units }, (_, n) => n).filter((n) => n % 45 === 2))
+  })
+})
+
 it('a pull whose filter has much to do for a record looks into few, and goes on there', async () => {
   const { subject } = await stored()
   const queue = subject.store.queue('T', 0)
