@@ -8,23 +8,31 @@ import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Queue } from '../store/queue.ts'
 import type { Store } from '../store/store.ts'
+import type { Clock } from '../world/clock.ts'
 import { isShortage } from '../world/disk.ts'
 import type { RunBuffer } from './run-buffer.ts'
 
-/** How often a read fails before its message is passed over; callers try again every second. */
-const READ_TRIES = 30
+/** For how long reads fail before a message is passed over, however often they are tried meanwhile. */
+const FAILING_MS = 30_000
 /** The same right behind one that was passed over: damage is seldom of one record alone. */
-const READ_TRIES_BEHIND = 3
+const FAILING_MS_BEHIND = 3_000
+/** How often they fail at least: a machine that stands still for a while has tried nothing meanwhile. */
+const FAILURES_MIN = 3
 
 export interface RunReaderParts {
   readonly queue: Queue
   readonly store: Store
+  readonly clock: Clock
   readonly logger: Logger
 }
 
 export class RunReader {
   readonly #parts: RunReaderParts
-  #triesLeft = READ_TRIES
+  /** Monotonic; null while nothing fails. */
+  #failingSinceMs: number | null = null
+  #failures = 0
+  /** How long what fails now may do so. */
+  #patienceMs = FAILING_MS
   /** Since a block could not be read; until one can be. */
   #singly = false
 
@@ -44,19 +52,34 @@ export class RunReader {
         store.pullNow(queue, first, count, bytesMax, null, run) ??
         (await store.pull(queue, first, count, bytesMax, null, run))
       this.#singly = false
-      this.#triesLeft = READ_TRIES
+      this.#begin(FAILING_MS)
       return outcome.nextBeginOffset
     } catch (error) {
-      if (!this.#singly || isShortage(error)) this.#useTry(error)
+      if (!this.#singly || isShortage(error)) this.#bear(error)
       this.#singly = true
     }
     run.length = 0
     return this.#readSingly(first, count, bytesMax, run)
   }
 
-  /** Throws the error until it has been one too many. A machine that is short of files or memory passes. */
-  #useTry(error: unknown): void {
-    if (isShortage(error) || --this.#triesLeft > 0) throw error
+  /** Nothing fails now; what fails next may do so for this long. */
+  #begin(patienceMs: number): void {
+    this.#failingSinceMs = null
+    this.#failures = 0
+    this.#patienceMs = patienceMs
+  }
+
+  /** Throws the error until it has lasted too long. A machine that is short of files or memory passes. */
+  #bear(error: unknown): void {
+    if (isShortage(error)) {
+      this.#begin(this.#patienceMs)
+      throw error
+    }
+    const nowMs = this.#parts.clock.monotonicMs()
+    this.#failingSinceMs ??= nowMs
+    this.#failures++
+    const isOver = nowMs - this.#failingSinceMs >= this.#patienceMs
+    if (!isOver || this.#failures < FAILURES_MIN) throw error
   }
 
   async #readSingly(
@@ -78,13 +101,13 @@ export class RunReader {
           record.copy(run.bytes, at)
           run.length += record.length
         }
-        this.#triesLeft = READ_TRIES
+        this.#begin(FAILING_MS)
       } catch (error) {
-        // What was read until here comes first.
-        if (run.length > 0) return next
-        this.#useTry(error)
+        // What was read or passed over until here is done with first.
+        if (next > first) return next
+        this.#bear(error)
         this.#complain(next, messageOf(error))
-        this.#triesLeft = READ_TRIES_BEHIND
+        this.#begin(FAILING_MS_BEHIND)
       }
       next++
     }

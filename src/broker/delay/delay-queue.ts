@@ -163,6 +163,8 @@ export class DelayQueue {
         level,
         why: messageOf(error),
       })
+      // What came meanwhile is looked at behind the pause, and does not cut it short.
+      this.#again = false
       this.#sleep(RETRY_MS)
     }
   }

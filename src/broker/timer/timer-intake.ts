@@ -50,6 +50,8 @@ export class TimerIntake {
   #next: number
   #running: Promise<void> | null = null
   #stopped = false
+  /** A read has failed and is tried again in a while, whatever comes meanwhile. */
+  #isPausing = false
   #stopRetry: Stop = () => undefined
 
   /** @param next queue offset of the first message that has no unit */
@@ -67,14 +69,15 @@ export class TimerIntake {
 
   /** There may be something to take. */
   wake(): void {
-    if (this.#stopped || this.#running !== null) return
+    if (this.#stopped || this.#isPausing || this.#running !== null) return
     if (this.#next >= this.#parts.queue.maxOffset) return
-    this.#stopRetry()
     this.#running = this.#takeAll()
       .catch((error: unknown) => {
         const why = messageOf(error)
         this.#parts.logger.error('timer messages cannot be read; trying again', { why })
+        this.#isPausing = true
         this.#stopRetry = this.#parts.clock.after(RETRY_MS, () => {
+          this.#isPausing = false
           this.wake()
         })
       })

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { parseBody } from '../../../src/protocol/bodies/fields.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { DEFAULT_DELAY_LEVELS } from '../../../src/protocol/delay-levels.ts'
@@ -249,6 +249,39 @@ describe('a message with a delay level', () => {
     })
     const messages = await messagesIn(client, 'T1', 2)
     expect(messages.map(({ body }) => body.toString())).toEqual(['first', 'second'])
+  })
+
+  test('is read again after a second at the earliest, also when others come while a read fails', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const { store } = broker.broker.context
+    const queue = queueOf(broker, SCHEDULE, 0)
+    await client.send('T1', 'x', 0, 'DELAY\u00011\u0002')
+    await until(() => queue.maxOffset === 1)
+    const fails: (() => void)[] = []
+    vi.spyOn(store, 'pullNow').mockReturnValue(null)
+    vi.spyOn(store, 'pull').mockImplementation(
+      () =>
+        new Promise((_, reject) =>
+          fails.push(() => {
+            reject(new Error('EIO'))
+          }),
+        ),
+    )
+    clock.jump(1_100)
+    await until(() => fails.length === 1)
+    await client.send('T1', 'y', 0, 'DELAY\u00011\u0002')
+    await until(() => queue.maxOffset === 2)
+    await settle()
+    // From now on no pause ends.
+    const after = clock.after.bind(clock)
+    const pauses = vi
+      .spyOn(clock, 'after')
+      .mockImplementation((ms, run) => (ms === 1_000 ? () => undefined : after(ms, run)))
+    fails[0]?.()
+    await until(() => pauses.mock.calls.some(([ms]) => ms === 1_000))
+    await settle()
+    expect(fails).toHaveLength(1)
   })
 
   test('is not lost with its topic’s configuration', async () => {

@@ -219,6 +219,25 @@ describe('a message with a time of delivery', () => {
     expect(messages.map(({ body }) => body.toString())).toEqual(['first', 'second'])
   })
 
+  test('is read again after a second at the earliest, also when others come while reads fail', async () => {
+    const broker = await aClockedBroker()
+    const { client, clock } = broker
+    const { store } = broker.broker.context
+    // No pause ends.
+    const after = clock.after.bind(clock)
+    vi.spyOn(clock, 'after').mockImplementation((ms, run) =>
+      ms === 1_000 ? () => undefined : after(ms, run),
+    )
+    vi.spyOn(store, 'pullNow').mockReturnValue(null)
+    const pull = vi.spyOn(store, 'pull').mockRejectedValue(new Error('EIO'))
+    const later = 'TIMER_DELAY_SEC\u000130\u0002'
+    for (let n = 1; n <= 3; n++) {
+      await client.send('T1', String(n), 0, later)
+      await until(() => endOf(broker, TIMER) === n)
+    }
+    expect(pull).toHaveBeenCalledTimes(1)
+  })
+
   test('keeps the order of those that were sent for the same second', async () => {
     const broker = await aClockedBroker()
     const { client, clock } = broker
