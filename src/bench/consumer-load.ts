@@ -34,6 +34,8 @@ export class ConsumerLoad {
   broken: string | null = null
   /** Of producers on other hosts, as they stand now; null when all are on this one. */
   clocks: ProducerClocks | null
+  /** By producer: how far its clock was behind when the phases were handed out, by which it keeps to them. */
+  readonly #phasesAheadNs: readonly number[]
   readonly #options: ConsumerLoadOptions
   readonly #check: ReceiptCheck
   /** Lanes that this consumer reads. */
@@ -53,6 +55,7 @@ export class ConsumerLoad {
   ) {
     this.#options = options
     this.clocks = options.clocks ?? null
+    this.#phasesAheadNs = this.clocks?.aheadNs ?? []
     this.#check = new ReceiptCheck(options)
     this.#random = xorshift(options.seed ?? 1)
     this.#mine = mine.map(({ lane }) => lane)
@@ -88,7 +91,7 @@ export class ConsumerLoad {
     const { clocks } = this
     const sentNs = clocks === null ? saidNs : saidNs + (clocks.aheadNs[producer] ?? 0)
     this.#lastSentNs[lane] = sentNs
-    const due = this.program.phaseAt(sentNs)
+    const due = this.program.phaseAt(saidNs + (this.#phasesAheadNs[producer] ?? 0))
     if (due === null) return
     const tookNs = nowNs - sentNs
     // Two clocks agree no better than they were read: so little before its sending is no fault.

@@ -101,7 +101,8 @@ describe('a consumer whose producers are on other hosts', () => {
     const load = new ConsumerLoad({ ...ids, checksum: false, sequence: true, clocks }, [
       { lane: 0, offset: 0 },
     ])
-    load.program.append([{ phase: 0, startNs: 0, endNs: 1e15, load: { model: 'closed' } }])
+    const endNs = 10e9
+    load.program.append([{ phase: 0, startNs: 0, endNs, load: { model: 'closed' } }])
     const still = () => undefined
     const line = { receivedBytes: 0, batches: 0, start: still, pause: still, resume: still }
     let count = 0
@@ -154,6 +155,16 @@ describe('a consumer whose producers are on other hosts', () => {
     load.take(1e9, 6e9 + 3e6)
     const histogram = load.histogram()
     expect([histogram?.count, histogram?.negative, histogram?.maxMs]).toEqual([2, 0, 1])
+  })
+
+  it('counts to the phase in which the producer sent, however far the clocks have moved since it was told', () => {
+    const load = aConsumer(5e9, 1e5)
+    load.reckon(5.2e9, 1e5)
+    // The phase ends at 10 s here: both keep to 5 s there.
+    load.take(5e9 - 1e6, 10.2e9)
+    load.take(5e9 + 1e6, 10.202e9)
+    const histogram = load.histogram()
+    expect([histogram?.count, histogram?.negative, histogram?.maxMs]).toEqual([1, 0, 1])
   })
 })
 
