@@ -7,6 +7,7 @@
  * broke a threshold are counted, and judged by the sign test: were both sides alike, each of these
  * pairs would be one or the other's with equal chance. What both break is no change.
  */
+import { PAIRS_MIN } from './gate-judge.ts'
 import type { GatePair, GateVerdict, JudgedThreshold } from './gate-result.ts'
 import type { BenchResult } from './result.ts'
 
@@ -20,13 +21,18 @@ const DOUBT = 0.25
 
 /** What a run broke, each once. */
 export function brokenIn({ thresholds, totals }: BenchResult): string[] {
-  const broken = new Set(
-    thresholds
-      .filter(({ pass }) => !pass)
-      .map(({ expression, phase }) => (phase === null ? expression : `${expression} in ${phase}`)),
-  )
+  const broken = new Set(thresholds.filter(({ pass }) => !pass).map(nameOf))
   if (totals.failed > totals.sent * FAILED_MAX) broken.add(FEW_FAILED)
   return [...broken]
+}
+
+/** How many thresholds a run was judged by: the repetitions of a phase have one and the same. */
+export function thresholdCount({ thresholds }: BenchResult): number {
+  return new Set(thresholds.map(nameOf)).size
+}
+
+function nameOf({ expression, phase }: BenchResult['thresholds'][number]): string {
+  return phase === null ? expression : `${expression} in ${phase}`
 }
 
 /**
@@ -48,8 +54,16 @@ export function judgeBroken(
     const onlyHead = head.filter((pair) => !base.includes(pair)).length
     const onlyBase = base.filter((pair) => !head.includes(pair)).length
     const p = atLeast(onlyHead, onlyHead + onlyBase)
-    const verdict: JudgedThreshold['verdict'] =
-      p <= alpha / (kept + 1) ? 'regressed' : p <= DOUBT ? 'inconclusive' : 'ok'
+    // Of two that are alike the head alone breaks it in a quarter of the pairs at most, and in all
+    // of eight one time in 65,536. That the sign test, which knows nothing of this, can never tell
+    // more of eight pairs than 1 in 256 must not keep the clearest of all changes from being told.
+    const isAlways = onlyHead === compared.length && compared.length >= PAIRS_MIN
+    const isTold = isAlways || p <= alpha / (kept + 1)
+    const verdict: JudgedThreshold['verdict'] = isTold
+      ? 'regressed'
+      : p <= DOUBT
+        ? 'inconclusive'
+        : 'ok'
     return {
       threshold,
       pairs: compared.length,

@@ -11,7 +11,7 @@ import { MqError } from '../base/errors.ts'
 import { type MetricPairs, judgeGate } from './gate-judge.ts'
 import type { GateQualification } from './gate-result.ts'
 import { type PlannedPair, gateOrder } from './gate-order.ts'
-import { THRESHOLDS_ALPHA, brokenIn, judgeBroken, withBroken } from './gate-thresholds.ts'
+import { THRESHOLDS_ALPHA, brokenIn, judgeBroken, thresholdCount, withBroken } from './gate-thresholds.ts'
 import type {
   GateLook,
   GatePair,
@@ -287,7 +287,7 @@ class Gate {
       // That a threshold does not hold is news only when it holds on the other side.
       if (result.verdict === 'ok' || result.verdict === 'threshold') {
         this.#checkAlike(same ? 'base' : side, result)
-        this.#thresholds = Math.max(this.#thresholds, result.thresholds.length)
+        this.#thresholds = Math.max(this.#thresholds, thresholdCount(result))
         return result
       }
       const { verdict, exitCode, reasons } = result

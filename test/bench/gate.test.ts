@@ -306,6 +306,44 @@ describe('a gate', () => {
       expect(result.confirmation?.thresholds[0]?.verdict).toBe('regressed')
     })
 
+    it('has regressed when the head breaks it in each of the fewest pairs, and the base in none', async () => {
+      const result = await gate(
+        sides(
+          () => at(1000),
+          () => at(1000, broken()),
+        ),
+        { oneLook: true },
+      )
+      expect([result.verdict, result.exitCode]).toEqual(['regressed', 11])
+    })
+
+    it('counts it once, however often its phase is repeated', async () => {
+      const [one] = broken().thresholds
+      if (one === undefined) throw new Error('no threshold')
+      const thresholds = [1, 2, 3, 4].map((repetition) => ({ ...one, repetition }))
+      const four = broken({ thresholds })
+      const result = await gate(
+        sides(
+          (run) => at(1000, run === 3 ? four : {}),
+          () => at(1000, four),
+        ),
+        { pairs: 10, draws: 0, oneLook: true, confirm: false },
+      )
+      expect(result.thresholds).toMatchObject([{ onlyHead: 9, onlyBase: 0, verdict: 'regressed' }])
+    })
+
+    it('that a gate which was stopped saw in a few pairs alone is not told', async () => {
+      const lost = { verdict: 'integrity' as const, exitCode: 12, reasons: ['1 lost'] }
+      const result = await gate(
+        sides(
+          (run) => at(1000, run === 3 ? lost : {}),
+          () => at(1000, broken()),
+        ),
+        { draws: 0 },
+      )
+      expect(result.thresholds).toMatchObject([{ pairs: 2, onlyHead: 2, verdict: 'inconclusive' }])
+    })
+
     it('that both break says nothing about a change', async () => {
       const result = await gate(
         sides(
