@@ -11,7 +11,13 @@ import { MqError } from '../base/errors.ts'
 import { type MetricPairs, judgeGate } from './gate-judge.ts'
 import type { GateQualification } from './gate-result.ts'
 import { type PlannedPair, gateOrder } from './gate-order.ts'
-import { THRESHOLDS_ALPHA, brokenIn, judgeBroken, thresholdCount, withBroken } from './gate-thresholds.ts'
+import {
+  THRESHOLDS_ALPHA,
+  brokenIn,
+  judgeBroken,
+  thresholdCount,
+  withBroken,
+} from './gate-thresholds.ts'
 import type {
   GateLook,
   GatePair,
