@@ -2,7 +2,7 @@
  * Scenario files: YAML in, a checked scenario out, or an error that names file, line and column,
  * and what was probably meant.
  */
-import { Document, LineCounter, isMap, parse, parseDocument } from 'yaml'
+import { Document, LineCounter, parse } from 'yaml'
 import { MqError, messageOf } from '../base/errors.ts'
 import { loadHash } from './load-identity.ts'
 import { HEADER_BYTES } from './message.ts'
@@ -10,6 +10,7 @@ import { cellsOf } from './matrix.ts'
 import { type BaseOf, type Mapping, noBase, withBases } from './scenario-bases.ts'
 import { type Path, Places, invalid } from './scenario-places.ts'
 import { type Scenario, kindsOf, scenarioSchema, sizesOf, slotsOf } from './scenario-schema.ts'
+import { readYaml } from './scenario-yaml.ts'
 import { faultOfStage, isTried } from './stages.ts'
 import {
   type Threshold,
@@ -97,18 +98,8 @@ function readWritten(
   seen: readonly string[],
 ): Written {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true })
+  const { document, own } = readYaml(text, file, lines)
   const place = new Places(file, document, lines, overrides)
-  const [fault] = document.errors
-  if (fault !== undefined) {
-    const { line, col } = lines.linePos(fault.pos[0])
-    const what = fault.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? ''
-    throw invalid(`${file}:${line}:${col}`, what, 'a scenario is YAML: mind indentation and colons')
-  }
-  if (!isMap(document.contents)) {
-    throw invalid(`${file}:1:1`, 'a scenario is a mapping of keys', 'see mqctl bench show smoke')
-  }
-  const own = document.toJS() as Mapping
   const whole = new Document(
     withBases(own, { file, place, baseOf, seen }, (base, chain) => {
       const below = readWritten(base.text, base.file, [], baseOf, chain)

@@ -361,6 +361,33 @@ describe('a wrong scenario', () => {
     expect(errorOf('version: 1\nname: [x\n').message).toMatch(/^my\.yaml:\d+:\d+: /)
   })
 
+  it('says of an alias without an anchor where it stands, and what * means', () => {
+    const error = errorOf('version: 1\nname: x\nmessage: {tag: *a}\n')
+    expect(error.message).toContain('my.yaml:3:16: nothing above has the anchor of *a')
+    expect(error.hint).toContain('in quotes')
+  })
+
+  it('refuses an alias that stands inside of itself', () => {
+    const error = errorOf('version: 1\nname: x\ntags: &a [*a]\n')
+    expect(error.message).toBe('my.yaml:3:11: *a stands inside of itself')
+  })
+
+  it('refuses aliases of aliases that grow without end', () => {
+    const names = ['a', 'b', 'c', 'd']
+    const nine = (of: string): string => Array.from({ length: 9 }, () => of).join(', ')
+    const grown = names.map((name, at) => `${name}: &${name} [${nine(`*${names[at - 1]}`)}]\n`)
+    const text = `version: 1\nname: x\na: &a [${nine('x')}]\n${grown.slice(1).join('')}`
+    expect(errorOf(text).message).toBe(
+      'my.yaml:1:1: its aliases stand for far more than the file holds',
+    )
+  })
+
+  it('takes one document a file', () => {
+    const error = errorOf('version: 1\nname: x\n---\nname: y\n')
+    expect(error.message).toBe('my.yaml:3:1: there is more than one document')
+    expect(error.hint).toContain('---')
+  })
+
   it('refuses a key that stands twice', () => {
     expect(errorOf('version: 1\nname: x\nname: y\n').message).toMatch(/^my\.yaml:3:1: /)
   })
