@@ -11,7 +11,7 @@ import type { CheckpointFile, CheckpointValues } from './checkpoint.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import type { DurableEnd, DurableState } from './durable-end.ts'
+import { type DurableEnd, type DurableState, NO_QUEUES_SUM } from './durable-end.ts'
 import type { KeyIndex } from './key-index.ts'
 import type { RecoveryReport } from './recovery.ts'
 import type { Watermarks } from './watermarks.ts'
@@ -58,16 +58,15 @@ export class Checkpointer {
 
   /** Position up to which queues and index are on the disk. */
   get end(): number {
-    return this.#state?.dispatchedEnd ?? 0
+    const state = this.#state
+    return state === null || state.sumOfMax === NO_QUEUES_SUM ? 0 : state.dispatchedEnd
   }
 
   /** Says, durably, that the store is in use, before anything is appended. */
   async begin(recovery: RecoveryReport): Promise<void> {
     this.#state = { ...recovery.state, clean: false }
     await this.durable.write(this.#state)
-    if (this.#state.dispatchedEnd < recovery.logEnd || recovery.rebuilt !== null) {
-      await this.run()
-    }
+    if (recovery.scannedFrom < recovery.logEnd || recovery.rebuilt !== null) await this.run()
     this.#nextMs = this.#parts.clock.monotonicMs() + this.#parts.intervalMs
   }
 

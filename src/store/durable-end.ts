@@ -13,6 +13,10 @@
  * durableEnd: the log below it was on the disk; recovery cuts nothing there. dispatchedEnd: consume
  * queues and index were on the disk up to here; recovery reads the log from here on. Both are lower
  * bounds. clean: the store was closed, and the log ends at durableEnd.
+ *
+ * A sumOfMax of 2^53 − 1 is that of no queues: until its first checkpoint, a start that builds them
+ * again, or takes over what another broker closed, leaves it. The next one builds all again, too;
+ * dispatchedEnd only says then up to where a topic that nobody knows is one that was deleted.
  */
 import path from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -29,6 +33,8 @@ const MAGIC = Buffer.from('MQCTLDUR')
 const FORMAT = 1
 const CLEAN = 1
 const NAME_BYTES_MAX = 64
+/** A `sumOfMax` with which no queues agree. */
+export const NO_QUEUES_SUM = Number.MAX_SAFE_INTEGER
 
 export interface DurableState {
   readonly clean: boolean

@@ -21,7 +21,12 @@ import type { Disk, DiskFile } from '../world/disk.ts'
 import { readSpan, syncFile } from '../world/disk.ts'
 import { type CheckpointFile, type CheckpointValues, recoverFromMs } from './checkpoint.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
-import type { DurableEnd, DurableRead, DurableState } from './durable-end.ts'
+import {
+  type DurableEnd,
+  type DurableRead,
+  type DurableState,
+  NO_QUEUES_SUM,
+} from './durable-end.ts'
 import type { KeyIndex } from './key-index.ts'
 import { LogScan } from './log-scan.ts'
 import type { AbortMark } from './marks.ts'
@@ -195,7 +200,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     bad: scan.bad,
     badCount: scan.badCount,
     rebuilt,
-    state: { ...state, durableEnd: logEnd },
+    state: { ...state, durableEnd: logEnd, ...untilCheckpoint(rules.goneEnd, from, logEnd) },
   }
   say(report, logger)
   return report
@@ -272,6 +277,15 @@ function goneEnd(
 ): number {
   if (!own) return clean ? Infinity : -1
   return isRebuilt ? (durable?.state.dispatchedEnd ?? -1) : -1
+}
+
+/**
+ * What has to be known until the first checkpoint, should that never come: the next start then builds
+ * all again, and leaves the same topics deleted. Nothing when `goneEnd` is not known, or no log was read.
+ */
+function untilCheckpoint(goneEnd: number, from: number, logEnd: number): Partial<DurableState> {
+  if (goneEnd < 0 || from === logEnd) return {}
+  return { dispatchedEnd: Math.min(goneEnd, logEnd), sumOfMax: NO_QUEUES_SUM }
 }
 
 /** The newest segment whose first record is valid and fits; the oldest one when there is none. */

@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'n
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { StoreHooks } from '../../src/store/store.ts'
+import { FailingDisk, worldWith } from './failing-disk.ts'
 import { type Given, type Sent, Subject, tempDir } from './a-store.ts'
 
 const cleanups: (() => Promise<void>)[] = []
@@ -256,6 +257,49 @@ describe('recovery of what another broker left', () => {
       const subject = await reopened(dir, hooks)
       expect(subject.store.topics()).toEqual(['T'])
       expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+    },
+  )
+
+  it.each(['closed by another broker', 'whose queues are gone', 'both'])(
+    'leaves a topic deleted when it is killed before its first checkpoint of a store: %s',
+    async (what) => {
+      const { dir, sent } = await foreign('closed', async (subject) => {
+        await subject.sendMany('Gone', 20)
+        const kept = await subject.sendMany('T', 10)
+        await subject.store.deleteTopic('Gone')
+        return kept
+      })
+      const hooks = { isKnownTopic: (topic: string) => topic === 'T' || topic === 'U' }
+      if (what === 'whose queues are gone') {
+        const own = await reopened(dir, hooks)
+        await own.store.close()
+        await rm(path.join(dir, 'consumequeue'), { recursive: true })
+      } else if (what === 'both') {
+        await writeFile(path.join(dir, 'consumequeue', 'T', '0', 'alien'), 'x')
+      } else {
+        // Its queues had not caught up: there is something to put, and so something that fails.
+        const file = path.join(dir, 'consumequeue', 'T', '0', '0'.repeat(20))
+        await writeFile(file, (await readFile(file)).fill(0, 100))
+      }
+      // Twice, since what the second start leaves has to say it as well.
+      let left = dir
+      for (let i = 0; i < 2; i++) {
+        const disk = new FailingDisk()
+        disk.fail('sync', 'consumequeue', 'EIO')
+        const stuck = await Subject.open(left, large, worldWith(disk), hooks)
+        cleanups.push(() => stuck.store.close().catch(() => undefined))
+        expect(stuck.store.topics()).toEqual(['T'])
+        const copy = await tempDir(cleanups)
+        await cp(left, copy, { recursive: true })
+        left = copy
+      }
+      const subject = await reopened(left, hooks)
+      expect(subject.store.topics()).toEqual(['T'])
+      expect(await bodiesOf(subject, 'T')).toEqual(bodies(sent))
+      // A checkpoint later nothing has to be built again.
+      await subject.store.close()
+      const again = await reopened(left, hooks)
+      expect(again.store.facts().recovery).toMatchObject({ clean: true, rebuilt: null })
     },
   )
 
