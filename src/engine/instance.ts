@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { systemCodeOf } from '../base/errors.ts'
+import { MqError, messageOf, systemCodeOf } from '../base/errors.ts'
 import { stateHome } from './directories.ts'
 import { isAlive, residentBytes, type ProcessIdentity } from './process-identity.ts'
 import type { InstancePlan } from './topology.ts'
@@ -74,11 +74,20 @@ export function readLastRun(stateDir: string): RunFile | null {
   return readRunFile(stateDir) ?? readJson(lastPath(stateDir))
 }
 
-/** Written whole or not at all. */
+/** Written whole or not at all. Throws MqError START_FAILED with the directory when its disk is full. */
 export function writeRunFile(stateDir: string, run: RunFile): void {
   makeDirectorySync(stateDir)
   const temporary = path.join(stateDir, `.run.json.${process.pid}`)
-  writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`)
+  try {
+    writeFileSync(temporary, `${JSON.stringify(run, null, 2)}\n`)
+  } catch (error) {
+    // A write that fails names no file, other than an open.
+    if (systemCodeOf(error) !== 'ENOSPC') throw error
+    rmSync(temporary, { force: true })
+    const what = `the instance in ${stateDir}`
+    const hint = 'free some space there'
+    throw new MqError('START_FAILED', { what, why: messageOf(error), hint })
+  }
   renameSync(temporary, runPath(stateDir))
 }
 
