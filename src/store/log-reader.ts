@@ -37,6 +37,8 @@ export type CopyResult = (typeof CopyResult)[keyof typeof CopyResult]
 const BLOCK_BYTES = 256 * 1024
 /** Enough of a record to know its size, and to reach its store time with IPv6 hosts. */
 export const HEADER_BYTES = 128
+/** Least that tells how long a record is and whether it is one; none is shorter. */
+const HEAD_BYTES_MIN = 84
 const COMPLAINT_INTERVAL_MS = 30_000
 /** Memory for records that are read one by one, for all that one pull usually wants of them, and how often it is kept. */
 const LOOSE_BYTES = 64 * 1024
@@ -349,7 +351,10 @@ export class LogReader {
       view.physicalOffset === physicalOffset
     const held = this.#heldRecord(physicalOffset)
     if (held !== null) return isHere(held) ? held : null
-    const start = await this.readBytes(physicalOffset, 4096)
+    // A sector behind it that cannot be read is no reason: then its head alone says how long it is.
+    const start = await this.readBytes(physicalOffset, 4096).catch(() =>
+      this.readBytes(physicalOffset, HEAD_BYTES_MIN),
+    )
     if (start.length < 8) return null
     const verdict = view.check(start, 0, start.length, true)
     if (verdict !== RecordVerdict.partial) {

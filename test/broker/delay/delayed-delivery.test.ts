@@ -5,7 +5,9 @@ import { parseBody } from '../../../src/protocol/bodies/fields.ts'
 import { RequestCode, ResponseCode } from '../../../src/protocol/codes.ts'
 import { DEFAULT_DELAY_LEVELS } from '../../../src/protocol/delay-levels.ts'
 import { type StoredMessage, decodeRecords } from '../../../src/protocol/record.ts'
+import type { Disk } from '../../../src/world/disk.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
+import { DamagedDisk } from '../../store/damaged-disk.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
 import { type TestBroker, type TestClient, aBroker, aFolder, closeAll } from '../a-broker.ts'
 import { refuseBlocks } from '../refused-blocks.ts'
@@ -14,8 +16,13 @@ afterEach(closeAll)
 
 const SCHEDULE = 'SCHEDULE_TOPIC_XXXX'
 
-async function aClockedBroker(dir?: string, clock = new JumpClock(), given: object = {}) {
-  const world = { ...nodeWorld, clock }
+async function aClockedBroker(
+  dir?: string,
+  clock = new JumpClock(),
+  given: object = {},
+  disk: Disk = nodeWorld.disk,
+) {
+  const world = { ...nodeWorld, clock, disk }
   const broker = await aBroker(
     {
       flushDelayOffsetMs: 100,
@@ -249,6 +256,33 @@ describe('a message with a delay level', () => {
     })
     const messages = await messagesIn(client, 'T1', 2)
     expect(messages.map(({ body }) => body.toString())).toEqual(['first', 'second'])
+  })
+
+  test('comes though the disk refuses the sector behind its record; what lies in that is passed over', async () => {
+    const dir = await aFolder()
+    const first = await aClockedBroker(dir)
+    const bodies = ['a', 'b', 'bad', 'c', 'd']
+    for (const body of bodies) await first.client.send('T1', body, 0, 'DELAY\u00015\u0002')
+    await until(() => queueOf(first, SCHEDULE, 4).maxOffset === bodies.length)
+    const unit = await first.broker.context.store.unitAt(queueOf(first, SCHEDULE, 4), 2)
+    await first.broker.close()
+
+    const damaged = new DamagedDisk()
+    const second = await aClockedBroker(dir, first.clock, {}, damaged.disk)
+    const { physicalOffset = 0, size = 0 } = unit ?? {}
+    damaged.damage('commitlog', physicalOffset, physicalOffset + size)
+    second.clock.jump(61_000)
+    await expect
+      .poll(
+        () => {
+          second.clock.jump(1_100)
+          return queueOf(second, 'T1').maxOffset
+        },
+        { interval: 4 },
+      )
+      .toBe(4)
+    const messages = await messagesIn(second.client, 'T1', 4)
+    expect(messages.map(({ body }) => body.toString())).toEqual(['a', 'b', 'c', 'd'])
   })
 
   test('is read again after a second at the earliest, also when others come while a read fails', async () => {
