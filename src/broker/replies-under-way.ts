@@ -1,10 +1,10 @@
 /**
- * Replies that are being pushed or stored: their bodies are kept until the client that asked has
+ * Replies that are being pushed or stored: their bodies and properties are kept until the client that asked has
  * confirmed, which may take seconds. How many that may be, of all clients and of one: who does not
  * confirm must not keep the replies of others away.
  */
 
-/** Replies of all clients, and the bytes of their bodies. */
+/** Replies of all clients, and the bytes that are kept of them. */
 const COUNT_MAX = 10_000
 const BYTES_MAX = 64 * 1024 * 1024
 /** Of that, to one client. */

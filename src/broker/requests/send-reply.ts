@@ -43,13 +43,15 @@ export const sendReply: RequestHandler = async (context, connection, command) =>
   }
   const properties = parseProperties(header.properties)
   const clientId = properties[PropertyName.replyToClient] ?? ''
-  if (!replies.enter(clientId, body.length)) {
+  // Properties are kept as they came and as they go out.
+  const bytes = body.length + 2 * header.properties.length
+  if (!replies.enter(clientId, bytes)) {
     throw new Refusal(ResponseCode.SYSTEM_BUSY, 'too many replies wait for the clients that asked')
   }
   try {
     return await passOn(context, connection, command, header, properties, body, topic)
   } finally {
-    replies.leave(clientId, body.length)
+    replies.leave(clientId, bytes)
   }
 }
 

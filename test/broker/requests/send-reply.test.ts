@@ -123,16 +123,31 @@ describe('a reply', () => {
     const asker = connect()
     await asker.heartBeat('asker@1', 'none', [])
     const replier = connect()
-    const long = Buffer.alloc(4 * 1024 * 1024)
+    const long = Buffer.alloc(4 * 1024 * 1024 - 1024)
     const waiting = [1, 2, 3, 4].map(() => reply(replier, to('asker@1'), {}, long))
     await expect.poll(() => broker.context.replies.count).toBe(4)
-    const refused = await reply(replier, to('asker@1'))
+    const refused = await reply(replier, to('asker@1'), {}, Buffer.alloc(4096))
     expect(refused.code).toBe(ResponseCode.SYSTEM_BUSY)
     asker.close()
     for (const answer of await Promise.all(waiting)) {
       expect(answer.code).toBe(ResponseCode.SYSTEM_ERROR)
     }
     await expect.poll(() => broker.context.replies.count).toBe(0)
+  })
+
+  it('counts with its properties too, which may be long where the body is empty', async () => {
+    const { connect, broker } = await aBroker({ storeReplyMessageEnable: false })
+    const asker = connect()
+    await asker.heartBeat('asker@1', 'none', [])
+    const replier = connect()
+    const long = `${to('asker@1')}x\u0001${'y'.repeat(30_000)}\u0002`
+    const waiting = Array.from({ length: 300 }, () => reply(replier, long, {}, ''))
+    const codes = waiting.map(async (answer) => (await answer).code)
+    // A quarter of 64 MiB to one client, and each is kept as it came and as it goes out.
+    await expect.poll(() => broker.context.replies.count).toBe(279)
+    asker.close()
+    const all = await Promise.all(codes)
+    expect(all.filter((code) => code === ResponseCode.SYSTEM_BUSY)).toHaveLength(21)
   })
 
   it('without a body is pushed, and not stored: no record is without one', async () => {
