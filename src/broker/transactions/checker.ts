@@ -5,7 +5,8 @@
  * END_TRANSACTION. After `transactionCheckMax` checks, or when the half is older than the log keeps
  * anything, it is put aside in TRANS_CHECK_MAX_TIME_TOPIC.
  *
- * A check counts also when no producer of the group is there, or none that reads, as with Apache.
+ * A check counts also when no producer of the group is there, as with Apache. While all that are there have
+ * too much unread it is put off to a later round, and does not count.
  * Source: apache/rocketmq broker/…/transaction/{TransactionalMessageCheckService,AbstractTransactionalMessageCheckListener}.java,
  * broker/…/transaction/queue/{TransactionalMessageServiceImpl,DefaultTransactionalMessageCheckListener}.java.
  */
@@ -29,10 +30,10 @@ import type { Transactions, TransactionsParts } from './transactions.ts'
 
 /** Halves that are stored again at once, before their producers are asked. */
 const RUN_MAX = 64
-/** Questions that wait in a producer's connection; beyond it the round waits. */
+/** Bytes that wait in a producer's connection; beyond it the round waits. Halves of as many bytes are asked about at once. */
 const QUEUED_BYTES_MAX = 1024 * 1024
 const QUEUED_WAIT_MS = 20
-/** For how long a round waits for one producer that reads nothing meanwhile; then it is as if it were not there. */
+/** For how long a round waits for one producer in all: those of other groups wait meanwhile. */
 const QUEUED_WAIT_MS_MAX = 1_000
 /** A half that asks for a long immunity is stored again once so many came behind it: it must not hold up progress. */
 const BEHIND_MAX = 100_000
@@ -130,8 +131,8 @@ export class Checker {
 
   /** False when the log takes nothing more: the rest is for the next round. */
   async #check(due: readonly Due[]): Promise<boolean> {
-    const { confirmations } = this.#parts
-    const renewed: Renewed[] = []
+    let renewed: Renewed[] = []
+    let bytes = 0
     let goesOn = true
     for (const one of due) {
       let again: Renewed | null | false
@@ -146,14 +147,23 @@ export class Checker {
         goesOn = false
         break
       }
-      if (again !== null && !one.isImmune) renewed.push(again)
+      if (again === null || one.isImmune) continue
+      renewed.push(again)
+      bytes += again.half.bytes.length
+      if (bytes < QUEUED_BYTES_MAX) continue
+      await this.#askAbout(renewed)
+      renewed = []
+      bytes = 0
     }
-    const last = renewed.at(-1)
-    // Producers may answer at once, and the half must be found by then.
-    if (last !== undefined && (await confirmations.wait(last.end)) === null) {
-      for (const one of renewed) await this.#ask(one)
-    }
+    await this.#askAbout(renewed)
     return goesOn && !this.#stopped
+  }
+
+  /** Producers may answer at once, and the half must be found by then. */
+  async #askAbout(renewed: readonly Renewed[]): Promise<void> {
+    const last = renewed.at(-1)
+    if (last === undefined || (await this.#parts.confirmations.wait(last.end)) !== null) return
+    for (const one of renewed) this.#ask(one)
   }
 
   /** Null when there is nothing to ask, false when the log takes nothing now. Rejects with the disk's error. */
@@ -167,7 +177,35 @@ export class Checker {
       transactions.close(offset, half.root)
       return null
     }
-    return this.#isOver(half) ? this.#putAside(half) : this.#renew(half, isImmune)
+    if (this.#isOver(half)) return this.#putAside(half)
+    if (isImmune) return this.#renew(half, isImmune)
+    const canAsk = await this.#canAsk(half.producerGroup)
+    if (!transactions.open.has(offset)) return null
+    if (canAsk) return this.#renew(half, isImmune)
+    // It must not hold up progress, and was not asked about.
+    return transactions.half.maxOffset - offset > BEHIND_MAX ? this.#putOff(half) : null
+  }
+
+  /** Stored again, without a check more. Null, as nobody is to be asked; false when the log takes nothing now. */
+  #putOff(half: HalfMessage): null | false {
+    return this.#renew(half, true) === false ? false : null
+  }
+
+  /** False while all producers of the group have too much unread; a round waits a second for each at most. */
+  async #canAsk(group: string): Promise<boolean> {
+    const { clients, world } = this.#parts
+    for (;;) {
+      const connections = clients
+        .producers(group)
+        .map(({ connection }) => connection)
+        .filter(({ isClosed }) => !isClosed)
+      if (connections.length === 0 || connections.some((one) => !isFull(one))) return true
+      if (this.#stopped || connections.every((one) => this.#isGivenUp(one))) return false
+      await sleep(world.clock, QUEUED_WAIT_MS)
+      for (const one of connections) {
+        this.#waitedMs.set(one, (this.#waitedMs.get(one) ?? 0) + QUEUED_WAIT_MS)
+      }
+    }
   }
 
   async #halfAt(offset: number): Promise<HalfMessage | null> {
@@ -234,17 +272,8 @@ export class Checker {
     return null
   }
 
-  async #ask({ half, queueOffset, physicalOffset }: Renewed): Promise<void> {
-    const { world } = this.#parts
-    let connection = this.#producerOf(half.producerGroup)
-    while (connection !== null && isFull(connection) && !this.#stopped) {
-      const before = connection.unsentBytes
-      await sleep(world.clock, QUEUED_WAIT_MS)
-      const waitedMs = (this.#waitedMs.get(connection) ?? 0) + QUEUED_WAIT_MS
-      if (connection.unsentBytes < before) this.#waitedMs.delete(connection)
-      else this.#waitedMs.set(connection, waitedMs)
-      connection = this.#producerOf(half.producerGroup)
-    }
+  #ask({ half, queueOffset, physicalOffset }: Renewed): void {
+    const connection = this.#producerOf(half.producerGroup)
     if (connection === null) {
       this.#logger.warn('no producer to ask about a transaction', {
         group: half.producerGroup,
@@ -271,17 +300,19 @@ export class Checker {
     )
   }
 
-  /** The next one of the group that reads, or may still do so; null when there is none. */
+  /** The next one of the group, one that has little unread if there is any; null when there is none. */
   #producerOf(group: string): Connection | null {
     const members = this.#parts.clients.producers(group)
+    let full: Connection | null = null
     for (let i = 0; i < members.length; i++) {
-      const member = members[(this.#turn + i) % members.length]
-      if (member === undefined || member.connection.isClosed) continue
-      if (isFull(member.connection) && this.#isGivenUp(member.connection)) continue
+      const connection = members[(this.#turn + i) % members.length]?.connection
+      if (connection === undefined || connection.isClosed) continue
+      full ??= connection
+      if (isFull(connection)) continue
       this.#turn = (this.#turn + i + 1) % members.length
-      return member.connection
+      return connection
     }
-    return null
+    return full
   }
 
   #isGivenUp(connection: Connection): boolean {

@@ -376,28 +376,29 @@ describe('a half that nobody ended', () => {
     await expect.poll(() => asked(slow).length).toBe(3)
   })
 
-  test('is asked about however slowly its producer reads', async () => {
-    const { clock, broker, client, sendHalf, checker } = await aTransactionBroker()
+  test('is not checked in vain while its producer has too much unread, and keeps no round for long', async () => {
+    const { clock, broker, client, sendHalf, checker, transactions } = await aTransactionBroker({
+      transactionCheckMax: 2,
+    })
     await introduce(client, 'c')
     const slow = broker.context.clients.producers('PG')[0]?.connection
     if (slow === undefined) throw new Error('the producer is not known')
-    // Every question has to wait for longer than a second, and in each wait something is read.
-    let unsentBytes = 2 ** 21
-    vi.spyOn(slow, 'unsentBytes', 'get').mockImplementation(() => unsentBytes)
-    const oneway = slow.oneway.bind(slow)
-    vi.spyOn(slow, 'oneway').mockImplementation((command) => {
-      unsentBytes += 2 ** 20
-      oneway(command)
-    })
+    // It reads all the time, and never so much that there is room.
+    let unsentBytes = 2 ** 30
+    vi.spyOn(slow, 'unsentBytes', 'get').mockImplementation(() => unsentBytes--)
     for (let i = 0; i < 3; i++) await sendHalf()
     clock.jump(7_000)
     const after = clock.after.bind(clock)
+    let waits = 0
     vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
       if (ms !== 20) return after(ms, run)
-      unsentBytes -= 2 ** 14
+      waits++
       setImmediate(run)
       return () => undefined
     })
+    for (let round = 0; round < 5; round++) await checker.round()
+    expect([waits, transactions.open.size, asked(client).length]).toEqual([50, 3, 0])
+    unsentBytes = 0
     await checker.round()
     await expect.poll(() => asked(client).length).toBe(3)
   })
