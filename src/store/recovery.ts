@@ -238,9 +238,9 @@ function endsEarly(dir: string, logEnd: number, end: number, fault: string): MqE
       `another broker closed it, its queues go on to byte ${end} of the log, ` +
       `and at byte ${logEnd} stands no valid record (${fault})`,
     hint:
-      'the log was not cut: bring the files of commitlog back from a copy. To give up what stands ' +
-      'behind that byte, as a broker does after a crash, make an empty file named abort in the ' +
-      'directory and start again',
+      'the log was not cut: bring the files of commitlog back from a copy. Where none is missing (that ' +
+      'broker itself cut its log after a power cut, and left such queues), or to give up what stands ' +
+      'behind that byte, make an empty file named abort in the directory and start again',
   })
 }
 
