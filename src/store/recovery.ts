@@ -147,7 +147,18 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
     if (!complete) rebuilt ??= 'the key index is incomplete'
   }
   if (rebuilt !== null) {
-    if (closedEnd >= 0) await refuseEarlyEnd(parts, closedEnd)
+    if (closedEnd >= 0) {
+      // What tells that all has to be built goes away now: should this start end early, the next one has to know.
+      const end = await refuseEarlyEnd(parts, closedEnd)
+      await parts.durable.write({
+        clean: false,
+        durableEnd: end,
+        dispatchedEnd: end,
+        sumOfMax: NO_QUEUES_SUM,
+        checkpoint,
+        index: { name: '', unitCount: 0 },
+      })
+    }
     logger.warn('consume queues and index are built again from the log', { why: rebuilt })
     from = segments.first.from
     // Units that point before the log stay: they carry the offsets of queues whose messages expired.
@@ -245,10 +256,10 @@ function endsEarly(dir: string, logEnd: number, end: number, fault: string): MqE
 }
 
 /**
- * Reads the whole log once and puts nothing anywhere: queues are all that says how far it should go,
+ * Where the log ends: reads the whole log once and puts nothing anywhere, as queues are all that says how far it should go,
  * and must not be built again while it does not.
  */
-async function refuseEarlyEnd(parts: RecoveryParts, closedEnd: number): Promise<void> {
+async function refuseEarlyEnd(parts: RecoveryParts, closedEnd: number): Promise<number> {
   const { settings, segments } = parts
   const scan = new LogScan({ ...parts, index: null })
   const logEnd = await scan.run(segments.first.from, {
@@ -263,6 +274,7 @@ async function refuseEarlyEnd(parts: RecoveryParts, closedEnd: number): Promise<
     goneUntilMs: -1,
   })
   if (logEnd < closedEnd) throw endsEarly(settings.dir, logEnd, closedEnd, scan.fault)
+  return logEnd
 }
 
 /**

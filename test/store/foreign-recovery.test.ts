@@ -260,6 +260,22 @@ describe('recovery of what another broker left', () => {
     },
   )
 
+  it('loses no message when it ends while queues are built again', async () => {
+    const { dir, sent } = await foreign('closed', async (subject) => {
+      const few = await subject.sendMany('U', 5)
+      // More than a page of units, which is on the disk before the others are.
+      await subject.sendMany('T', 250)
+      return few
+    })
+    await writeFile(path.join(dir, 'consumequeue', 'T', '0', 'alien'), 'x')
+    const disk = new FailingDisk()
+    disk.fail('sync', 'commitlog', 'EIO')
+    await expect(Subject.open(dir, large, worldWith(disk))).rejects.toThrow('EIO')
+    const subject = await reopened(dir)
+    expect(await bodiesOf(subject, 'U')).toEqual(bodies(sent))
+    expect(await subject.readAll('T', 0)).toHaveLength(250)
+  })
+
   it.each(['closed by another broker', 'whose queues are gone', 'both'])(
     'leaves a topic deleted when it is killed before its first checkpoint of a store: %s',
     async (what) => {
