@@ -68,7 +68,7 @@ export class Checker {
   #stopTimer: Stop = () => undefined
   /** Producers of a group are asked in turn. */
   #turn = 0
-  /** How long was waited for producers since they last read something, ms; those that do not stay in it. */
+  /** How long was waited for producers since they last had little unread at a round's start, ms. */
   readonly #waitedMs = new Map<Connection, number>()
 
   constructor(parts: CheckerParts, transactions: Transactions) {
@@ -178,10 +178,10 @@ export class Checker {
       return null
     }
     if (this.#isOver(half)) return this.#putAside(half)
-    if (isImmune) return this.#renew(half, isImmune)
+    if (isImmune) return this.#renew(half, true)
     const canAsk = await this.#canAsk(half.producerGroup)
     if (!transactions.open.has(offset)) return null
-    if (canAsk) return this.#renew(half, isImmune)
+    if (canAsk) return this.#renew(half, false)
     // It must not hold up progress, and was not asked about.
     return transactions.half.maxOffset - offset > BEHIND_MAX ? this.#putOff(half) : null
   }

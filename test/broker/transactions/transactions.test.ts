@@ -9,6 +9,7 @@ import type { Disk } from '../../../src/world/disk.ts'
 import { nodeWorld } from '../../../src/world/node-world.ts'
 import { FailingDisk } from '../../store/failing-disk.ts'
 import { JumpClock } from '../../world/jump-clock.ts'
+import type { Clock } from '../../../src/world/clock.ts'
 import { type TestClient, aBroker, aFolder, closeAll } from '../a-broker.ts'
 
 afterEach(closeAll)
@@ -106,6 +107,19 @@ async function aTransactionBroker(
     decided,
     delivered,
   }
+}
+
+/** Counts how often a round waits for a producer; such waits take no time from now on. */
+function waitsOf(clock: Clock): { count: number } {
+  const waits = { count: 0 }
+  const after = clock.after.bind(clock)
+  vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
+    if (ms !== 20) return after(ms, run)
+    waits.count++
+    setImmediate(run)
+    return () => undefined
+  })
+  return waits
 }
 
 describe('a half message', () => {
@@ -354,21 +368,13 @@ describe('a half that nobody ended', () => {
     for (let i = 0; i < 3; i++) await sendHalf()
     await sendHalf('x', tran().replace('PGROUP\u0001PG', 'PGROUP\u0001PG2'))
     clock.jump(7_000)
-    // Waits take no time here.
-    const after = clock.after.bind(clock)
-    let waits = 0
-    vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
-      if (ms !== 20) return after(ms, run)
-      waits++
-      setImmediate(run)
-      return () => undefined
-    })
+    const waits = waitsOf(clock)
     await checker.round()
-    expect(waits).toBe(50)
+    expect(waits.count).toBe(50)
     await expect.poll(() => asked(client).length).toBe(1)
     // Its time is over: it costs the next rounds nothing, until it reads.
     await checker.round()
-    expect(waits).toBe(50)
+    expect(waits.count).toBe(50)
     await expect.poll(() => asked(client).length).toBe(2)
     expect(asked(slow)).toHaveLength(0)
     unsent.mockRestore()
@@ -388,16 +394,9 @@ describe('a half that nobody ended', () => {
     vi.spyOn(slow, 'unsentBytes', 'get').mockImplementation(() => unsentBytes--)
     for (let i = 0; i < 3; i++) await sendHalf()
     clock.jump(7_000)
-    const after = clock.after.bind(clock)
-    let waits = 0
-    vi.spyOn(clock, 'after').mockImplementation((ms, run) => {
-      if (ms !== 20) return after(ms, run)
-      waits++
-      setImmediate(run)
-      return () => undefined
-    })
+    const waits = waitsOf(clock)
     for (let round = 0; round < 5; round++) await checker.round()
-    expect([waits, transactions.open.size, asked(client).length]).toEqual([50, 3, 0])
+    expect([waits.count, transactions.open.size, asked(client).length]).toEqual([50, 3, 0])
     unsentBytes = 0
     await checker.round()
     await expect.poll(() => asked(client).length).toBe(3)
