@@ -5,10 +5,9 @@
  * of the request, which are the oracle in the tests.
  * Source: apache/rocketmq remoting/…/header/EndTransactionRequestHeader.java.
  */
-import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import { CommandFlag } from './command.ts'
-import { HeaderScan, isText } from './header-scan.ts'
+import { beginsWithCode, HeaderScan, isText } from './header-scan.ts'
 import { LastText } from './last-text.ts'
 import { SysFlag } from './sys-flag.ts'
 
@@ -44,11 +43,8 @@ export class EndRequest extends HeaderScan {
 
   /** Whether the frame may be one for `scan`: `{"code":37,` at its start. */
   static mayBe(bytes: Buffer, start: number, end: number): boolean {
-    if (end - start < 40) return false
-    // `{"co`, `de":`, `37,`
     return (
-      readI32(bytes, start + 8) === 0x7b22_636f &&
-      readI32(bytes, start + 12) === 0x6465_223a &&
+      beginsWithCode(bytes, start, end) &&
       bytes[start + 16] === 0x33 &&
       bytes[start + 17] === 0x37 &&
       bytes[start + 18] === 0x2c

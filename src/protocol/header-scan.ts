@@ -26,6 +26,16 @@ export function isText(bytes: Buffer, start: number, end: number, text: Buffer):
   return true
 }
 
+/** Whether the frame in bytes [start, end) may have a header in the plain form: `{"code":` at its start. */
+export function beginsWithCode(bytes: Buffer, start: number, end: number): boolean {
+  // `{"co`, `de":`
+  return (
+    end - start >= 40 &&
+    readI32(bytes, start + 8) === 0x7b22_636f &&
+    readI32(bytes, start + 12) === 0x6465_223a
+  )
+}
+
 /** Made once and reused; the fields of the frame are set by each scan. */
 export abstract class HeaderScan {
   code = 0

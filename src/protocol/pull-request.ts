@@ -5,10 +5,9 @@
  * Everything else — other codes, white space, escapes, the binary header, a field that is missing —
  * is left to `decodeFrame` and `readPullHeader`, which are the oracle in the tests.
  */
-import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import { CommandFlag } from './command.ts'
-import { HeaderScan, isText } from './header-scan.ts'
+import { beginsWithCode, HeaderScan, isText } from './header-scan.ts'
 import { LastText } from './last-text.ts'
 import type { PullHeader } from './pull-header.ts'
 
@@ -63,11 +62,8 @@ export class PullRequest extends HeaderScan {
 
   /** Whether the frame may be one for `scan`: `{"code":11,` at its start. */
   static mayBe(bytes: Buffer, start: number, end: number): boolean {
-    if (end - start < 40) return false
-    // `{"co`, `de":`, `11,`
     return (
-      readI32(bytes, start + 8) === 0x7b22_636f &&
-      readI32(bytes, start + 12) === 0x6465_223a &&
+      beginsWithCode(bytes, start, end) &&
       bytes[start + 16] === 0x31 &&
       bytes[start + 17] === 0x31 &&
       bytes[start + 18] === 0x2c

@@ -11,10 +11,9 @@
  *   b topic           e queueId                h flag            k unitMode           n brokerName
  *   c defaultTopic    f sysFlag                i properties      l maxReconsumeTimes
  */
-import { readI32 } from '../base/bytes.ts'
 import { RequestCode } from './codes.ts'
 import type { Command, ExtFields } from './command.ts'
-import { BACKSLASH, HeaderScan, QUOTE, ZERO } from './header-scan.ts'
+import { BACKSLASH, beginsWithCode, HeaderScan, QUOTE, ZERO } from './header-scan.ts'
 
 /** Value of a hexadecimal digit, or −1. */
 function hexDigit(byte: number): number {
@@ -83,11 +82,8 @@ export class SendRequest extends HeaderScan {
 
   /** Whether the frame may be one for `scan`: `{"code":310` or `{"code":320` at its start. */
   static mayBe(bytes: Buffer, start: number, end: number): boolean {
-    if (end - start < 40) return false
-    // `"co` and `e":3`, then the second and third digit.
     return (
-      readI32(bytes, start + 8) === 0x7b22_636f &&
-      readI32(bytes, start + 12) === 0x6465_223a &&
+      beginsWithCode(bytes, start, end) &&
       bytes[start + 16] === 0x33 &&
       (bytes[start + 17] === 0x31 || bytes[start + 17] === 0x32) &&
       bytes[start + 18] === ZERO
